@@ -1,0 +1,214 @@
+"""Documents to chunks: along the structure first, then along sentences.
+
+A chunk is a span of its document's text, so it can be quoted as it stands. It begins
+with the headings it stands under, and never crosses the next one, or a page. What is
+indexed beside it is in `Chunk.context`. The rows of a table that is too long for one chunk
+have its header repeated above them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ingest.parsed import Block, BlockKind, LineMark, ParsedDocument
+
+if TYPE_CHECKING:
+    from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+__all__ = ["CHUNKER_VERSION", "Chunk", "Chunker", "estimate_tokens"]
+
+CHUNKER_VERSION = 1
+"""Raised when chunks of the same document come out otherwise, so that stores renew them."""
+
+_TOKEN = re.compile(r"[\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff]|[^\W\d_\u2e80-\u9fff]{1,6}|\d{1,3}|[^\w\s]|_")
+_SEPARATORS = {
+    # After a sentence, then after a clause, then between words, and at last anywhere.
+    "prose": [r"(?<=[。！？；…])(?![。！？；…”’」』）])", r"(?<=[.!?;])\s+", r"(?<=[，、,：:])", r"\s+", ""],
+    "lines": [r"\n+", r"\s+", ""],
+}
+
+
+_LONGEST_NAME = 60
+"""Characters of a title or heading that a context takes."""
+
+_Span = tuple[int, int, tuple[int, int] | None]
+"""(start, end, and the span of the table header to be repeated before it)."""
+
+
+def estimate_tokens(text: str) -> int:
+    """Return about how many tokens a bilingual tokenizer makes of `text`; no model needed."""
+    return len(_TOKEN.findall(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A span of a document, and where it stands in the file.
+
+    Attributes:
+        text: the document's `text[char_start:char_end]`; before it stands the header of the
+            table where the span is a later part of one.
+        char_start: where the span begins in the document's text.
+        char_end: where it ends there.
+        context: the document's title and the headings above, shortened to a line; what is
+            indexed is this and the text.
+        heading: the headings above it, the topmost first.
+        page: the page, slide or sheet it is on, from 1, for formats that have them.
+        lines: where in `text` each of the file's lines begins.
+        repeated: how many characters of `text` are the repeated header.
+        link: the address that the file gives as the text's origin.
+    """
+
+    text: str
+    char_start: int
+    char_end: int
+    context: str
+    heading: tuple[str, ...]
+    page: int | None
+    lines: tuple[LineMark, ...]
+    repeated: int = 0
+    link: str | None = None
+
+
+@dataclass(frozen=True)
+class Chunker:
+    """Cuts documents into chunks of at most `max_tokens`, as `count_tokens` counts them.
+
+    A chunk's context comes to at most a quarter of that in addition.
+    """
+
+    max_tokens: int = 256
+    overlap_tokens: int = 32
+    count_tokens: Callable[[str], int] = estimate_tokens
+
+    def chunk(self, document: ParsedDocument) -> list[Chunk]:
+        """Return the document's chunks in order; every block is in one of them."""
+        chunks: list[Chunk] = []
+        for heading, blocks in _sections(document):
+            page, link = blocks[-1].page, blocks[-1].link
+            for start, end, header in self._spans(document.text, blocks):
+                text, lines = document.text[start:end], document.lines_of(start, end)
+                shown = {_words(document, one) for one in blocks if one.level and start <= one.start < end}
+                context = self._context(document.title, [name for name in heading if name not in shown])
+                repeated = 0
+                if header:
+                    above = document.text[slice(*header)] + "\n"
+                    repeated = len(above)
+                    lines = (*document.lines_of(*header), *((offset + repeated, line) for offset, line in lines))
+                    text = above + text
+                chunks.append(Chunk(text, start, end, context, heading, page, lines, repeated, link))
+        return chunks
+
+    def _context(self, title: str | None, heading: list[str]) -> str:
+        names = heading if title is None or title in heading else [title, *heading]
+        context = " › ".join(_shortened(" ".join(name.split())) for name in names)
+        while self.count_tokens(context) > self.max_tokens // 4:
+            # The ends say most: whose document it is, and what the section is about.
+            keep = max(1, len(context) * 3 // 8)
+            context = f"{context[:keep]}…{context[-keep:]}" if keep > 1 else ""
+        return context
+
+    def _spans(self, text: str, blocks: list[Block]) -> Iterator[_Span]:
+        """Pack whole blocks; one that is too long by itself is cut. Headings stay with what they stand over."""
+        start: int | None = None
+        end = tokens = 0
+        bare = False  # whether what is packed so far is only headings
+        for block in blocks:
+            size = self.count_tokens(text[block.start : block.end])
+            # What no block holds, such as the link definitions of Markdown, takes its room too.
+            between = text[end : block.start] if start is not None else ""
+            gap = self.count_tokens(between) if between.strip() else 0
+            lead = start if start is not None and bare and size > self.max_tokens else block.start
+            if start is not None and tokens + gap + size > self.max_tokens:
+                if lead == block.start:
+                    yield start, end, None
+                start = None
+            if size > self.max_tokens:
+                yield from self._cut(text, block, lead)
+                continue
+            start, tokens, bare = (block.start, size, True) if start is None else (start, tokens + gap + size, bare)
+            bare = bare and block.kind is BlockKind.HEADING
+            end = block.end
+        if start is not None:
+            yield start, end, None
+
+    def _cut(self, text: str, block: Block, lead: int) -> Iterator[_Span]:
+        """Cut a block that is too long, and what stands before it from `lead` on."""
+        if block.header_end:
+            header = (block.start, block.header_end)
+            room = self.max_tokens - self.count_tokens(text[lead : block.header_end])
+            if room >= self.max_tokens // 2:
+                rows = _placed(self._splitter(_SEPARATORS["lines"], room), text, block.header_end, block.end)
+                for number, (start, end) in enumerate(rows):
+                    yield (start, end, header) if number else (lead, end, None)
+                return
+        separators = _SEPARATORS["lines" if block.kind in (BlockKind.TABLE, BlockKind.CODE) else "prose"]
+        overlap = min(self.overlap_tokens, self.max_tokens // 2)
+        pieces = list(_placed(self._splitter(separators, self.max_tokens - overlap), text, lead, block.end))
+        for number, (start, end) in enumerate(pieces):
+            first = start
+            if number and overlap:
+                # Only whole sentences, clauses or lines of the piece before are worth repeating.
+                before = pieces[number - 1][0]
+                *_, (tail, tail_end) = _placed(self._splitter(separators[:-2], overlap), text, before, start)
+                fits = self.count_tokens(text[tail:tail_end]) <= overlap
+                if tail > before and fits and self.count_tokens(text[tail:end]) <= self.max_tokens:
+                    first = tail
+            yield first, end, None
+
+    def _splitter(self, separators: list[str], chunk_size: int) -> RecursiveCharacterTextSplitter:
+        from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+        # Without overlap of its own, because it does not say where its pieces stand, and
+        # pieces that overlap cannot be told apart in a text that repeats itself.
+        return RecursiveCharacterTextSplitter(
+            separators=separators,
+            is_separator_regex=True,
+            keep_separator="end",
+            chunk_size=chunk_size,
+            chunk_overlap=0,
+            # A split of no tokens would be taken along into the next piece, as if there were overlap.
+            length_function=lambda piece: max(1, self.count_tokens(piece)) if piece else 0,
+        )
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+
+
+def _placed(splitter: RecursiveCharacterTextSplitter, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where the splitter's pieces of `text[start:end]` stand: one after the other, white space between."""
+    for piece in splitter.split_text(text[start:end]):
+        start = text.index(piece, start)
+        yield start, start + len(piece)
+        start += len(piece)
+
+
+def _sections(document: ParsedDocument) -> Iterator[tuple[tuple[str, ...], list[Block]]]:
+    """Yield headings with the blocks under them, on each page, of each origin; first the path of headings there."""
+    path: list[tuple[int, str]] = []
+    section: list[Block] = []
+    for block in document.blocks:
+        is_heading = block.kind is BlockKind.HEADING
+        if section and _parts(section[-1], block):
+            yield tuple(words for _, words in path), section
+            section = []
+        if is_heading:
+            path = [(level, words) for level, words in path if level < block.level]
+            path.append((block.level, _words(document, block)))
+        section.append(block)
+    if section:
+        yield tuple(words for _, words in path), section
+
+
+def _parts(last: Block, block: Block) -> bool:
+    """Whether a new section begins at `block`; several headings in a row begin one together."""
+    if last.kind is BlockKind.HEADING:
+        return block.page != last.page
+    return block.kind is BlockKind.HEADING or (block.page, block.link) != (last.page, last.link)
+
+
+def _words(document: ParsedDocument, block: Block) -> str:
+    return " ".join(document.text[block.start : block.end].split())

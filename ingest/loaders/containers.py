@@ -1,0 +1,320 @@
+"""What archives and messages share: reading the files that lie in them, within the bounds of the whole.
+
+A member is written under a name of our own, never one that the file names, and read by
+the loader of its suffix.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from ingest.errors import (
+    GarbledError,
+    IngestError,
+    NoTextError,
+    OcrRequiredError,
+    PasswordRequiredError,
+    TooLargeError,
+    UnreadableError,
+    UnsupportedError,
+)
+from ingest.options import LoadOptions
+from ingest.parsed import Block, BlockKind, ParsedDocument, TextBuilder
+
+__all__ = ["Members", "append", "has_loader", "plain_name"]
+
+_LONGEST_NAME = 200
+_MOST_NAMED = 8
+# The more telling first: what all failed members have in common is said of the whole.
+_TELLING = (PasswordRequiredError, OcrRequiredError, GarbledError, UnsupportedError, NoTextError)
+
+
+@dataclass
+class _Budget:
+    """What may still be read of the outermost container and all that lie in it."""
+
+    members: int
+    unpacked_bytes: int
+
+
+_budget: ContextVar[_Budget | None] = ContextVar("_budget", default=None)
+
+
+@dataclass
+class Members:
+    """Reads the members of a container one after the other into a `TextBuilder`.
+
+    Attributes:
+        name: the container's file name, for messages.
+        options: how it is read itself.
+        builder: what its members are appended to.
+        noun: what a member is called in notes: "file", "attachment".
+        level: the depth of the headings that are the members' names.
+    """
+
+    name: str
+    options: LoadOptions
+    builder: TextBuilder
+    noun: str
+    level: int = 1
+    lacks_ocr: bool = False
+    incomplete: bool = False
+    _read: int = 0
+    _without_loader: list[str] = field(default_factory=list)
+    _empty: list[str] = field(default_factory=list)
+    _failed: list[tuple[str, IngestError]] = field(default_factory=list)
+    _notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Count what is read until the end of the block, with what lies around this container.
+
+        Raises:
+            TooLargeError: too many containers lie in each other.
+        """
+        self.options.inside(self.name)
+        if _budget.get() is not None:
+            yield
+            return
+        limits = self.options.limits
+        token = _budget.set(_Budget(limits.members, limits.unpacked_bytes))
+        try:
+            yield
+        finally:
+            _budget.reset(token)
+
+    def announce(self, members: int, unpacked_bytes: int = 0) -> None:
+        """Check what a container says of itself, before any of it is read.
+
+        Raises:
+            TooLargeError: that is more than may be read.
+        """
+        budget = self._left
+        if members > budget.members:
+            raise TooLargeError(
+                f"{self.name}: it holds {members:,} {self.noun}s, more than {self.options.limits.members:,}; split it"
+            )
+        budget.members -= members
+        if unpacked_bytes > budget.unpacked_bytes:
+            raise self._too_much()
+
+    def add(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Read a member from its bytes, and append it under its name.
+
+        Raises:
+            TooLargeError: the container unpacks to more than it may.
+        """
+        name = plain_name(name)
+        if not has_loader(name):
+            self._without_loader.append(name)
+            return
+        if len(self.builder) >= self.options.limits.characters:
+            self.fail(name, TooLargeError(f"{name}: what comes before it holds all the text that may be read"))
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"member{PurePosixPath(name).suffix.lower()}"
+            try:
+                self._write(path, pieces)
+                if not path.stat().st_size:
+                    raise NoTextError(f"{path.name}: it is empty")
+                document = self._load(path)
+            except IngestError as error:
+                if not self._left.unpacked_bytes:
+                    raise self._too_much() from error
+                self.fail(name, error, path.name)
+                return
+        self.include(name, document)
+
+    def include(self, name: str, document: ParsedDocument) -> None:
+        """Append a member that is read already."""
+        name = plain_name(name)
+        self._read += 1
+        self._notes += [f"{name}: {note}" for note in document.notes]
+        self.incomplete |= document.incomplete
+        self.lacks_ocr |= document.lacks_ocr
+        self.builder.include(name, document, level=self.level)
+
+    def fail(self, name: str, error: IngestError, written_as: str = "") -> None:
+        """Note a member that cannot be read, and why."""
+        name = plain_name(name)
+        if isinstance(error, NoTextError):
+            self._empty.append(name)
+            return
+        reason = str(error).removeprefix(f"{written_as or name}: ")
+        self._failed.append((name, type(error)(reason)))
+        self.incomplete = True
+        self.lacks_ocr |= isinstance(error, OcrRequiredError)
+
+    def notes(self) -> list[str]:
+        """Return what a user should know of the members that were left out, and of those read."""
+        notes = []
+        if self._failed:
+            named = [f"{name} ({str(error).split(';')[0]})" for name, error in self._failed]
+            notes.append(f"{self._counted(len(named))} could not be read: {_listed(named)}")
+        if self._without_loader:
+            count = self._counted(len(self._without_loader))
+            named = [f": {_listed(self._without_loader)}"] if self.noun == "attachment" else []
+            notes.append(f"{count} of other formats passed over" + "".join(named))
+        if self._empty:
+            notes.append(f"{self._counted(len(self._empty))} without text: {_listed(self._empty)}")
+        kept = self._notes[:_MOST_NAMED]
+        more = len(self._notes) - len(kept)
+        return [*notes, *kept, *([f"{more} more notes"] if more else [])]
+
+    def check_read(self) -> None:
+        """Raise what is most telling of the members, if none of them could be read.
+
+        Where they are only empty, their names are what there is to read.
+
+        Raises:
+            PasswordRequiredError: all are encrypted.
+            OcrRequiredError: all are pictures.
+            UnsupportedError: none has a loader.
+            NoTextError: there are none.
+            UnreadableError: they fail for several reasons.
+        """
+        if self._read:
+            return
+        if not self._failed:
+            if not self._empty:
+                self._raise_for_none()
+            for name in self._empty:
+                self.builder.add(BlockKind.LIST_ITEM, [name])
+            return
+        kinds = {type(error) for _, error in self._failed}
+        kind = next((kind for kind in _TELLING if kinds == {kind}), UnreadableError)
+        name, error = self._failed[0]
+        others = f" (and {len(self._failed) - 1} more)" if len(self._failed) > 1 else ""
+        raise kind(f"{self.name}: none of its {self.noun}s could be read: {name}{others}: {error}")
+
+    def inside(self, name: str) -> LoadOptions:
+        """Return the options for the next member: its bounds are what is left of those of the whole.
+
+        Raises:
+            TooLargeError: too many containers lie in each other.
+        """
+        limits, budget = self.options.limits, self._left
+        left = replace(
+            limits,
+            members=budget.members,
+            unpacked_bytes=budget.unpacked_bytes,
+            characters=max(0, limits.characters - len(self.builder)),
+        )
+        return replace(self.options.inside(name), limits=left)
+
+    def _raise_for_none(self) -> None:
+        if not self._without_loader:
+            raise NoTextError(f"{self.name}: it holds no {self.noun}s")
+        raise UnsupportedError(
+            f"{self.name}: none of its {self.noun}s can be read here: {_listed(self._without_loader)}; "
+            "convert them to a format that can be"
+        )
+
+    def count(self, piece: bytes) -> bytes:
+        """Return `piece`, counted as unpacked.
+
+        Raises:
+            TooLargeError: the container unpacks to more than it may.
+        """
+        budget = self._left
+        if len(piece) > budget.unpacked_bytes:
+            budget.unpacked_bytes = 0
+            raise self._too_much()
+        budget.unpacked_bytes -= len(piece)
+        return piece
+
+    @property
+    def _left(self) -> _Budget:
+        budget = _budget.get()
+        assert budget is not None, "members are read while the container is opened"
+        return budget
+
+    def _write(self, path: Path, pieces: Iterable[bytes]) -> None:
+        with path.open("wb") as stream:
+            for piece in pieces:
+                stream.write(self.count(piece))
+
+    def _load(self, path: Path) -> ParsedDocument:
+        from ingest.loaders import load
+
+        document = load(path, self.inside(path.name))
+        self.options.page_done()
+        return document
+
+    def _counted(self, number: int) -> str:
+        return f"{number} {self.noun}{'s' if number > 1 else ''}"
+
+    def _too_much(self) -> TooLargeError:
+        return TooLargeError(
+            f"{self.name}: it unpacks to more than {self.options.limits.unpacked_bytes / 1e6:,.0f} MB; "
+            "unpack it and add what is wanted"
+        )
+
+
+def append(
+    builder: TextBuilder,
+    document: ParsedDocument,
+    *,
+    level: int = 0,
+    shift: int | None = 0,
+    link: str | None = None,
+) -> None:
+    """Append a document's blocks without a heading of their own.
+
+    Args:
+        builder: where to.
+        document: what; its text is that of its blocks.
+        level: added to the depth of its headings.
+        shift: added to its line numbers; `None` for numbers that count on from what is there.
+        link: where its blocks come from, if they do not say.
+    """
+    for block in document.blocks:
+        text = document.text[block.start : block.end]
+        header = document.text[block.start : block.header_end] if block.header_end else ""
+        lines = text.split("\n")
+        builder.add(
+            block.kind,
+            lines,
+            numbers=None if shift is None else [number + shift for number in _numbers(document, block, lines)],
+            level=block.level + level if block.kind is BlockKind.HEADING else 0,
+            page=block.page,
+            header_rows=header.count("\n") + 1 if header else 0,
+            link=block.link or link,
+        )
+
+
+def _numbers(document: ParsedDocument, block: Block, lines: list[str]) -> list[int]:
+    starts = dict(document.lines_of(block.start, block.end))
+    numbers: list[int] = []
+    at = 0
+    for line in lines:
+        numbers.append(starts.get(at, numbers[-1] if numbers else 1))
+        at += len(line) + 1
+    return numbers
+
+
+def has_loader(name: str) -> bool:
+    """Return whether files of such a name can be read."""
+    from ingest.loaders import LOADERS
+
+    return PurePosixPath(name).suffix.lower() in LOADERS
+
+
+def plain_name(name: str) -> str:
+    """Return a name as it can be shown: one line, relative, without steps upwards."""
+    shown = "".join(character if character.isprintable() else " " for character in name.replace("\\", "/"))
+    parts = [part.strip() for part in shown.split("/")]
+    shown = "/".join(part for part in parts if part not in ("", ".", "..") and not part.endswith(":"))
+    if len(shown) > _LONGEST_NAME:
+        shown = f"…{shown[1 - _LONGEST_NAME :]}"
+    return shown or "unnamed"
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,325 @@
+"""The text of a PDF page as pdfium finds it: words with their places, put together to lines.
+
+All places are in points from the page's upper left corner, the page turned so that most
+of its text stands upright.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as raw
+
+__all__ = ["Cell", "Line", "Word", "read_words", "to_lines"]
+
+# A hyphen that breaks a word at a line's end comes as U+FFFE, the rest of the word right behind it.
+_WORD = re.compile("[^\\s\ufffe]+\ufffe?|\ufffe")
+_BOLD = re.compile(r"bold|black|heavy|demi|simhei|heiti|-hei|黑体|-medi\b|cmbx", re.IGNORECASE)
+_MONO = re.compile(r"courier|consol|mono|typewriter|menlo|cmtt", re.IGNORECASE)
+_FIXED_PITCH = 1
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_HALF = re.compile("[\ud800-\udfff]")
+_WIDE = "\u2e80-\u303f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef"
+_ENDS_WIDE = re.compile(f"[{_WIDE}]$")
+_STARTS_WIDE = re.compile(f"^[{_WIDE}]")
+
+_MOST_EQUALS = 500
+"""Equal words that are compared with a new one, so that a page of nothing else takes no hours."""
+_CELL_GAP = 1.2
+"""In sizes of the letters: what is wider parts cells, not words."""
+
+
+@dataclass(slots=True)
+class Word:
+    """What stands between two gaps.
+
+    Attributes:
+        text: its letters.
+        x0: its left end.
+        x1: its right end.
+        y: its baseline.
+        top: where its font's letters may begin.
+        bottom: where they may end.
+        index: of its first letter, in pdfium's count.
+        after: the white space that pdfium puts before it.
+        is_torn: its letters do not stand side by side.
+    """
+
+    text: str
+    x0: float
+    x1: float
+    y: float
+    top: float
+    bottom: float
+    index: int
+    after: str
+    is_torn: bool = False
+
+
+@dataclass(slots=True)
+class Cell:
+    """A part of a line with wide gaps around it."""
+
+    text: str
+    x0: float
+    x1: float
+
+
+@dataclass(slots=True)
+class Line:
+    """Words on one baseline, in the order that they are drawn in.
+
+    Attributes:
+        text: the words, with spaces between them.
+        cells: the parts of it that wide gaps part.
+        y: the baseline.
+        size: of its letters, in points.
+        bold: whether its first letters are.
+        mono: whether they are all of one width.
+        turned: whether it does not stand upright on the page.
+        number: counted from the top of the page in reading order, from 1.
+    """
+
+    text: str
+    cells: list[Cell]
+    x0: float
+    x1: float
+    y: float
+    top: float
+    bottom: float
+    size: float
+    bold: bool = False
+    mono: bool = False
+    turned: bool = False
+    number: int = 0
+
+
+@dataclass(slots=True)
+class Words:
+    """All words of a page, in the order that they are drawn in.
+
+    Attributes:
+        words: those that stand upright.
+        turned: those that do not, by how their line runs, each kind placed as if it did.
+        width: of the page, turned.
+        height: likewise.
+        turn: by how many quarters it is turned clockwise.
+        raw_text: the characters as pdfium gives them.
+    """
+
+    words: list[Word]
+    turned: dict[int, list[Word]]
+    width: float
+    height: float
+    turn: int
+    raw_text: str
+
+
+def read_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> Words:
+    """Return the words of a page, text drawn twice taken once, what lies off the page left out."""
+    text = _characters(textpage)
+    left, bottom, right, top = page.get_bbox()
+    turns = Counter(_turn(textpage, match.start()) for match in _sampled(text))
+    turn = turns.most_common(1)[0][0] if turns else 0
+    placers = {kind: _Placer(textpage, kind, (left, bottom, right, top)) for kind in range(4)}
+    found = Words([], {}, placers[turn].width, placers[turn].height, turn, _paired(text))
+    seen: dict[str, list[Word]] = {}
+    end = 0
+    for match in _WORD.finditer(text):
+        after, end = text[end : match.start()], match.end()
+        kind, word = turn, placers[turn].word(match[0], match.start(), after)
+        # A sample may pass over the few words that are turned; these show by their shape.
+        if len(turns) > 1 or word.is_torn:
+            kind = _turn(textpage, match.start())
+            word = word if kind == turn else placers[kind].word(match[0], match.start(), after)
+        placer = placers[kind]
+        if word.x1 < 0 or word.x0 > placer.width or word.bottom < 0 or word.top > placer.height:
+            continue
+        if not _is_second_print(word, seen):
+            held = found.words if kind == turn else found.turned.setdefault(kind, [])
+            held += placer.letters(word) if word.is_torn else [word]
+    return found
+
+
+def _characters(textpage: pdfium.PdfTextPage) -> str:
+    """Return one character for each of pdfium's indices; beyond U+FFFF these are halves of pairs."""
+    count = textpage.count_chars()
+    if count <= 0:
+        return ""
+    buffer = (ctypes.c_ushort * (count + 1))()
+    if raw.FPDFText_GetText(textpage, 0, count, buffer) == count + 1:
+        return "".join(map(chr, buffer[:count]))
+    codes = (raw.FPDFText_GetUnicode(textpage, index) for index in range(count))
+    return "".join(chr(code) if code < 0x110000 else "\ufffd" for code in codes)
+
+
+def _paired(text: str) -> str:
+    """Put halves of pairs together; what stands alone becomes U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _sampled(text: str) -> list[re.Match[str]]:
+    """Return words from all over a text."""
+    step = max(1, len(text) // 24)
+    return [match for start in range(0, len(text), step) if (match := _WORD.search(text, start))]
+
+
+def _turn(textpage: pdfium.PdfTextPage, index: int) -> int:
+    """Return by how many quarters the page must be turned clockwise for this character to stand upright."""
+    angle = raw.FPDFText_GetCharAngle(textpage, index)
+    return -round(math.degrees(angle) / 90) % 4 if angle >= 0 else 0
+
+
+def _is_second_print(word: Word, seen: dict[str, list[Word]]) -> bool:
+    """Tell whether the same word was drawn before at nearly the same place: for a shadow, or to make it bold."""
+    near = 0.25 * (word.bottom - word.top)
+    others = seen.setdefault(word.text, [])
+    if any(abs(other.x0 - word.x0) < near and abs(other.y - word.y) < near for other in others[-_MOST_EQUALS:]):
+        return True
+    others.append(word)
+    return False
+
+
+class _Placer:
+    """Finds where on the page a word stands."""
+
+    def __init__(self, textpage: pdfium.PdfTextPage, turn: int, box: tuple[float, float, float, float]) -> None:
+        self._page = textpage.raw
+        self._turn = turn
+        self._box = box
+        self._rect = raw.FS_RECTF()
+        self._x, self._y = ctypes.c_double(), ctypes.c_double()
+        self.width, self.height = box[2] - box[0], box[3] - box[1]
+        if turn % 2:
+            self.width, self.height = self.height, self.width
+
+    def word(self, text: str, index: int, after: str) -> Word:
+        first = self._place(index)
+        last = self._place(index + len(text) - 1) if len(text) > 1 else first
+        height = max(first[3] - first[2], 1.0)
+        torn = len(text) > 1 and (
+            abs(first[4] - last[4]) > 0.7 * height or abs(last[1] - first[0]) > 1.2 * height * len(text)
+        )
+        if len(text) >= 4 and text[::2] == text[1::2] and abs(self._place(index + 1)[0] - first[0]) < 0.25 * height:
+            text = text[::2]
+        x0, x1 = min(first[0], last[0]), max(first[1], last[1])
+        return Word(text, x0, x1, first[4], min(first[2], last[2]), max(first[3], last[3]), index, after, torn)
+
+    def letters(self, word: Word) -> list[Word]:
+        """Part a word whose letters stand apart: vertical writing, formulas, cells that pdfium takes for one word."""
+        letters: list[Word] = []
+        for offset, letter in enumerate(word.text):
+            x0, x1, top, bottom, y = self._place(word.index + offset)
+            after = word.after
+            if letters:
+                apart = abs(x0 - letters[-1].x1) + abs(y - letters[-1].y) > 0.3 * (bottom - top)
+                after = " " if apart else ""
+            letters.append(Word(letter, x0, x1, y, top, bottom, word.index + offset, after))
+        return letters
+
+    def _place(self, index: int) -> tuple[float, float, float, float, float]:
+        """Return left, right, top, bottom and baseline of one character."""
+        rect = self._rect
+        raw.FPDFText_GetLooseCharBox(self._page, index, rect)
+        raw.FPDFText_GetCharOrigin(self._page, index, self._x, self._y)
+        left, bottom, right, top = self._box
+        if self._turn == 0:
+            return rect.left - left, rect.right - left, top - rect.top, top - rect.bottom, top - self._y.value
+        if self._turn == 1:
+            return rect.bottom - bottom, rect.top - bottom, rect.left - left, rect.right - left, self._x.value - left
+        if self._turn == 2:
+            return (
+                right - rect.right, right - rect.left, rect.bottom - bottom, rect.top - bottom, self._y.value - bottom,
+            )  # fmt: skip
+        return top - rect.top, top - rect.bottom, right - rect.right, right - rect.left, right - self._x.value
+
+
+def to_lines(words: list[Word], textpage: pdfium.PdfTextPage) -> list[Line]:
+    """Put words that are drawn one after the other on one baseline together."""
+    lines: list[Line] = []
+    run: list[Word] = []
+    for word in words:
+        if run and not _continues(run, word):
+            lines.append(_line(run, textpage))
+            run = []
+        run.append(word)
+    if run:
+        lines.append(_line(run, textpage))
+    return lines
+
+
+def _continues(run: list[Word], word: Word) -> bool:
+    last = run[-1]
+    if last.text.endswith("\ufffe"):
+        return False
+    if abs(word.y - last.y) < 0.5 and word.x0 >= last.x1:
+        return True
+    # A smaller word is raised or lowered; the line's own baseline holds for the others.
+    base = max(run[-8:], key=lambda other: other.bottom - other.top)
+    height = max(base.bottom - base.top, word.bottom - word.top)
+    overlap = min(base.bottom, word.bottom) - max(base.top, word.top)
+    if overlap < 0.4 * min(base.bottom - base.top, word.bottom - word.top) or abs(word.y - base.y) > 0.6 * height:
+        return False
+    if _RIGHT_TO_LEFT.search(word.text) or _RIGHT_TO_LEFT.search(last.text):
+        return True
+    return word.x0 > min(last.x1, base.x1) - 0.6 * height and word.x0 > run[0].x0 - 1
+
+
+def _line(run: list[Word], textpage: pdfium.PdfTextPage) -> Line:
+    widest = max(run, key=lambda word: (word.x1 - word.x0) * (word.bottom - word.top))
+    size, bold, mono = _font(textpage, widest)
+    bold = bold and all(_font(textpage, word)[1] for word in (run[0], run[-1]))
+    cells: list[Cell] = []
+    flowing = _RIGHT_TO_LEFT.search("".join([word.text for word in run])) is not None
+    last: Word | None = None
+    for word in run:
+        gap = word.x0 - last.x1 if last else 0.0
+        if last is None or (not flowing and gap > _CELL_GAP * size):
+            cells.append(Cell(word.text, word.x0, word.x1))
+        else:
+            cell = cells[-1]
+            cell.text += _between(last, word, gap, size) + word.text
+            cell.x0, cell.x1 = min(cell.x0, word.x0), max(cell.x1, word.x1)
+        last = word
+    for cell in cells:
+        if _HALF.search(cell.text):
+            cell.text = _paired(cell.text)
+    return Line(
+        text=" ".join(cell.text for cell in cells),
+        cells=cells,
+        x0=min(cell.x0 for cell in cells),
+        x1=max(cell.x1 for cell in cells),
+        y=widest.y,
+        top=min(word.top for word in run),
+        bottom=max(word.bottom for word in run),
+        size=size,
+        bold=bold,
+        mono=mono,
+    )
+
+
+def _between(last: Word, word: Word, gap: float, size: float) -> str:
+    if not word.after:
+        return ""
+    if gap < size and _ENDS_WIDE.search(last.text) and _STARTS_WIDE.search(word.text):
+        return ""
+    # pdfium parts lines where only the baseline moves a little, as for an index or an exponent.
+    return "" if "\n" in word.after and abs(gap) < 0.1 * size else " "
+
+
+def _font(textpage: pdfium.PdfTextPage, word: Word) -> tuple[float, bool, bool]:
+    matrix = raw.FS_MATRIX()
+    scale = math.hypot(matrix.c, matrix.d) if raw.FPDFText_GetMatrix(textpage, word.index, matrix) else 1.0
+    size = raw.FPDFText_GetFontSize(textpage, word.index) * scale
+    height = word.bottom - word.top
+    if not 0.4 * height < size < 2.5 * height:
+        size = max(height, 1.0)
+    buffer, flags = ctypes.create_string_buffer(128), ctypes.c_int()
+    length = raw.FPDFText_GetFontInfo(textpage, word.index, buffer, 128, flags)
+    name = buffer.value.decode("utf-8", errors="replace") if 0 < length <= 128 else ""
+    return round(size, 1), bool(_BOLD.search(name)), bool(flags.value & _FIXED_PITCH) or bool(_MONO.search(name))

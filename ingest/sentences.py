@@ -1,0 +1,84 @@
+"""Where sentences begin and end, in Chinese and in English."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+__all__ = ["sentence_spans"]
+
+# A line that stands for itself whatever its punctuation: list item, table row, heading,
+# quotation, or "key: value".
+_STANDALONE = re.compile(
+    r"\s*(?:[-*+•·●▪◦>|#]|\d{1,3}[.)、）]|[（(][\d一二三四五六七八九十]+[)）]|[一二三四五六七八九十]+、)"
+)
+_CLOSING = "”’」』）)\"'】》*_`"
+_HAN_END = re.compile(rf"[。！？；…]+[{_CLOSING}]*")
+_LATIN_END = re.compile(rf"[.!?;][{_CLOSING}]*(?=\s)")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|No|Nos|Fig|Figs|vs|etc|approx|Inc|Ltd|Co|Corp|Jr|Sr|e\.g|i\.e|cf|pp?)"
+    r"|\b[A-Z](?:\.[A-Z])*)\.$"
+)
+_TERMINATED = re.compile(rf"[。！？；….!?;:：][{_CLOSING}]*\s*$")
+
+
+def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the (start, end) of each sentence in `text`, without the white space around it.
+
+    A sentence may run over a line's end, as in text taken from a PDF; list items, table
+    rows and lines parted by a blank one are sentences of their own.
+    """
+    for start, end in _runs(text):
+        position = start
+        for mark in _marks(text, start, end):
+            yield from _stripped(text, position, mark)
+            position = mark
+        yield from _stripped(text, position, end)
+
+
+def _runs(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of lines that can share a sentence."""
+    lines = list(re.finditer(r"[^\n]+", text))
+    widest = max((len(line[0].rstrip()) for line in lines), default=0)
+    start: int | None = None
+    previous: re.Match[str] | None = None
+    for line in lines:
+        if previous is not None and start is not None and _breaks(previous, line, widest):
+            yield start, previous.end()
+            start = None
+        start = line.start() if start is None else start
+        previous = line
+    if previous is not None and start is not None:
+        yield start, previous.end()
+
+
+def _breaks(previous: re.Match[str], line: re.Match[str], widest: int) -> bool:
+    if line.start() > previous.end() + 1 or not line[0].strip() or not previous[0].strip():
+        return True
+    if _STANDALONE.match(line[0]) or previous[0].lstrip().startswith(("|", "#")):
+        return True
+    # A line that ends well short of the margin ends what it says, as in a list without marks.
+    return len(previous[0].rstrip()) < 0.6 * widest or bool(_TERMINATED.search(previous[0]))
+
+
+def _marks(text: str, start: int, end: int) -> Iterator[int]:
+    """Positions after the marks that end a sentence inside a run."""
+    marker = _STANDALONE.match(text, start, end)  # the full stop of "1." ends nothing
+    position = marker.end() if marker else start
+    while position < end:
+        matches = [
+            match for match in (_HAN_END.search(text, position, end), _LATIN_END.search(text, position, end)) if match
+        ]
+        if not matches:
+            return
+        match = min(matches, key=lambda found: found.start())
+        position = match.end()
+        if match[0][0] != "." or not _ABBREVIATION.search(text[max(start, position - 12) : match.start() + 1]):
+            yield position
+
+
+def _stripped(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    words = text[start:end].strip()
+    if words:
+        first = text.index(words, start)
+        yield first, first + len(words)

@@ -1,0 +1,78 @@
+"""What `Assistant.ask` returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Answer", "Citation", "Timing", "Turn", "Usage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a sentence of an answer comes from.
+
+    Attributes:
+        number: the number that stands in the answer's text as [number].
+        source: the file, as `kb sources` lists it.
+        page: from 1, for formats that have pages; lines then count within the page.
+        quote: the words themselves, as they stand in the document's text.
+        score: the passage's similarity to the question, 0 to 1.
+    """
+
+    number: int
+    source: str
+    page: int | None
+    line_start: int
+    line_end: int
+    heading: str
+    quote: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds since the question was put."""
+
+    retrieval_s: float
+    first_token_s: float
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of the language model; zero where none was asked."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, or a refusal; then the citations are the nearest passages.
+
+    `searched` is what was searched: the question, a follow-up with what it leans on before it.
+    """
+
+    question: str
+    text: str
+    refused: bool
+    engine: str
+    citations: tuple[Citation, ...]
+    timing: Timing
+    usage: Usage
+    searched: str
+
+    @property
+    def turn(self) -> Turn:
+        """The turn that this was, for the history of the next question."""
+        first = next(iter(self.citations), None) if not self.refused else None
+        return Turn(self.question, self.searched, f"{first.source} {first.heading}" if first else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question of the conversation so far, what it was searched with, and where its answer was found."""
+
+    question: str
+    searched: str
+    about: str = ""

@@ -1,0 +1,429 @@
+"""The Python API: everything that kb does, as methods of `Assistant`.
+
+The command line and the page call these and render what they return.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from kb_assistant.answer import Answer, Citation, Timing, Turn
+from kb_assistant.errors import EmptiedFolderError, UsageError
+from kb_assistant.settings import Settings, home_folder, load_settings
+
+if TYPE_CHECKING:
+    from langchain_core.documents import Document
+
+    from kb_assistant.chain import KnowledgeBaseQA
+    from kb_assistant.conversation import Asked
+    from kb_assistant.evaluation import Comparison
+    from kb_assistant.indexing import Indexer, IngestReport
+    from kb_assistant.llms.base import Engine
+    from vectorstore import CollectionInfo, Hit, SourceInfo, Store, StoreRetriever
+
+__all__ = ["MAX_QUESTION_CHARACTERS", "Assistant"]
+
+MAX_QUESTION_CHARACTERS = 10_000
+_OFFERED = 3
+"""How many of the nearest passages a refusal offers."""
+
+
+class Assistant:
+    """A knowledge base and what answers from it. Use as a context manager, or call `close`."""
+
+    def __init__(self, home: Path, settings: Settings, store: Store) -> None:
+        """Take ready parts; `open` makes them."""
+        self.home = home
+        self.settings = settings
+        self._store = store
+        self._engine: Engine | None = None
+        self._loading = threading.Lock()
+
+    @classmethod
+    def open(cls, home: Path | str | None = None, **settings: Any) -> Assistant:
+        """Open the knowledge base in `home` (default: KB_HOME), making it where there is none.
+
+        Args:
+            home: the folder that holds everything.
+            settings: fields of `Settings`, above the environment and kb.toml.
+
+        Raises:
+            SettingsError: a setting is unknown or does not hold.
+            StoreError: the store or its embedding model cannot be used.
+        """
+        folder = home_folder(home)
+        loaded = load_settings(folder, **settings)
+        from kb_assistant.privacy import keep_offline
+
+        keep_offline()
+        from vectorstore import Store, load_embeddings
+
+        return cls(folder, loaded, Store.open(folder, load_embeddings(loaded.embedding_model, folder / "models")))
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        """Return the assistant itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the store."""
+        self.close()
+
+    # Documents
+
+    def ingest(
+        self,
+        *paths: Path | str,
+        collection: str | None = None,
+        dry_run: bool = False,
+        keep_missing: bool = False,
+        delete_missing: bool = False,
+        passwords: Sequence[str] = (),
+        progress: Callable[[int, int, str], None] = lambda done, total, name: None,
+        waiting: Callable[[str], None] = lambda message: None,
+    ) -> IngestReport:
+        """Make the collection mirror the folders and files at `paths`.
+
+        Args:
+            paths: folders, or single files.
+            collection: the collection; made where there is none.
+            dry_run: only report what would be done.
+            keep_missing: keep documents whose files are gone.
+            delete_missing: delete them even where a whole folder is empty or gone.
+            passwords: tried on files that are encrypted; kept nowhere.
+            progress: called with (files done, files in all, the file just done).
+            waiting: called with a message where another process is writing and this one waits.
+
+        Raises:
+            UsageError: a path is not there.
+            EmptiedFolderError: a folder that had documents is empty or gone now.
+        """
+        indexer = self._indexer(collection, passwords)
+        found = [Path(path) for path in paths]
+        if dry_run:
+            return indexer.dry_run(found, keep_missing=keep_missing, delete_missing=delete_missing)
+        return indexer.run(
+            found, keep_missing=keep_missing, delete_missing=delete_missing, progress=progress, waiting=waiting
+        )
+
+    def watch(
+        self,
+        *paths: Path | str,
+        collection: str | None = None,
+        keep_missing: bool = False,
+        passwords: Sequence[str] = (),
+        progress: Callable[[int, int, str], None] = lambda done, total, name: None,
+        waiting: Callable[[str], None] = lambda message: None,
+        stop: threading.Event | None = None,
+    ) -> Iterator[IngestReport]:
+        """Yield the report of a first `ingest`, and of another one after each change under `paths`.
+
+        A burst of changes is one, and a file that is still being written is waited for. Ends
+        when `stop` is set.
+
+        Args:
+            paths: folders, or single files.
+            collection: the collection; made where there is none.
+            keep_missing: keep documents whose files are gone.
+            passwords: tried on files that are encrypted; kept nowhere.
+            progress: as for `ingest`.
+            waiting: called with a message where this waits, or where a folder was found empty and left alone.
+            stop: ends it.
+
+        Raises:
+            UsageError: a path is not there.
+        """
+        from kb_assistant.watching import changes
+
+        indexer = self._indexer(collection, passwords)
+        folders = [Path(path) for path in paths]
+        begun = False
+        for _ in changes(folders, self.home, stop or threading.Event()):
+            try:
+                yield indexer.run(folders, keep_missing=keep_missing, progress=progress, waiting=waiting)
+            except EmptiedFolderError as error:
+                if not begun:
+                    raise
+                waiting(f"{error.folder} is {error.state} now; its {error.documents} documents stay as they are")
+            begun = True
+
+    def _indexer(self, collection: str | None, passwords: Sequence[str]) -> Indexer:
+        from ingest import ChunkSettings, Limits, LoadOptions
+        from kb_assistant.indexing import Indexer
+
+        settings, embedder = self.settings, self._store.embedder
+        longest = settings.chunk_tokens
+        if embedder.max_tokens is not None:  # a quarter is left for the context that is embedded with a chunk
+            longest = min(longest, embedder.max_tokens * 3 // 4)
+        limits = Limits(
+            file_bytes=settings.max_file_mb * 1_000_000,
+            unpacked_bytes=settings.max_unpacked_mb * 1_000_000,
+            members=settings.max_members,
+            pages=settings.max_pages,
+            characters=settings.max_characters,
+            cells=settings.max_cells,
+            seconds=settings.max_seconds,
+            memory_bytes=settings.max_memory_mb * 1_000_000,
+        )
+        return Indexer(
+            self._store,
+            collection or settings.collection,
+            ChunkSettings(longest, tokenizer=embedder.tokenizer),
+            LoadOptions(limits, tuple(passwords), settings.ocr),
+        )
+
+    def sources(self, collection: str | None = None) -> list[SourceInfo]:
+        """Return the documents in a collection, by name."""
+        info = self._store.catalog.collection(collection or self.settings.collection)
+        return self._store.catalog.sources(info.id)
+
+    def remove(
+        self,
+        *names: str,
+        collection: str | None = None,
+        waiting: Callable[[str], None] = lambda message: None,
+    ) -> list[str]:
+        """Remove documents by name or by pattern (`*`, `?`), and return the names removed.
+
+        The files stay where they are; the next `ingest` of their folder brings them back.
+
+        Raises:
+            UnknownSourceError: a name is not there; then nothing is removed.
+        """
+        info = self._store.catalog.collection(collection or self.settings.collection)
+        present = [source.name for source in self._store.catalog.sources(info.id)]
+        chosen: dict[str, None] = {}
+        for name in names:
+            matching = [name] if name in present else [one for one in present if fnmatchcase(one, name)]
+            chosen.update(dict.fromkeys(matching or [name]))
+        with self._store.writing(waiting):
+            self._store.remove(info, list(chosen))
+        return list(chosen)
+
+    def collections(self) -> list[CollectionInfo]:
+        """Return all collections, by name."""
+        return self._store.catalog.collections()
+
+    def check(self) -> list[tuple[str, bool, str]]:
+        """Return (what, whether it is sound, detail) for each part of the store."""
+        return self._store.check()
+
+    # Questions
+
+    def search(
+        self, question: str, *, limit: int = 10, collection: str | None = None, source: str | None = None
+    ) -> list[Hit]:
+        """Return the passages nearest to a question, the best first.
+
+        Args:
+            question: in Chinese or English.
+            limit: how many at most.
+            collection: where to look.
+            source: only documents whose names match this pattern (`*`, `?`).
+
+        Raises:
+            UsageError: the question is empty or too long.
+        """
+        return self._store.search(collection or self.settings.collection, _checked(question), limit, source_glob=source)
+
+    def ask(self, question: str, *, collection: str | None = None, history: Sequence[Turn] = ()) -> Answer:
+        """Answer a question from the documents; see `stream`."""
+        *_, answer = self.stream(question, collection=collection, history=history)
+        if not isinstance(answer, Answer):  # `stream` ends with one, or raises
+            raise TypeError(type(answer).__name__)
+        return answer
+
+    def stream(
+        self, question: str, *, collection: str | None = None, history: Sequence[Turn] = ()
+    ) -> Iterator[str | Answer]:
+        """Yield the answer's text as it is written, then the `Answer`.
+
+        Closing the iterator stops the engine within a token.
+
+        Args:
+            question: in Chinese or English.
+            collection: where to look.
+            history: the conversation so far, so that a follow-up is understood.
+
+        Raises:
+            UsageError: the question is empty or too long.
+            ModelError: the language model cannot be used.
+            StoreError: the store cannot be used.
+        """
+        from kb_assistant.conversation import settle
+        from kb_assistant.streaming import ChainRun
+
+        asked = settle(_checked(question), history, lambda wording: self._covered(collection, wording))
+        chain = self._chain(collection, asked)
+        run = ChainRun(chain, {"query": asked.question, "search_query": asked.searched})
+        written = False
+        for piece in run.pieces():
+            written = True
+            yield piece
+        answer = self._answer(asked, run)
+        if not written:
+            yield answer.text
+        yield answer
+
+    def _covered(self, collection: str | None, question: str) -> float:
+        hits = self.search(question, limit=self.settings.passages, collection=collection)
+        return max((hit.coverage for hit in hits), default=0.0)
+
+    def _answer(self, asked: Asked, run: Any) -> Answer:
+        from kb_assistant.chain import is_refusal, refusal
+        from kb_assistant.grounding import Grounded, ground
+
+        text = run.result["result"]
+        passages: list[Document] = run.result["source_documents"]
+        cited = run.result["citations"]
+        grounded = ground(text, passages) if cited is None else Grounded(text, cited)
+        refused = run.result["refused"] or is_refusal(text) or not grounded.citations
+        timing = Timing(
+            round(run.retrieval_s or run.elapsed_s, 4),
+            round(run.first_token_s or run.elapsed_s, 4),
+            round(run.elapsed_s, 4),
+        )
+        return Answer(
+            question=asked.question,
+            text=refusal(asked.question) if refused else grounded.text,
+            refused=refused,
+            engine=self.engine_name,
+            citations=_nearest(passages) if refused else grounded.citations,
+            timing=timing,
+            usage=run.usage,
+            searched=asked.searched,
+        )
+
+    # Quality
+
+    def evaluate(
+        self,
+        path: Path | str,
+        *,
+        collection: str | None = None,
+        limit: int | None = None,
+        compare: Mapping[str, str] | None = None,
+        progress: Callable[[int, int, str], None] = lambda done, total, name: None,
+    ) -> Comparison:
+        """Measure retrieval, answers and refusals on a file of questions; see `kb_assistant.evaluation`.
+
+        Documents that the file brings go into a home that is thrown away.
+
+        Args:
+            path: SQuAD JSON, JSON lines about a collection, or RGB's lines.
+            collection: the collection, for questions that bring no documents.
+            limit: most questions asked, drawn with a fixed seed; None for all.
+            compare: settings of a second run on the same questions, by name.
+            progress: called with (questions asked, questions in all, what is being done).
+
+        Raises:
+            UsageError: the file or a setting cannot be used.
+        """
+        from kb_assistant.evaluation import evaluate
+
+        name = collection or self.settings.collection
+        return evaluate(self, Path(path), collection=name, limit=limit, compare=compare or {}, progress=progress)
+
+    # LangChain
+
+    @property
+    def retriever(self) -> StoreRetriever:
+        """The default collection as a LangChain retriever."""
+        return self._retriever(None)
+
+    @property
+    def chain(self) -> KnowledgeBaseQA:
+        """The `RetrievalQA` chain that answers from the default collection."""
+        return self._chain(None)
+
+    def _retriever(self, collection: str | None, asked: Asked | None = None) -> StoreRetriever:
+        from vectorstore import StoreRetriever
+
+        name = collection or self.settings.collection
+        retriever = StoreRetriever(store=self._store, collection=name, limit=self.settings.passages)
+        if asked and asked.leaning:
+            wordings = {"weight": asked.leaning, "also": asked.also, "context": asked.context}
+            return retriever.model_copy(update=wordings)
+        return retriever
+
+    def _chain(self, collection: str | None, asked: Asked | None = None) -> KnowledgeBaseQA:
+        from kb_assistant.chain import build_chain
+
+        name = collection or self.settings.collection
+        return build_chain(
+            self._retriever(collection, asked),
+            self.engine,
+            term_weights=lambda question: self._store.term_weights(name, question),
+            refuse_below=self.settings.refuse_below,
+            context_tokens=self.settings.context_tokens,
+        )
+
+    # The engine
+
+    @property
+    def engine_name(self) -> str:
+        """The engine that answers: the one set, or with "auto" ipex where a model is set, else extractive."""
+        if self.settings.engine != "auto":
+            return self.settings.engine
+        return "ipex" if self.settings.model else "extractive"
+
+    @property
+    def engine(self) -> Engine | None:
+        """The language model, loaded at the first use; None for the extractive engine.
+
+        Raises:
+            ModelError: no model is set, or it cannot be loaded.
+        """
+        if self.engine_name == "extractive":
+            return None
+        with self._loading:
+            if self._engine is None:
+                self._engine = self._load_engine()
+        return self._engine
+
+    def _load_engine(self) -> Engine:
+        from kb_assistant.llms import load_engine
+
+        settings = self.settings
+        if not settings.model:
+            raise UsageError(
+                f"engine {self.engine_name} needs a model; give its folder with --model, KB_MODEL or in kb.toml"
+            )
+        inside = self.home / "models" / settings.model
+        return load_engine(
+            self.engine_name,
+            inside if inside.is_dir() else Path(settings.model).expanduser(),
+            low_bit=settings.low_bit,
+            max_new_tokens=settings.max_new_tokens,
+            threads=settings.threads,
+            trust_remote_code=settings.trust_remote_code,
+        )
+
+
+def _checked(question: str) -> str:
+    words = question.strip()
+    if not words:
+        raise UsageError("the question is empty; ask something, such as: kb ask '年假有几天？'")
+    if len(words) > MAX_QUESTION_CHARACTERS:
+        raise UsageError(
+            f"the question is {len(words):,} characters long, more than {MAX_QUESTION_CHARACTERS:,}; "
+            "put long texts into a file, ingest it, and ask about it"
+        )
+    return words
+
+
+def _nearest(passages: Iterable[Document]) -> tuple[Citation, ...]:
+    from kb_assistant.grounding import cite, statements
+
+    offered = list(passages)[:_OFFERED]
+    return tuple(cite(passage, *next(iter(statements(passage)), (0, 0))) for passage in offered)

@@ -1,0 +1,158 @@
+"""langchain-classic's `RetrievalQA`, from a retriever, an engine and the prompts.
+
+Between finding passages and writing an answer stands the judgement whether the passages
+are about the question at all; where they are not, no model is asked.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from langchain_classic.chains.combine_documents.base import BaseCombineDocumentsChain
+from langchain_classic.chains.combine_documents.stuff import StuffDocumentsChain
+from langchain_classic.chains.llm import LLMChain
+from langchain_classic.chains.retrieval_qa.base import RetrievalQA
+from langchain_core.callbacks import CallbackManagerForChainRun
+from langchain_core.documents import Document
+from langchain_core.language_models import BaseLanguageModel
+from langchain_core.prompts import StringPromptTemplate
+from langchain_core.retrievers import BaseRetriever
+
+from kb_assistant.extractive import ExtractiveChain
+from kb_assistant.language import language_of
+from kb_assistant.relevance import relevance
+from prompts import LANGUAGES, load_prompt
+
+__all__ = ["KnowledgeBaseQA", "build_chain", "is_refusal", "refusal"]
+
+
+_FENCE = re.compile(r"</(?=\s*(?:passages|资料)\s*>)", re.IGNORECASE)
+"""What ends the passages in the prompts; inside a passage it must end nothing."""
+
+
+def refusal(question: str) -> str:
+    """Return what is said, in the question's language, where the documents hold no answer."""
+    return load_prompt("refusal", language_of(question))
+
+
+class LanguagePrompt(StringPromptTemplate):
+    """A prompt in the language of one of its variables."""
+
+    name: str
+    decided_by: str
+
+    def format(self, **kwargs: Any) -> str:
+        """Return the filled template."""
+        language = language_of(kwargs[self.decided_by])
+        if "page_content" in kwargs:
+            kwargs["page_content"] = _FENCE.sub("< /", kwargs["page_content"])
+        for name in ("source", "heading"):  # a line of their own, whatever a document calls itself
+            if name in kwargs:
+                kwargs[name] = " ".join(_FENCE.sub("< /", kwargs[name]).split())
+        return load_prompt(self.name, language).format(refusal=load_prompt("refusal", language), **kwargs)
+
+
+class KnowledgeBaseQA(RetrievalQA):
+    """`RetrievalQA` that refuses what its passages are not about.
+
+    Takes `query`, and optionally `search_query` where what is to be searched for differs
+    (a follow-up with its context). Returns `result`, `source_documents`, `relevance` (0 to
+    1) and `refused`, and `citations` where what writes the answer gives them itself, else None.
+    """
+
+    term_weights: Callable[[str], dict[str, float]]
+    refuse_below: float
+    context_tokens: int
+    count_tokens: Callable[[str], int]
+    return_source_documents: bool = True
+
+    @property
+    def output_keys(self) -> list[str]:
+        """The keys of what it returns."""
+        return [*super().output_keys, "relevance", "refused", "citations"]
+
+    def _call(self, inputs: dict[str, Any], run_manager: CallbackManagerForChainRun | None = None) -> dict[str, Any]:
+        manager = run_manager or CallbackManagerForChainRun.get_noop_manager()
+        question = inputs.get("search_query") or inputs[self.input_key]
+        passages = self._get_docs(question, run_manager=manager)
+        relevant = relevance(question, self.term_weights(question), passages)
+        if not passages or relevant < self.refuse_below:
+            text, refused, citations = refusal(inputs[self.input_key]), True, None
+        else:
+            passages = self._within_budget(passages)
+            combined = self.combine_documents_chain.invoke(
+                {"input_documents": passages, "question": question}, {"callbacks": manager.get_child()}
+            )
+            text, refused = combined[self.combine_documents_chain.output_key], False
+            citations = combined.get("citations")
+        judged = {"relevance": relevant, "refused": refused, "citations": citations}
+        return {self.output_key: text, "source_documents": passages, **judged}
+
+    def _within_budget(self, passages: list[Document]) -> list[Document]:
+        """The best passages that fit together; the first one always."""
+        kept: list[Document] = []
+        left = self.context_tokens
+        for passage in passages:
+            left -= self.count_tokens(passage.page_content)
+            if left < 0 and kept:
+                break
+            kept.append(passage)
+        return kept
+
+
+def build_chain(
+    retriever: BaseRetriever,
+    engine: BaseLanguageModel[str] | None,
+    *,
+    term_weights: Callable[[str], dict[str, float]],
+    refuse_below: float,
+    context_tokens: int,
+) -> KnowledgeBaseQA:
+    """Return the chain that answers from `retriever` with `engine`, or without one by extraction.
+
+    Args:
+        retriever: gives passages with the metadata of `vectorstore.as_document`.
+        engine: any LangChain language model; None for the extractive engine.
+        term_weights: a question's terms, each with how much it says.
+        refuse_below: least `relevance`, 0 to 1, at which an answer is tried.
+        context_tokens: how many of the engine's tokens the passages may take.
+    """
+    if engine is None:
+        combine: BaseCombineDocumentsChain = ExtractiveChain(term_weights=term_weights)
+    else:
+        combine = _stuffing(engine)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # RetrievalQA is deprecated; it is what users plug into
+        return KnowledgeBaseQA(
+            retriever=retriever,
+            combine_documents_chain=combine,
+            term_weights=term_weights,
+            refuse_below=refuse_below,
+            context_tokens=context_tokens,
+            count_tokens=engine.get_num_tokens if engine else lambda text: 0,
+        )
+
+
+def _stuffing(engine: BaseLanguageModel[str]) -> StuffDocumentsChain:
+    answer = LanguagePrompt(name="answer", decided_by="question", input_variables=["context", "question"])
+    passage = LanguagePrompt(
+        name="passage",
+        decided_by="page_content",
+        input_variables=["number", "source", "heading", "page_content"],
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        return StuffDocumentsChain(
+            llm_chain=LLMChain(llm=engine, prompt=answer),
+            document_prompt=passage,
+            document_variable_name="context",
+            document_separator="\n\n",
+        )
+
+
+def is_refusal(text: str) -> bool:
+    """Return whether a model answered with the sentence that it was told to refuse with."""
+    return any(text.strip().startswith(load_prompt("refusal", language)[:-1]) for language in LANGUAGES)

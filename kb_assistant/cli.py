@@ -1,0 +1,401 @@
+"""The command line: parse, one call of `Assistant`, render.
+
+Nothing heavy is imported before a command runs, so that `kb --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kb_assistant.errors import EmptiedFolderError, UsageError
+from kb_assistant.language import language_of
+
+if TYPE_CHECKING:
+    from kb_assistant.answer import Answer, Turn
+    from kb_assistant.assistant import Assistant
+    from kb_assistant.indexing import IngestReport
+
+__all__ = ["cli"]
+
+_LONGEST_SHOWN = 60
+
+_HOME = click.option("--home", type=click.Path(path_type=Path), help="Folder that holds everything (KB_HOME).")
+# `entry.main` looks for it itself, since it matters before a command is known.
+_DEBUG = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks and library messages.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+_COLLECTION = click.option("--collection", metavar="NAME", help="Collection to use.")
+_ENGINE = click.option("--engine", metavar="NAME", help="auto, ipex or extractive.")
+_MODEL = click.option("--model", metavar="FOLDER", help="Folder of a Qwen2, InternLM2 or Llama model.")
+
+
+def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Add the options that every command has, and these."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed([*options, _HOME, _DEBUG]):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kb-assistant", prog_name="kb")
+def cli() -> None:
+    """Ask your own documents, in Chinese or English. Nothing leaves this machine.
+
+    Start with: kb ingest FOLDER, then: kb ask QUESTION
+    """
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--watch", is_flag=True, help="Go on, and follow every change until Ctrl-C.")
+@click.option("--keep-missing", is_flag=True, help="Keep documents whose files are gone.")
+@click.option("--delete-missing", is_flag=True, help="Delete them even if the whole folder is empty or gone.")
+@click.option(
+    "--password",
+    "passwords",
+    multiple=True,
+    metavar="PW",
+    help='Tried on encrypted files; "-" asks for it. Repeatable.',
+)
+@_options(_COLLECTION, _JSON)
+def ingest(
+    paths: tuple[Path, ...],
+    dry_run: bool,
+    watch: bool,
+    keep_missing: bool,
+    delete_missing: bool,
+    passwords: tuple[str, ...],
+    collection: str | None,
+    as_json: bool,
+    home: Path | None,
+) -> int:
+    """Make a collection mirror folders of documents: add, change, rename, delete."""
+    from dataclasses import asdict
+
+    from kb_assistant import render
+
+    given = {"--watch": watch, "--dry-run": dry_run, "--keep-missing": keep_missing, "--delete-missing": delete_missing}
+    for pair in (("--watch", "--dry-run"), ("--watch", "--delete-missing"), ("--keep-missing", "--delete-missing")):
+        if all(given[flag] for flag in pair):
+            raise UsageError(f"{' and '.join(pair)} do not go together; give one of them")
+    known = tuple(click.prompt("Password", hide_input=True, err=True) if one == "-" else one for one in passwords)
+    options: dict[str, Any] = {"collection": collection, "keep_missing": keep_missing, "passwords": known}
+    with _assistant(home) as assistant:
+        if watch:
+            report = _followed(assistant.watch(*paths, waiting=_tell, **options), quiet=as_json)
+        else:
+            report = _ingested(
+                assistant, *paths, ask=not as_json, dry_run=dry_run, delete_missing=delete_missing, **options
+            )
+    if as_json or not watch:
+        _say(render.to_json(asdict(report)) if as_json else render.report_text(report, dry_run=dry_run))
+    return 1 if report.failed else 0
+
+
+def _ingested(assistant: Assistant, *paths: Path, ask: bool, **options: Any) -> IngestReport:
+    """Run it; where a folder is found empty, ask whoever sits at the terminal."""
+    try:
+        with _progress_bar() as progress:
+            return assistant.ingest(*paths, progress=progress, waiting=_tell, **options)
+    except EmptiedFolderError as error:
+        if not (
+            ask
+            and sys.stdin.isatty()
+            and click.confirm(
+                f"{_short(str(error.folder))} is {error.state} now. Delete its {error.documents} documents?", err=True
+            )
+        ):
+            raise
+    return _ingested(assistant, *paths, ask=False, **{**options, "delete_missing": True})
+
+
+def _followed(reports: Iterator[IngestReport], *, quiet: bool) -> IngestReport:
+    """Print each report until Ctrl-C, and return all of them as one."""
+    from kb_assistant import render
+    from kb_assistant.indexing import in_a_row
+
+    done: list[IngestReport] = []
+    try:
+        for report in reports:
+            done.append(report)
+            if not quiet and (len(done) == 1 or report.changed):
+                _say(render.report_text(report, dry_run=False))
+            if len(done) == 1:
+                _tell("watching for changes; Ctrl-C stops it")
+    except KeyboardInterrupt:
+        if not done:
+            raise
+    return in_a_row(done)
+
+
+@cli.command()
+@click.argument("question", metavar="QUESTION")
+@click.option("-k", "limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many passages.")
+@click.option("--source", metavar="GLOB", help="Only documents whose names match.")
+@_options(_COLLECTION, _JSON)
+def search(
+    question: str, limit: int, source: str | None, collection: str | None, as_json: bool, home: Path | None
+) -> None:
+    """Find passages, without an answer."""
+    from kb_assistant import render
+
+    asked = _question(question)
+    with _assistant(home) as assistant:
+        hits = assistant.search(asked, limit=limit, collection=collection, source=source)
+    _say(render.to_json(render.hits_json(asked, hits)) if as_json else render.hits_text(hits))
+
+
+@cli.command()
+@click.argument("question", metavar="QUESTION")
+@_options(_COLLECTION, _ENGINE, _MODEL, _JSON)
+def ask(
+    question: str, collection: str | None, engine: str | None, model: str | None, as_json: bool, home: Path | None
+) -> None:
+    """Answer one question, with citations; "-" reads it from standard input."""
+    with _assistant(home, engine=engine, model=model) as assistant:
+        _answer(assistant, _question(question), collection, as_json=as_json)
+        _say_if_extractive(assistant)
+
+
+@cli.command()
+@_options(_COLLECTION, _ENGINE, _MODEL)
+def chat(collection: str | None, engine: str | None, model: str | None, home: Path | None) -> None:
+    """Ask one question after another; "clear" forgets the conversation, "exit" ends it."""
+    history: list[Turn] = []
+    with _assistant(home, engine=engine, model=model) as assistant:
+        assistant.sources(collection)  # says at once if there is nothing to ask
+        _ = assistant.engine  # and if its model cannot be used
+        _say_if_extractive(assistant)
+        while (line := _read_line()) is not None and line not in ("exit", "quit"):
+            if line == "clear":
+                history.clear()
+                continue
+            if not line:
+                continue
+            try:
+                answer = _answer(assistant, line, collection, history=tuple(history))
+            except KeyboardInterrupt:
+                click.echo("\n(stopped)", err=True)
+                continue
+            except UsageError as error:
+                click.echo(f"kb: {error}", err=True)
+                continue
+            history.append(answer.turn)
+
+
+@cli.command()
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on.  [default: 7860]")
+@_options(_COLLECTION, _ENGINE, _MODEL)
+def serve(
+    host: str | None,
+    port: int | None,
+    collection: str | None,
+    engine: str | None,
+    model: str | None,
+    home: Path | None,
+) -> None:
+    """Serve a web page that answers questions, on this machine only."""
+    from kb_assistant.web.page import serve as run
+
+    with _assistant(home, host=host, port=port, collection=collection, engine=engine, model=model) as assistant:
+        _ = assistant.engine  # says at once if its model cannot be used
+        run(assistant, announce=lambda url: click.echo(f"kb is at {url} (Ctrl-C stops it)"))
+
+
+@cli.command()
+@_options(_COLLECTION, _JSON)
+def sources(collection: str | None, as_json: bool, home: Path | None) -> None:
+    """List the documents in a collection."""
+    from kb_assistant import render
+
+    with _assistant(home) as assistant:
+        found = assistant.sources(collection)
+    _say(render.to_json(render.sources_json(found)) if as_json else render.sources_text(found))
+
+
+@cli.command()
+@click.argument("names", nargs=-1, required=True, metavar="SOURCE...")
+@_options(_COLLECTION, _JSON)
+def remove(names: tuple[str, ...], collection: str | None, as_json: bool, home: Path | None) -> None:
+    """Remove documents from a collection, by name or pattern; the files stay."""
+    from kb_assistant import render
+
+    with _assistant(home) as assistant:
+        removed = assistant.remove(*names, collection=collection, waiting=_tell)
+    _say(render.to_json({"removed": removed}) if as_json else f"removed: {', '.join(removed)}")
+
+
+@cli.command()
+@_options(_JSON)
+def collections(as_json: bool, home: Path | None) -> None:
+    """List the collections."""
+    from kb_assistant import render
+
+    with _assistant(home) as assistant:
+        found = assistant.collections()
+    _say(render.to_json(render.collections_json(found)) if as_json else render.collections_text(found))
+
+
+@cli.command("eval")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--limit", type=click.IntRange(min=1), help="Ask at most so many questions, drawn with a fixed seed.")
+@click.option("--compare", multiple=True, metavar="SETTING=VALUE", help="A second run with this setting. Repeatable.")
+@_options(_COLLECTION, _ENGINE, _MODEL, _JSON)
+def evaluate(
+    file: Path,
+    limit: int | None,
+    compare: tuple[str, ...],
+    collection: str | None,
+    engine: str | None,
+    model: str | None,
+    as_json: bool,
+    home: Path | None,
+) -> None:
+    """Measure quality on a question set: SQuAD JSON, JSON lines or RGB's lines."""
+    from kb_assistant import render
+
+    changes = dict(_setting(one) for one in compare)
+    with _assistant(home, engine=engine, model=model) as assistant, _progress_bar() as progress:
+        found = assistant.evaluate(file, collection=collection, limit=limit, compare=changes, progress=progress)
+    _say(render.to_json(render.evaluation_json(found)) if as_json else render.evaluation_text(found))
+
+
+@cli.command()
+@_options(_ENGINE, _MODEL, _JSON)
+def doctor(engine: str | None, model: str | None, as_json: bool, home: Path | None) -> int:
+    """Check that this machine and the store are sound."""
+    from dataclasses import asdict
+
+    from kb_assistant import render
+    from kb_assistant.doctor import examine
+
+    findings = examine(home, engine=engine, model=model)
+    _say(render.to_json([asdict(one) for one in findings]) if as_json else render.findings_text(findings))
+    return 0 if all(one.ok for one in findings) else 3
+
+
+@cli.command()
+@click.argument("question", required=False, metavar="[QUESTION]")
+@_ENGINE
+@_MODEL
+@_JSON
+@_DEBUG
+def demo(question: str | None, engine: str | None, model: str | None, as_json: bool) -> None:
+    """Ask the bundled handbook of an invented company, in a throw-away home."""
+    from kb_assistant.demo import QUESTIONS, handbook
+
+    with handbook(engine=engine, model=model) as (assistant, report):
+        if not as_json:
+            click.echo(f"Ingested {report.added} sample documents in {report.seconds:.1f} s.")
+        asked = [question] if question else list(QUESTIONS)[: 1 if as_json else None]
+        for one in asked:
+            if not as_json:
+                click.echo(f"\n> {one}")
+            _answer(assistant, one, None, as_json=as_json)
+        _say_if_extractive(assistant)
+
+
+def _assistant(home: Path | None, **settings: Any) -> Assistant:
+    from kb_assistant.assistant import Assistant
+
+    return Assistant.open(home, **settings)
+
+
+def _setting(argument: str) -> tuple[str, str]:
+    name, equals, value = argument.partition("=")
+    if not (name.strip() and equals):
+        raise UsageError(f"--compare {argument}: not a setting; write it as SETTING=VALUE, such as passages=10")
+    return name.strip(), value.strip()
+
+
+def _question(argument: str) -> str:
+    return sys.stdin.read() if argument == "-" else argument
+
+
+def _read_line() -> str | None:
+    try:
+        return input("> " if sys.stdin.isatty() else "").strip()
+    except EOFError:
+        return None
+
+
+def _answer(
+    assistant: Assistant,
+    question: str,
+    collection: str | None,
+    *,
+    history: tuple[Turn, ...] = (),
+    as_json: bool = False,
+) -> Answer:
+    """Print an answer, as it is written or as one JSON document, and return it."""
+    from kb_assistant import render
+    from kb_assistant.conversation import searched_text
+
+    answer: Answer | None = None
+    written = ""
+    for piece in assistant.stream(question, collection=collection, history=history):
+        if not isinstance(piece, str):
+            answer = piece
+        elif not as_json:
+            written += piece
+            _say(piece, end="")
+    assert answer is not None  # a stream ends with its answer, or raises
+    if as_json:
+        _say(render.to_json(render.answer_json(answer)))
+        return answer
+    if written.split() != answer.text.split():  # what nothing supports is gone, numbers are put right
+        _say(f"\n\n{render.CHECKED[language_of(question)]}\n{answer.text}", end="")
+    _say("\n\n" + "\n".join(part for part in (searched_text(answer), render.citations_text(answer)) if part))
+    return answer
+
+
+def _short(name: str) -> str:
+    """A file's name on one line, without what steers a terminal."""
+    from kb_assistant.render import printable
+
+    return " ".join(printable(name).split())[-_LONGEST_SHOWN:]
+
+
+def _tell(message: str) -> None:
+    from kb_assistant.render import printable
+
+    click.echo(" ".join(printable(message).split()), err=True)
+
+
+def _say(text: str, end: str = "\n") -> None:
+    from kb_assistant.render import printable
+
+    click.echo(printable(text) + end, nl=False)
+
+
+def _say_if_extractive(assistant: Assistant) -> None:
+    if assistant.engine_name == "extractive":
+        click.echo(
+            "(no language model is set: answers are quoted from the documents; --model FOLDER sets one)", err=True
+        )
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[int, int, str], None]]:
+    """Give a function that shows progress on a terminal, and nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield lambda done, total, name: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=_short(name))

@@ -1,0 +1,33 @@
+"""Linear models as readable JSON: named features with their coefficients, and what they were fitted on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+__all__ = ["LinearModel", "load_coefficients"]
+
+
+@dataclass(frozen=True, slots=True)
+class LinearModel:
+    """A weighted sum of named features."""
+
+    intercept: float
+    coefficients: Mapping[str, float]
+
+    def __call__(self, features: Mapping[str, float]) -> float:
+        """Return the sum; features that the model does not know count nothing."""
+        return self.intercept + sum(
+            weight * features[name] for name, weight in self.coefficients.items() if name in features
+        )
+
+
+@cache
+def load_coefficients(name: str) -> LinearModel:
+    """Return the model in `name`.json."""
+    text = resources.files(__package__).joinpath(f"{name}.json").read_text(encoding="utf-8")
+    found = json.loads(text)
+    return LinearModel(found["intercept"], found["coefficients"])

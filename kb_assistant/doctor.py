@@ -1,0 +1,127 @@
+"""`kb doctor`: is this machine able, and is the store sound?"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kb_assistant.errors import KbError
+from kb_assistant.settings import home_folder, load_settings
+from vectorstore.errors import StoreError
+
+if TYPE_CHECKING:
+    from kb_assistant.assistant import Assistant
+
+__all__ = ["Finding", "examine"]
+
+_TROUBLE = (KbError, StoreError, OSError)
+
+_PACKAGES = ("torch", "ipex-llm", "transformers", "sentence-transformers", "chromadb", "langchain", "unstructured")
+_LOW_DISK_BYTES = 1 << 30
+_INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `detail` says what was found, and what to do if it is not `ok`."""
+
+    check: str
+    ok: bool
+    detail: str
+
+
+def examine(home: Path | None = None, **settings: str | None) -> list[Finding]:
+    """Look at the machine and the store in `home`, and return what was found; no document is touched."""
+    folder = home_folder(home)
+    disk = _disk(folder)
+    return [
+        Finding("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        _packages(),
+        _full_text(),
+        _processor(),
+        disk,
+        *(_store(folder, settings) if disk.ok else ()),
+        Finding(
+            "privacy", True, "no engine sends anything off this machine; telemetry, tracing and hubs are switched off"
+        ),
+    ]
+
+
+def _packages() -> Finding:
+    found, missing = [], []
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Finding("packages", False, f"not installed: {', '.join(missing)}; run: pip install -c constraints.txt .")
+    return Finding("packages", True, ", ".join(found))
+
+
+def _full_text() -> Finding:
+    with sqlite3.connect(":memory:") as connection:
+        enabled = connection.execute("SELECT sqlite_compileoption_used('ENABLE_FTS5')").fetchone()[0]
+    detail = f"SQLite {sqlite3.sqlite_version} with FTS5"
+    return Finding("full text", bool(enabled), detail if enabled else "this Python's SQLite has no FTS5; use another")
+
+
+def _processor() -> Finding:
+    flags: set[str] = set()
+    cpu_info = Path("/proc/cpuinfo")
+    if cpu_info.exists():
+        line = next((one for one in cpu_info.read_text().splitlines() if one.startswith("flags")), "")
+        flags = set(line.split())
+    known = ", ".join(name for name in _INSTRUCTIONS if name in flags) or "not known on this system"
+    return Finding("processor", True, f"{os.cpu_count()} cores; instructions: {known}")
+
+
+def _disk(folder: Path) -> Finding:
+    try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        free = shutil.disk_usage(existing).free
+    except OSError as error:
+        return Finding("home", False, f"{folder}: {error.strerror}; set KB_HOME to a folder of your own")
+    if not existing.is_dir():
+        return Finding("home", False, f"{existing} is a file; set KB_HOME to a folder")
+    ok = free > _LOW_DISK_BYTES and os.access(existing, os.W_OK)
+    detail = f"{folder}: {free / 1e9:.0f} GB free"
+    return Finding("home", ok, detail if ok else f"{detail}, or not writable; set KB_HOME to a folder with room")
+
+
+def _store(folder: Path, settings: dict[str, str | None]) -> Iterator[Finding]:
+    from kb_assistant.assistant import Assistant
+
+    settled = _tried("settings", lambda: f"embedding model {load_settings(folder, **settings).embedding_model}")
+    yield settled
+    if not settled.ok:
+        return
+    if not (folder / "catalog.db").exists():
+        yield Finding("store", True, "empty; run: kb ingest FOLDER")
+        return
+    try:
+        with Assistant.open(folder, **settings) as assistant:
+            yield from (Finding(*found) for found in assistant.check())
+            yield _tried("engine", lambda: _engine(assistant))
+    except _TROUBLE as error:
+        yield Finding("store", False, str(error))
+
+
+def _engine(assistant: Assistant) -> str:
+    if assistant.engine is None:
+        return "extractive: answers are quoted from the documents; --model FOLDER sets a language model"
+    return f"{assistant.engine_name}: {assistant.settings.model} loads"
+
+
+def _tried(check: str, action: Callable[[], str]) -> Finding:
+    try:
+        return Finding(check, True, action())
+    except _TROUBLE as error:
+        return Finding(check, False, str(error))

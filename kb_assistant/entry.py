@@ -1,0 +1,81 @@
+"""`kb` as a process: runs the command line, and turns every error into one line and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+import warnings
+from contextlib import suppress
+
+import click
+
+from kb_assistant.cli import cli
+from kb_assistant.errors import KbError
+from kb_assistant.privacy import keep_offline
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line; every error is one line on stderr, and one JSON document with --json."""
+    as_json, debug = "--json" in sys.argv, "--debug" in sys.argv
+    keep_offline()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # a service may start without them
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if not debug:
+        warnings.simplefilter("ignore")
+        logging.basicConfig(level=logging.CRITICAL)
+    try:
+        code = cli.main(prog_name="kb", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # what click makes of it: the reader, such as `head`, has seen enough
+        code = 0
+    except BaseException as error:  # noqa: BLE001 - the one place where errors become lines
+        code = _report(error, as_json=as_json, debug=debug)
+    if sys.stdout is not None:
+        try:
+            sys.stdout.flush()
+        except OSError:  # nobody can read it any more; without this Python would try again, and complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _report(error: BaseException, *, as_json: bool, debug: bool) -> int:
+    code, message = _explained(error)
+    if debug:
+        traceback.print_exception(error)
+    from kb_assistant.render import printable, to_json
+
+    message = " ".join(message.split())
+    click.echo(f"kb: {printable(message)}", err=True)
+    if as_json:
+        with suppress(OSError):  # stdout itself may be what failed
+            click.echo(to_json({"error": {"kind": type(error).__name__, "message": message, "exit_code": code}}))
+    return code
+
+
+def _explained(error: BaseException) -> tuple[int, str]:
+    """Return an error's exit code and its one line."""
+    if isinstance(error, KbError):
+        return error.exit_code, str(error)
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return 130, "interrupted"
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        hint = f"; see {context.command_path} --help" if context else ""
+        return 2, f"{error.format_message().rstrip('.')}{hint}"
+    from vectorstore.errors import EmptyStoreError, StoreError, UnknownCollectionError, UnknownSourceError
+
+    wrong_name = isinstance(error, (UnknownCollectionError, UnknownSourceError))
+    if wrong_name and not isinstance(error, EmptyStoreError):
+        return 2, str(error)
+    if isinstance(error, StoreError):
+        return 3, str(error)
+    if isinstance(error, OSError) and error.filename:
+        return 3, f"{error.filename}: {error.strerror}"
+    words = " ".join(str(error).split())
+    return 3, f"internal error ({type(error).__name__}: {words}); run it again with --debug for the details"

@@ -1,0 +1,62 @@
+"""A question set's documents in a home that is thrown away, cut and indexed as `ingest` does it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ingest.loaders.text import parse_text
+from kb_assistant.assistant import Assistant
+from kb_assistant.errors import UsageError
+from kb_assistant.evaluation.questions import EvalDocument
+from kb_assistant.indexing import _new_chunk
+from kb_assistant.settings import Settings, load_settings
+from vectorstore import NewSource
+
+__all__ = ["changed_settings", "index_documents", "throw_away"]
+
+_BATCH_DOCUMENTS = 200
+
+
+def changed_settings(assistant: Assistant, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of `assistant` with these changes, for `Assistant.open` with another home.
+
+    Models that are named by their folder in the assistant's own home are named by path.
+
+    Raises:
+        UsageError: there is no such setting, or it cannot have that value.
+    """
+    for name in changes:
+        if name not in Settings.model_fields:
+            raise UsageError(f"unknown setting {name!r}; there are: {', '.join(Settings.model_fields)}")
+    settings = {**assistant.settings.model_dump(), **changes}
+    models = assistant.home / "models"
+    for name, value in settings.items():
+        if isinstance(value, str) and value and (models / value).is_dir():
+            settings[name] = str(models / value)
+    load_settings(assistant.home, **settings)  # tells now what does not hold
+    return settings
+
+
+@contextmanager
+def throw_away(assistant: Assistant, changes: Mapping[str, Any]) -> Iterator[Assistant]:
+    """Give an assistant like this one, with these changes, over an empty home that is deleted afterwards."""
+    settings = changed_settings(assistant, changes)
+    with tempfile.TemporaryDirectory(prefix="kb-eval-") as home, Assistant.open(home, **settings) as made:
+        yield made
+
+
+def index_documents(assistant: Assistant, documents: Iterable[EvalDocument], collection: str) -> None:
+    """Store documents in a collection as if they were text files."""
+    chunker = assistant._indexer(collection, ())._chunks.chunker()
+    made: list[NewSource] = []
+    for document in documents:
+        chunks = tuple(_new_chunk(chunk) for chunk in chunker.chunk(parse_text(document.text)))
+        made.append(NewSource(document.name, document.name, "", "", "ready", None, None, (), chunks))
+    store = assistant._store
+    with store.writing(lambda message: None):
+        info = store.prepare(collection)
+        for start in range(0, len(made), _BATCH_DOCUMENTS):
+            store.replace(info, made[start : start + _BATCH_DOCUMENTS])

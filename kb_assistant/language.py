@@ -1,0 +1,21 @@
+"""Which language a question is in, so that prompts and messages answer in it."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["language_of"]
+
+_HAN = re.compile(r"[\u3400-\u9fff]")
+_FULL_WIDTH = re.compile(r"[？。！，；：、]")
+_LATIN_WORD = re.compile(r"[^\W\d_\u3400-\u9fff]+")
+
+
+def language_of(text: str) -> str:
+    """Return "zh" or "en", whichever makes up more of the text.
+
+    A Chinese word is about a character and a half, so that "GPU 呢？" is Chinese and
+    "Who is 王伟?" is not.
+    """
+    chinese = (len(_HAN.findall(text)) + len(_FULL_WIDTH.findall(text))) / 1.5
+    return "zh" if chinese and chinese >= len(_LATIN_WORD.findall(text)) else "en"

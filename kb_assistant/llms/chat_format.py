@@ -1,0 +1,138 @@
+"""Turns a question, and what was said before it, into the text or the tokens that a model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
+
+from kb_assistant.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["ChatFormat", "Turn", "control_strings", "neutralise"]
+
+# Families whose chat models read ChatML; True where the text begins with the beginning-of-text token.
+# Source: the chat_template in the tokenizer_config.json that their makers publish.
+_CHATML = {"qwen2": False, "qwen2_moe": False, "internlm2": True}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One earlier message of a conversation."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+class ChatFormat:
+    """The chat format of one model: its tokenizer's template, else its family's, else plain text.
+
+    What users and documents say is data: control tokens in it are broken up, so that a document
+    cannot end the user's turn and speak as the assistant.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, model_type: str) -> None:
+        """Take the tokenizer, and the `model_type` of the model's config.json."""
+        self._tokenizer = tokenizer
+        self._control = control_strings(tokenizer)
+        self._begin = ""
+        if tokenizer.chat_template:
+            self.kind = "template"
+        elif model_type in _CHATML and {"<|im_start|>", "<|im_end|>"} <= set(self._control):
+            self.kind = "chatml"
+            self._begin = str(tokenizer.bos_token or "") if _CHATML[model_type] else ""
+        else:
+            self.kind = "plain"
+
+    def render(self, prompt: str, *, system: str | None = None, history: Sequence[Turn] = ()) -> str:
+        """Return the text the model is to continue.
+
+        Raises:
+            ModelError: the tokenizer's own template cannot be applied to these messages.
+        """
+        messages: list[tuple[str, str]] = [(turn.role, turn.text) for turn in history]
+        messages.append(("user", prompt))
+        if system:
+            messages.insert(0, ("system", system))
+        safe = [(role, neutralise(text, self._control)) for role, text in messages]
+        if self.kind == "template":
+            return self._apply_template(safe)
+        if self.kind == "chatml":
+            turns = [f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in safe]
+            return self._begin + "".join(turns) + "<|im_start|>assistant\n"
+        return "\n\n".join(text for _, text in safe)
+
+    def encode(self, prompt: str, *, system: str | None = None, history: Sequence[Turn] = ()) -> list[int]:
+        """Return the ids of the tokens of `render`.
+
+        A chat format spells out its control tokens; for plain text the tokenizer adds those the
+        model was trained with, such as the beginning-of-text token.
+        """
+        text = self.render(prompt, system=system, history=history)
+        ids = self._tokenizer.encode(text, add_special_tokens=self.kind == "plain")
+        return cast("list[int]", ids)
+
+    def end_ids(self) -> set[int]:
+        """Return the ids of the tokens with which the model ends its turn."""
+        ends = {"<|im_end|>"} & set(self._control)
+        ids = {int(self._tokenizer.convert_tokens_to_ids(token)) for token in ends}
+        if self._tokenizer.eos_token_id is not None:
+            ids.add(int(self._tokenizer.eos_token_id))
+        return ids
+
+    def _apply_template(self, messages: list[tuple[str, str]]) -> str:
+        from jinja2 import TemplateError
+
+        chat = [{"role": role, "content": text} for role, text in messages]
+        try:
+            text = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:
+            raise ModelError(
+                f"the model's chat template refuses this conversation: {error}; "
+                "try without a system prompt, or correct chat_template in its tokenizer_config.json"
+            ) from error
+        return str(text)
+
+
+def control_strings(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """Return every string that the tokenizer reads as a control token, the longest first."""
+    strings = set(tokenizer.all_special_tokens)
+    ids = set(tokenizer.all_special_ids)
+    for number, token in tokenizer.added_tokens_decoder.items():
+        # Qwen2.5 adds <tool_call> and <|fim_prefix|> without marking them as special. Other added
+        # tokens are ordinary words or runs of blanks, which have to stay as they are.
+        if token.special or (token.content.startswith("<") and token.content.endswith(">")):
+            strings.add(token.content)
+            ids.add(number)
+    strings.update(_vocabulary_names(tokenizer, ids))
+    return tuple(sorted(filter(None, strings), key=len, reverse=True))
+
+
+def neutralise(text: str, control: Sequence[str]) -> str:
+    """Break up every control string in `text` with a space after its first character.
+
+    >>> neutralise("a<|im_end|>b", ["<|im_end|>"])
+    'a< |im_end|>b'
+    """
+    while found := [token for token in control if token in text]:
+        for token in found:
+            # There is no inside to break in a single character, so it goes.
+            text = text.replace(token, f"{token[0]} {token[1:]}" if len(token) > 1 else "")
+    return text
+
+
+def _vocabulary_names(tokenizer: PreTrainedTokenizerBase, ids: set[int]) -> Iterator[str]:
+    """Yield what the vocabulary itself calls the control tokens.
+
+    In InternLM2's vocabulary the piece behind <|im_end|> is called [UNUSED_TOKEN_145], and that
+    text becomes the same token.
+    """
+    pieces = getattr(tokenizer, "sp_model", None)
+    if pieces is not None:
+        yield from (pieces.id_to_piece(number) for number in ids if number < pieces.get_piece_size())
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        vocabulary = backend.get_vocab(with_added_tokens=False)
+        yield from (piece for piece, number in vocabulary.items() if number in ids)

@@ -1,0 +1,168 @@
+"""Loads models and tokenizers through ipex-llm, converting weights to low bits, and saves them so."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from kb_assistant.errors import ModelError, UsageError
+from kb_assistant.llms.ipex_runtime import activation_dtype, import_ipex, quiet
+from kb_assistant.llms.model_files import INDEX, LOW_BIT_INDEX, ModelFiles, inspect_model, tensor_names
+
+__all__ = ["CPU_LOW_BITS", "load_low_bit", "save_low_bit"]
+
+# What ipex-llm 2.2.0 runs on a CPU. Of its other formats nf4, fp4 and fp8 refuse, and fp6 ends the process.
+CPU_LOW_BITS = ("sym_int4", "asym_int4", "sym_int5", "sym_int8", "woq_int4", "bf16")
+
+
+def load_low_bit(path: Path, low_bit: str, *, trust_remote_code: bool) -> tuple[Any, Any, str]:
+    """Return the model in `path`, its tokenizer, and the format of its weights.
+
+    Raises:
+        ModelError: the model is missing, incomplete, broken or refused.
+        UsageError: there is no such low_bit.
+    """
+    if low_bit not in CPU_LOW_BITS:
+        raise UsageError(f"unknown low_bit {low_bit!r}; a CPU runs: {', '.join(CPU_LOW_BITS)}")
+    files = inspect_model(path, trust_remote_code=trust_remote_code)
+    if files.low_bit not in (None, *CPU_LOW_BITS):
+        raise ModelError(
+            f"the model {path} was saved as {files.low_bit}, which a CPU does not run; "
+            f"convert it again as one of: {', '.join(CPU_LOW_BITS)}"
+        )
+    auto_model = import_ipex()
+    with quiet():
+        tokenizer = _load_tokenizer(path, trust_remote_code)
+        model = _load_weights(auto_model, files, low_bit, trust_remote_code)
+    return model, tokenizer, files.low_bit or low_bit
+
+
+def save_low_bit(model: Any, tokenizer: Any, path: Path) -> None:
+    """Write the converted weights and the tokenizer to the new directory `path`, or nothing at all.
+
+    Raises:
+        ModelError: `path` exists already, or it cannot be written.
+    """
+    if path.exists():
+        raise ModelError(f"cannot save the model as {path}: it exists already; remove it or take another name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            with quiet():
+                _write(model, tokenizer, unfinished)
+            unfinished.chmod(0o755)  # mkdtemp makes it for one user only
+            unfinished.rename(path)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    except OSError as error:
+        raise ModelError(f"cannot save the model as {path}: {error}; choose another place") from error
+
+
+def _load_tokenizer(path: Path, trust_remote_code: bool) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(
+            path,
+            local_files_only=True,
+            trust_remote_code=trust_remote_code,
+            clean_up_tokenization_spaces=False,
+        )
+    except Exception as error:
+        raise ModelError(f"cannot read the tokenizer of {path}: {_reason(error)}; fetch it again") from error
+
+
+def _load_weights(auto_model: Any, files: ModelFiles, low_bit: str, trust_remote_code: bool) -> Any:
+    options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+    saved = files.low_bit
+    try:
+        if saved:
+            model = auto_model.load_low_bit(str(files.path), torch_dtype=_dtype(saved), **options)
+        else:
+            _check_tensors(files, trust_remote_code)
+            model = auto_model.from_pretrained(
+                str(files.path),
+                load_in_low_bit=low_bit,
+                torch_dtype=_dtype(low_bit),
+                use_safetensors=True,
+                **options,
+            )
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"cannot load the model {files.path}: {_reason(error)}; "
+            "it may be incomplete, or of a family that ipex-llm 2.2.0 does not know"
+        ) from error
+    if missing := [name for name, tensor in model.state_dict().items() if tensor.is_meta]:
+        raise _incomplete(files.path, missing)
+    return model.eval()
+
+
+def _dtype(low_bit: str) -> Any:
+    if low_bit == "bf16":
+        import torch
+
+        return torch.bfloat16
+    return activation_dtype()
+
+
+def _check_tensors(files: ModelFiles, trust_remote_code: bool) -> None:
+    """Check that the weights are all there: transformers fills gaps with random numbers."""
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(files.path, local_files_only=True, trust_remote_code=trust_remote_code)
+    with init_empty_weights():
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    present = set().union(*map(tensor_names, files.weights))
+    tied = set(getattr(model, "_tied_weights_keys", None) or ()) if config.tie_word_embeddings else set()
+    if missing := sorted(set(model.state_dict()) - present - tied):
+        raise _incomplete(files.path, missing)
+
+
+def _write(model: Any, tokenizer: Any, directory: Path) -> None:
+    """Write what ipex-llm's own save_low_bit writes, but as safetensors instead of a pickle.
+
+    Its loader looks for one index file only, and reads whatever files that names.
+    """
+    model.save_pretrained(directory, state_dict=_unshared(model.state_dict()), safe_serialization=True)
+    tokenizer.save_pretrained(directory)
+    index = directory / INDEX
+    if index.is_file():
+        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+    else:
+        single = directory / "model.safetensors"
+        weight_map = dict.fromkeys(sorted(tensor_names(single)), single.name)
+    content = json.dumps({"metadata": {}, "weight_map": weight_map}, indent=1)
+    (directory / LOW_BIT_INDEX).write_text(content, encoding="utf-8")
+    for file in directory.iterdir():
+        file.chmod(0o644)  # safetensors makes its files for one user only
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+
+
+def _unshared(tensors: dict[str, Any]) -> dict[str, Any]:
+    """Copy tensors that share memory with another: safetensors would drop the second.
+
+    In bf16 a tied head is the embedding itself; once loaded from disk, ipex-llm unties them.
+    """
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        tensors[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
+    return tensors
+
+
+def _incomplete(path: Path, missing: list[str]) -> ModelError:
+    return ModelError(f"the model {path} lacks {len(missing)} of its tensors, such as {missing[0]}; fetch it again")
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error; what follows is advice about Python calls."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

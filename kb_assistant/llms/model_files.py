@@ -1,0 +1,125 @@
+"""Checks that a directory holds a complete model before anything reads its weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kb_assistant.errors import ModelError
+
+__all__ = ["INDEX", "LOW_BIT_INDEX", "LOW_BIT_KEY", "ModelFiles", "inspect_model", "tensor_names"]
+
+LOW_BIT_KEY = "bigdl_transformers_low_bit"  # where ipex-llm notes the format of saved low-bit weights
+INDEX = "model.safetensors.index.json"
+LOW_BIT_INDEX = "pytorch_model.bin.index.json"  # the only index that ipex-llm looks for
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+_GET_ONE = "copy the whole folder of a Qwen2, InternLM2 or Llama model to this machine and name it"
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model directory that has everything: its config, and its weights if they are safetensors."""
+
+    path: Path
+    config: dict[str, Any]
+    weights: tuple[Path, ...]
+
+    @property
+    def low_bit(self) -> str | None:
+        """The format of the weights where ipex-llm saved them in low bits, else None."""
+        return self.config.get(LOW_BIT_KEY) or None
+
+
+def inspect_model(path: Path, *, trust_remote_code: bool = False) -> ModelFiles:
+    """Check the model directory `path`, without loading anything.
+
+    Raises:
+        ModelError: it is missing or incomplete, or brings code that is not trusted.
+    """
+    if not path.is_dir():
+        raise ModelError(f"no model directory {path}; {_GET_ONE}")
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{path} is not a model directory: it has no config.json; {_GET_ONE}")
+    config = _read_json(path / "config.json")
+    if "auto_map" in config and not trust_remote_code:
+        raise ModelError(
+            f"the model {path} brings its own Python code, which would run on this machine; "
+            "read it, then allow it with trust_remote_code"
+        )
+    weights = _weights(path, low_bit=bool(config.get(LOW_BIT_KEY)))
+    if not any((path / name).is_file() for name in _TOKENIZER_FILES):
+        raise ModelError(
+            f"the model {path} has no tokenizer (none of {', '.join(_TOKENIZER_FILES)}); "
+            "fetch these files from where the model comes from"
+        )
+    return ModelFiles(path, config, weights)
+
+
+def tensor_names(weights: Path) -> set[str]:
+    """Return the names of the tensors in a safetensors file, after checking that it is whole.
+
+    The format: eight bytes with the length of the header, the header as JSON, the tensors.
+
+    Raises:
+        ModelError: the file is cut short or is no safetensors file.
+    """
+    with weights.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        size = weights.stat().st_size
+        if length > size - 8:
+            raise _broken(weights, f"its header should have {length:,} bytes and the file has {size:,}")
+        try:
+            header = json.loads(file.read(length))
+            header.pop("__metadata__", None)
+            expected = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+            raise _broken(weights, "its header cannot be read") from error
+    if size != expected:
+        raise _broken(weights, f"it has {size:,} of {expected:,} bytes")
+    return set(header)
+
+
+def _weights(path: Path, *, low_bit: bool) -> tuple[Path, ...]:
+    index = path / (LOW_BIT_INDEX if low_bit else INDEX)
+    if index.is_file():
+        shards = _read_json(index).get("weight_map", {}).values()
+        files = tuple(path / name for name in sorted(set(shards)))
+    elif low_bit and (path / "pytorch_model.bin").is_file():
+        return ()  # written by ipex-llm's own save_low_bit; torch reads it without unpickling code
+    else:
+        files = (path / "model.safetensors",)
+    missing = [file.name for file in files if not file.is_file()]
+    if missing or not files:
+        raise ModelError(_no_weights(path, missing))
+    if any(file.suffix != ".safetensors" for file in files) and not low_bit:
+        raise ModelError(_no_weights(path, []))
+    for file in files:
+        if file.suffix == ".safetensors":
+            tensor_names(file)
+    return tuple(file for file in files if file.suffix == ".safetensors")
+
+
+def _no_weights(path: Path, missing: list[str]) -> str:
+    pickles = sorted(file.name for file in path.iterdir() if file.suffix in {".bin", ".pt", ".pth", ".ckpt"})
+    if pickles and missing in ([], ["model.safetensors"]):
+        return (
+            f"the model {path} has its weights only as {pickles[0]}, a format that can run code; "
+            "only safetensors are accepted: fetch the model's .safetensors files"
+        )
+    return f"the model {path} lacks its weights: no {missing[0] if missing else INDEX}; fetch it again"
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read {file}: {error}; fetch it again") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"cannot read {file}: it is not a JSON object; fetch it again")
+    return content
+
+
+def _broken(weights: Path, reason: str) -> ModelError:
+    return ModelError(f"the weights {weights} are broken: {reason}; fetch or convert the model again")

@@ -1,0 +1,204 @@
+"""Results to what people and programs read: text for a terminal, dictionaries for JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from kb_assistant.language import language_of
+
+if TYPE_CHECKING:
+    from kb_assistant.answer import Answer, Citation
+    from kb_assistant.doctor import Finding
+    from kb_assistant.evaluation import Comparison
+    from kb_assistant.indexing import IngestReport
+    from vectorstore import CollectionInfo, Hit, SourceInfo
+
+__all__ = [
+    "CHECKED",
+    "answer_json",
+    "citations_text",
+    "collections_json",
+    "collections_text",
+    "evaluation_json",
+    "evaluation_text",
+    "findings_text",
+    "hits_json",
+    "hits_text",
+    "printable",
+    "report_text",
+    "sources_json",
+    "sources_text",
+    "to_json",
+]
+
+_QUOTED_CHARACTERS = 160
+_WORDS = {
+    "zh": {"nearest": "最接近的段落：", "page": "第 {page} 页 "},
+    "en": {"nearest": "The nearest passages:", "page": "p. {page} "},
+}
+_QUIET = frozenset({"ready", "unsupported", "deleted", "added", "updated", "renamed"})
+
+
+def to_json(value: Any) -> str:
+    """Return a JSON document; what is not ASCII stays readable."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+CHECKED = {"zh": "（对照文档核对后：）", "en": "(checked against the documents:)"}
+"""What stands before an answer that reads otherwise than it was streamed."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Return text without what steers a terminal: a document must not be able to."""
+    return _CONTROL.sub("", text)
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """Return an answer in the form that `kb ask --json` prints."""
+    values = asdict(answer)
+    text = values.pop("text")
+    values.pop("searched")  # no part of the contract
+    return {"question": values.pop("question"), "answer": text, **values}
+
+
+def hits_json(query: str, hits: Iterable[Hit]) -> dict[str, Any]:
+    """Return search results in the form that `kb search --json` prints."""
+    return {
+        "query": query,
+        "hits": [
+            {
+                "rank": hit.rank,
+                "score": hit.score,
+                "source": hit.source,
+                "page": hit.page,
+                "line_start": hit.line_start,
+                "line_end": hit.line_end,
+                "heading": " › ".join(hit.heading),
+                "text": hit.text,
+            }
+            for hit in hits
+        ],
+    }
+
+
+def sources_json(sources: Iterable[SourceInfo]) -> list[dict[str, Any]]:
+    """Return the documents of a collection in the form that `kb sources --json` prints."""
+    return [
+        {
+            "source": source.name,
+            "status": source.status,
+            "chunks": source.chunks,
+            "pages": source.pages,
+            "notes": list(source.notes),
+            "path": source.path,
+        }
+        for source in sources
+    ]
+
+
+def collections_json(collections: Iterable[CollectionInfo]) -> list[dict[str, Any]]:
+    """Return the collections in the form that `kb collections --json` prints."""
+    return [
+        {"collection": one.name, "sources": one.sources, "chunks": one.chunks, "embedding": one.embedding}
+        for one in collections
+    ]
+
+
+def citations_text(answer: Answer) -> str:
+    """Return the citations under an answer, one a line pair; a refusal offers them as the nearest passages."""
+    words = _WORDS[language_of(answer.question)]
+    lines = [words["nearest"]] if answer.refused and answer.citations else []
+    for citation in answer.citations:
+        lines.append(f"[{citation.number}] {_place(citation, words['page'])}")
+        lines.append(f"    “{_folded(citation.quote)}”")
+    return "\n".join(lines)
+
+
+def hits_text(hits: Iterable[Hit]) -> str:
+    """Return search results for a terminal."""
+    lines = []
+    for hit in hits:
+        page = f"p. {hit.page} " if hit.page else ""
+        heading = f"  {' › '.join(hit.heading)}" if hit.heading else ""
+        lines.append(f"{hit.rank:>2}. {hit.score:.2f}  {page}{_folded(hit.source)}:{_lines(hit)}{heading}")
+        lines.append(f"      {_folded(hit.text)}")
+    return "\n".join(lines) or "nothing found"
+
+
+def report_text(report: IngestReport, *, dry_run: bool) -> str:
+    """Return what a run of `kb ingest` did, with a line for each file that needs one."""
+    counts = ("added", "updated", "renamed", "unchanged", "deleted", "failed")
+    done = ", ".join(f"{getattr(report, name)} {name}" for name in counts if getattr(report, name)) or "no documents"
+    lines = []
+    for file in report.files:
+        if dry_run and file.status in ("added", "updated", "renamed", "deleted"):
+            lines.append(f"{file.status:>9}  {_folded(file.path)}")
+        elif file.status not in _QUIET:
+            lines.append(f"{file.status:>9}  {_folded(file.path)}: {_noted(file.notes)}")
+    unsupported = sum(file.status == "unsupported" for file in report.files)
+    if unsupported:
+        lines.append(f"{unsupported} files of other kinds were passed over (--json lists them)")
+    if dry_run:
+        return "\n".join([*lines, f"would be: {done}"])
+    return "\n".join([*lines, f"{done}; {report.chunks_embedded} chunks embedded in {report.seconds:.1f} s"])
+
+
+def sources_text(sources: Iterable[SourceInfo]) -> str:
+    """Return the documents of a collection for a terminal."""
+    lines = []
+    for source in sources:
+        size = f"{source.pages} pages, " if source.pages else ""
+        notes = f"  {_noted(source.notes)}" if source.notes else ""
+        lines.append(f"{source.status:>14}  {_folded(source.name)}  ({size}{source.chunks} chunks){notes}")
+    return "\n".join(lines) or "no documents"
+
+
+def collections_text(collections: Iterable[CollectionInfo]) -> str:
+    """Return the collections for a terminal."""
+    lines = [f"{one.name}: {one.sources} documents, {one.chunks} chunks ({one.embedding})" for one in collections]
+    return "\n".join(lines) or "no collections yet; kb ingest FOLDER makes one"
+
+
+def findings_text(findings: Iterable[Finding]) -> str:
+    """Return the findings of `kb doctor` for a terminal."""
+    return "\n".join(f"{'ok  ' if one.ok else 'FAIL'}  {one.check}: {one.detail}" for one in findings)
+
+
+def evaluation_json(comparison: Comparison) -> dict[str, Any]:
+    """Return the figures in the form that `kb eval --json` prints."""
+    from kb_assistant.evaluation.tables import comparison_json
+
+    return comparison_json(comparison)
+
+
+def evaluation_text(comparison: Comparison) -> str:
+    """Return the figures of `kb eval` for a terminal."""
+    from kb_assistant.evaluation.tables import comparison_text
+
+    return comparison_text(comparison)
+
+
+def _place(citation: Citation, page: str) -> str:
+    heading = f"  {citation.heading}" if citation.heading else ""
+    before = page.format(page=citation.page) if citation.page else ""
+    return f"{before}{_folded(citation.source)}:{_lines(citation)}{heading}"
+
+
+def _lines(located: Citation | Hit) -> str:
+    first, last = located.line_start, located.line_end
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def _folded(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= _QUOTED_CHARACTERS else words[:_QUOTED_CHARACTERS] + "…"
+
+
+def _noted(notes: Iterable[str]) -> str:
+    return "; ".join(" ".join(note.split()) for note in notes)

@@ -1,0 +1,90 @@
+"""Runs a chain in a thread of its own and hands on its text as it comes.
+
+Stopping works through LangChain's callbacks: the next token's callback raises
+`Cancelled`, which ends the engine's loop.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.outputs import LLMResult
+from langchain_core.runnables import Runnable
+
+from kb_assistant.answer import Usage
+from kb_assistant.errors import Cancelled
+
+__all__ = ["ChainRun"]
+
+
+class ChainRun(BaseCallbackHandler):
+    """One run of a chain: iterate over `pieces`, then read `result`, `usage` and the times.
+
+    Attributes:
+        retrieval_s: seconds from the start until the passages were there; None before.
+        first_token_s: seconds from the start until the first text; None if there was none.
+    """
+
+    raise_error = True  # or LangChain would log what a callback raises, and go on
+
+    def __init__(self, chain: Runnable[dict[str, Any], dict[str, Any]], inputs: dict[str, Any]) -> None:
+        """Start the chain."""
+        self.result: dict[str, Any] = {}
+        self.usage = Usage()
+        self.retrieval_s: float | None = None
+        self.first_token_s: float | None = None
+        self._started = time.perf_counter()
+        self._queue: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
+        self._cancelled = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(chain, inputs), name="kb-answer", daemon=True)
+        self._thread.start()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self._started
+
+    def pieces(self) -> Iterator[str]:
+        """Yield the text as it comes; closing the iterator stops the chain within a token."""
+        try:
+            while (item := self._queue.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            self._cancelled.set()
+            self._thread.join()
+
+    def _run(self, chain: Runnable[dict[str, Any], dict[str, Any]], inputs: dict[str, Any]) -> None:
+        try:
+            self.result = chain.invoke(inputs, {"callbacks": [self]})
+        except BaseException as error:  # noqa: BLE001 - handed on to the thread that reads
+            self._queue.put(error)
+        else:
+            self._queue.put(None)
+
+    def on_retriever_end(self, *_: Any, **__: Any) -> None:
+        """Note when the passages were there."""
+        self.retrieval_s = self.elapsed_s
+
+    def on_llm_new_token(self, token: str | list[str | dict[str, Any]], **_: Any) -> None:
+        """Hand on a token, or stop the engine.
+
+        Raises:
+            Cancelled: nobody reads any more.
+        """
+        if self._cancelled.is_set():
+            raise Cancelled("stopped")
+        if isinstance(token, str) and token:
+            self.first_token_s = self.first_token_s or self.elapsed_s
+            self._queue.put(token)
+
+    def on_llm_end(self, response: LLMResult, **_: Any) -> None:
+        """Note the tokens used."""
+        usage = (response.llm_output or {}).get("token_usage", {})
+        self.usage = Usage(usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))

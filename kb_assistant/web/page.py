@@ -1,0 +1,208 @@
+"""The page of `kb serve`: a Gradio chat that streams answers and lists their citations.
+
+Text from documents is shown as plain text, never as Markdown or HTML, so that nothing in
+a document can load an image or run a script. Gradio puts messages into the page as HTML
+even where Markdown is off, so they are escaped on the way there and back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import ipaddress
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from kb_assistant.answer import Answer, Turn
+from kb_assistant.conversation import searched_text
+from kb_assistant.errors import KbError, UsageError
+from kb_assistant.render import citations_text
+from vectorstore import StoreError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from kb_assistant.assistant import Assistant
+
+__all__ = ["build_app", "build_page", "serve"]
+
+# Gradio's own page asks for a font and a script from elsewhere; this forbids whatever is not from here.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'self'"
+)
+_FONTS = ("system-ui", "-apple-system", "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
+_CSS = """
+footer {display: none !important}
+.gradio-container {width: 100%; max-width: 52rem !important; margin: auto; padding: 0.75rem !important}
+.gradio-container main, .gradio-container .column {width: 100%; min-width: 0 !important}
+.message, .message * {overflow-wrap: anywhere}
+"""
+_WORDS = {
+    "en": {
+        "hello": "Ask your documents, in Chinese or English.",
+        "placeholder": "Your question",
+        "ask": "Ask",
+        "stop": "Stop",
+        "clear": "New conversation",
+        "answers": "Answers",
+    },
+    "zh-CN": {
+        "hello": "向你的文档提问，中英文均可。",
+        "placeholder": "你的问题",
+        "ask": "提问",
+        "stop": "停止",
+        "clear": "新对话",
+        "answers": "回答",
+    },
+}
+
+Messages = list[dict[str, Any]]
+
+
+def build_page(assistant: Assistant, words: gr.I18n) -> gr.Blocks:
+    """Return the page over an assistant."""
+    page = gr.Blocks(title="kb", analytics_enabled=False)
+    with page:
+        chat = gr.Chatbot(
+            label=words("answers"),
+            show_label=False,
+            placeholder=_WORDS["zh-CN"]["hello"] + "\n\n" + _WORDS["en"]["hello"],  # Gradio does not translate this one
+            render_markdown=False,
+            height="78dvh",
+            buttons=[],  # its copy button would copy the escaped text
+            feedback_options=None,
+        )
+        with gr.Row():
+            question = gr.Textbox(
+                show_label=False, placeholder=words("placeholder"), scale=6, container=False, autofocus=True
+            )
+            ask = gr.Button(words("ask"), variant="primary", scale=1, min_width=64)
+        with gr.Row():
+            stop = gr.Button(words("stop"), size="sm", min_width=64)
+            clear = gr.Button(words("clear"), size="sm", min_width=64)
+        history = gr.State(list)
+
+        def respond(text: str, messages: Messages, turns: list[Turn]) -> Iterator[tuple[str, Messages, list[Turn]]]:
+            yield from _respond(assistant, text, messages, turns)
+
+        parts = [question, chat, history]
+        answering = gr.on([ask.click, question.submit], respond, parts, parts, api_visibility="private")
+        stop.click(None, cancels=[answering])
+        clear.click(lambda: ([], []), None, [chat, history], cancels=[answering], api_visibility="private")
+    return page
+
+
+def _respond(
+    assistant: Assistant, text: str, messages: Messages, turns: list[Turn]
+) -> Iterator[tuple[str, Messages, list[Turn]]]:
+    """Yield the conversation as the answer to `text` grows; a question that cannot be put stays in its box."""
+    if not text.strip():
+        yield text, messages, turns
+        return
+    messages = [*messages, _message("user", text)]
+    written, history = "", turns
+    try:
+        for piece in assistant.stream(text, history=history):
+            if isinstance(piece, Answer):
+                shown = (piece.text, searched_text(piece), citations_text(piece))
+                written = "\n\n".join(part for part in shown if part)
+                turns = [*history, piece.turn]
+            else:
+                written += piece
+            yield "", [*messages, _message("assistant", written)], turns
+    except (KbError, StoreError) as error:
+        yield text, [*messages, _message("assistant", str(error))], turns
+
+
+def _message(role: str, text: str) -> dict[str, Any]:
+    return {"role": role, "content": html.escape(text, quote=False)}
+
+
+def build_app(assistant: Assistant, host: str) -> FastAPI:
+    """Return the web application: the page, behind a check of the Host header and a content policy."""
+    from fastapi import FastAPI, Request, Response
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    app = FastAPI(title="kb", openapi_url=None)
+
+    @app.middleware("http")
+    async def add_policy(request: Request, call_next: Callable[[Request], Any]) -> Response:
+        if request.url.path.startswith("/gradio_api/upload"):  # the page takes no files, and nobody else may leave any
+            return Response(status_code=404)
+        response: Response = await call_next(request)
+        response.headers["Content-Security-Policy"] = _POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    # A page elsewhere whose name is made to point here is turned away (DNS rebinding).
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]", host])
+    words = gr.I18n(**_WORDS)
+    theme = gr.themes.Soft(font=_FONTS, font_mono=("ui-monospace", "Consolas", "monospace"))
+    mounted: FastAPI = gr.mount_gradio_app(
+        app,
+        build_page(assistant, words),
+        path="/",
+        server_name=host,
+        footer_links=[],
+        show_error=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        enable_monitoring=False,
+        theme=theme,
+        css=_CSS,
+        i18n=words,
+    )
+    return mounted
+
+
+def serve(assistant: Assistant, announce: Callable[[str], None]) -> None:
+    """Serve the page until it is interrupted; `announce` is called with its address once that takes connections.
+
+    Raises:
+        UsageError: the address is not this machine's own, or is taken.
+    """
+    import uvicorn
+
+    host, port = assistant.settings.host, assistant.settings.port
+    if not _is_loopback(host):
+        raise UsageError(
+            f"cannot listen on {host}: the page has no password yet, so it is for this machine only; use 127.0.0.1"
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from error
+    app = build_app(assistant, host)
+    listener.listen()
+    shown = f"[{host}]" if ":" in host else host
+    announce(f"http://{shown}:{listener.getsockname()[1]}")
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, access_log=False)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)  # after Config, which sets up logging
+    with suppress(KeyboardInterrupt):  # how it is meant to end
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of the server's log tells anything: a page left open is cut off at the end, as it should be."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError) and "timeout graceful shutdown exceeded" not in record.msg
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

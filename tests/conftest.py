@@ -1,0 +1,131 @@
+"""What all tests share: a home that is thrown away, the sample handbook, the shared documents."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kb_assistant import Assistant
+
+ROOT = Path(__file__).parent.parent
+SAMPLES = ROOT / "kb_assistant" / "samples"
+QUESTIONS = ROOT / "tests" / "data" / "handbook_questions.jsonl"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of `kb` printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test sees the real home, or settings from the environment."""
+    for variable in [name for name in os.environ if name.startswith("KB_") and name != "KB_SHARED"]:
+        monkeypatch.delenv(variable)
+    home = tmp_path / "kb-home"
+    monkeypatch.setenv("KB_HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def kb(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+    """Run the command line in this process: `kb("ask", "…")`."""
+    from kb_assistant import entry
+
+    def run(*arguments: str | Path) -> Run:
+        monkeypatch.setattr(sys, "argv", ["kb", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            entry.main()
+        out, err = capfd.readouterr()
+        return Run(int(stop.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def kb_process(own_home: Path) -> Callable[..., Run]:
+    """Run the command line in a process of its own."""
+
+    def run(*arguments: str | Path, stdin: str | None = None, **environment: str) -> Run:
+        done = subprocess.run(
+            [sys.executable, "-m", "kb_assistant", *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, "KB_HOME": str(own_home), **environment},
+            timeout=120,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def handbook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assistant]:
+    """An assistant that has the sample handbook; not to be written to."""
+    with Assistant.open(tmp_path_factory.mktemp("handbook")) as assistant:
+        assistant.ingest(SAMPLES)
+        yield assistant
+
+
+@pytest.fixture(scope="session")
+def handbook_questions() -> list[dict[str, Any]]:
+    """Questions about the handbook: question, answers (none: not in it), source, language."""
+    return [json.loads(line) for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real documents and models that is not part of this project."""
+    folder = Path(os.environ.get("KB_SHARED", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"no shared documents and models at {folder}; set KB_SHARED")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def taught(tmp_path_factory: pytest.TempPathFactory, handbook_questions: list[dict[str, Any]]) -> list[Any]:
+    """What the small model has learned to answer."""
+    from handbook_model import lessons
+
+    return lessons(tmp_path_factory.mktemp("taught"), SAMPLES, handbook_questions)
+
+
+@pytest.fixture(scope="session")
+def small_model(taught: list[Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A very small Qwen2 that answers questions about the handbook, trained on the spot (a minute or so)."""
+    from handbook_model import training_examples
+    from small_model import train_small_qwen2
+
+    folder = tmp_path_factory.mktemp("small-qwen2") / "float"
+    train_small_qwen2(training_examples(taught), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_model_int4(small_model: Path) -> Path:
+    """The same in int4, as ipex-llm saves it."""
+    from kb_assistant.llms import load_engine
+
+    folder = small_model.with_name("int4")
+    load_engine("ipex", small_model).save_low_bit(folder)  # type: ignore[attr-defined]
+    return folder

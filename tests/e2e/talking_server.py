@@ -1,0 +1,40 @@
+"""A real page over an engine that takes a minute to answer; `python talking_server.py HOME SAID`.
+
+Prints its address. The file SAID holds how many words the engine has come to.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from stand_in import StandInEngine
+
+from kb_assistant import Assistant
+from kb_assistant.llms.base import Piece
+from kb_assistant.web.page import serve
+
+WORDS = 600
+
+
+class Talker(StandInEngine):
+    """Says a word every tenth of a second."""
+
+    said: Path
+
+    def generate_pieces(
+        self, prompt: str, *, stop: Sequence[str], max_new_tokens: int, cancelled: threading.Event
+    ) -> Iterator[Piece]:
+        for count in range(1, WORDS + 1):
+            if cancelled.is_set():
+                return
+            time.sleep(0.1)
+            self.said.write_text(str(count))
+            yield Piece(f"word{count} ", 1, count, "stop" if count == WORDS else None)
+
+
+if __name__ == "__main__":
+    with Assistant.open(sys.argv[1], engine="ipex", model="unused", port=0) as kb:
+        kb._engine = Talker(said=Path(sys.argv[2]))
+        serve(kb, announce=lambda url: print(url, flush=True))  # noqa: T201 - it is how the test learns it

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from contract import check_document
+
+from ingest import BlockKind, ParsedDocument, load
+from ingest.loaders.html import parse_html
+
+
+def read(path: Path, content: str) -> ParsedDocument:
+    path.write_text(content, encoding="utf-8")
+    document = load(path)
+    check_document(document)
+    return document
+
+
+def of_kind(document: ParsedDocument, kind: BlockKind) -> list[str]:
+    return [document.text[b.start : b.end] for b in document.blocks if b.kind is kind]
+
+
+def test_pre_keeps_its_line_breaks_and_indentation(tmp_path: Path) -> None:
+    document = read(
+        tmp_path / "a.html",
+        "<p>前</p>\n<pre><code>def f(x):\n    if x  &lt; 1:\n\n        return <b>None</b>\n</code></pre>\n<p>后</p>",
+    )
+    assert of_kind(document, BlockKind.CODE) == ["def f(x):\n    if x  < 1:\n\n        return None"]
+    code = document.blocks[1]
+    assert [line for _, line in document.lines_of(code.start, code.end)] == [2, 3, 4, 5]
+    last = document.blocks[-1]
+    assert document.lines_of(last.start, last.end)[0][1] == 7
+
+
+def test_a_table_is_markdown_with_a_header(tmp_path: Path) -> None:
+    document = read(
+        tmp_path / "a.html",
+        "<table>\n<tr><th>项</th><th></th><th>a|b</th></tr>\n<tr><td>甲\n 乙</td><td></td><td>1</td></tr>\n"
+        "<tr><td> </td><td></td><td></td></tr><tr><td>丙</td></tr></table>",
+    )
+    (table,) = of_kind(document, BlockKind.TABLE)
+    assert table == "| 项 | a\\|b |\n| --- | --- |\n| 甲 乙 | 1 |\n| 丙 |  |"
+    block = document.blocks[0]
+    assert document.text[block.start : block.header_end] == "| 项 | a\\|b |\n| --- | --- |"
+
+
+def test_nothing_that_a_page_names_is_opened(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret words")
+    document = read(
+        tmp_path / "a.html",
+        f'<p>open words</p><iframe src="{secret.as_uri()}"></iframe><object data="{secret}"></object>'
+        f'<img src="{secret.as_uri()}"><link rel="import" href="{secret.as_uri()}">',
+    )
+    assert document.text == "open words"
+
+
+def test_a_piece_of_html_is_read_from_a_text() -> None:
+    document = parse_html("<p>一</p>\n<p>二</p>", notes=["known"])
+    assert [line for _, line in document.line_marks] == [1, 2]
+    assert document.notes == ("known",)
+    assert parse_html("").blocks == ()

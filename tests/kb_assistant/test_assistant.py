@@ -1,0 +1,134 @@
+"""Questions to the sample handbook, through the Python API, with the extractive engine."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.retrievers import BaseRetriever
+
+from ingest import load
+from kb_assistant import Answer, Assistant, Turn
+from kb_assistant.errors import ModelError, SettingsError, UsageError
+
+SAMPLES = Path(__file__).parents[2] / "kb_assistant" / "samples"
+
+
+def test_the_handbook_answers_what_it_holds(handbook: Assistant, handbook_questions: list[dict[str, Any]]) -> None:
+    asked = [question for question in handbook_questions if question["answers"]]
+    right = 0
+    for question in asked:
+        answer = handbook.ask(question["question"])
+        sources = {citation.source for citation in answer.citations}
+        holds = any(gold in answer.text for gold in question["answers"])
+        right += holds and not answer.refused and question["source"] in sources
+    assert right >= 23, f"{right} of {len(asked)}"
+
+
+def test_the_handbook_refuses_what_it_does_not_hold(
+    handbook: Assistant, handbook_questions: list[dict[str, Any]]
+) -> None:
+    absent = [question["question"] for question in handbook_questions if not question["answers"]]
+    refused = [handbook.ask(question).refused for question in absent]
+    assert sum(refused) >= 5, dict(zip(absent, refused, strict=True))
+
+
+def test_a_refusal_speaks_the_questions_language_and_offers_passages(handbook: Assistant) -> None:
+    chinese, english = handbook.ask("月球背面有多冷？"), handbook.ask("How cold is the far side of the moon?")
+    assert (chinese.refused, chinese.text) == (True, "这些文档里没有这个问题的答案。")
+    assert (english.refused, english.text) == (True, "The answer is not in these documents.")
+    assert english.citations
+
+
+def test_citations_stand_in_the_document(handbook: Assistant, handbook_questions: list[dict[str, Any]]) -> None:
+    for question in handbook_questions:
+        for citation in handbook.ask(question["question"]).citations:
+            document = load(SAMPLES / citation.source)
+            assert citation.quote in document.text
+            assert 1 <= citation.line_start <= citation.line_end
+            assert 0 <= citation.score <= 1
+            if citation.source.endswith((".md", "release-notes.txt")):
+                lines = (SAMPLES / citation.source).read_text(encoding="utf-8").split("\n")
+                assert citation.quote in "\n".join(lines[citation.line_start - 1 : citation.line_end])
+
+
+def test_a_pdf_is_cited_by_page(handbook: Assistant) -> None:
+    pages = {hit.page for hit in handbook.search("气象站 规格", source="product-specs.pdf")}
+    assert pages == {1, 2}
+
+
+def test_the_stream_ends_with_the_answer(handbook: Assistant) -> None:
+    *pieces, answer = handbook.stream("How long is the warranty on rechargeable batteries?")
+    assert isinstance(answer, Answer)
+    assert "".join(piece for piece in pieces if isinstance(piece, str)) == answer.text
+    assert "9 months" in answer.text
+    assert answer.timing.retrieval_s <= answer.timing.first_token_s <= answer.timing.total_s
+
+
+def test_a_follow_up_is_understood(handbook: Assistant) -> None:
+    first = "How long is the warranty on rechargeable batteries?"
+    answer = handbook.ask("And what is the remedy for them?", history=[Turn(first, first)])
+    assert "warranty-returns.html" in {citation.source for citation in answer.citations}
+
+
+def test_search_can_be_narrowed_to_sources(handbook: Assistant) -> None:
+    assert {hit.source for hit in handbook.search("access", source="*.md")} <= {
+        "vpn-access.md",
+        "on-call.md",
+        "员工手册.md",
+    }
+    assert handbook.search("access", source="nothing-*") == []
+
+
+def test_scores_are_similarities(handbook: Assistant) -> None:
+    hits = handbook.search("rechargeable batteries warranty", limit=20)
+    assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+    assert all(0 <= hit.score <= 1 for hit in hits)
+    assert hits[0].score > hits[-1].score
+
+
+@pytest.mark.parametrize(
+    ("question", "message"), [("", "empty"), (" \n ", "empty"), ("啊" * 100_000, "100,000 characters")]
+)
+def test_a_question_that_cannot_be_put(handbook: Assistant, question: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        handbook.ask(question)
+    with pytest.raises(UsageError, match=message):
+        handbook.search(question)
+
+
+@pytest.mark.parametrize("question", ["？？？", '"" OR ""', "NEAR(a b) *", "🙂", "\x00", "的 了 吗", "the of and"])
+def test_odd_questions_do_no_harm(handbook: Assistant, question: str) -> None:
+    assert isinstance(handbook.ask(question), Answer)
+
+
+def test_it_is_a_langchain_retriever(handbook: Assistant) -> None:
+    assert isinstance(handbook.retriever, BaseRetriever)
+    (first, *_) = handbook.retriever.invoke("VPN access")
+    assert first.metadata["source"] == "vpn-access.md"
+
+
+def test_it_is_a_retrieval_qa_chain(handbook: Assistant) -> None:
+    from langchain_classic.chains import RetrievalQA
+
+    assert isinstance(handbook.chain, RetrievalQA)
+    result = handbook.chain.invoke({"query": "How long is the warranty on rechargeable batteries?"})
+    assert "9 months" in result["result"]
+    assert result["source_documents"]
+
+
+def test_an_engine_without_a_model_says_what_to_do() -> None:
+    with Assistant.open(engine="ipex") as kb, pytest.raises(UsageError, match="needs a model; give its folder with"):
+        _ = kb.engine
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
+def test_a_model_folder_that_will_not_do(tmp_path: Path, make: Any) -> None:
+    folder = tmp_path / "model"
+    make(folder)
+    with Assistant.open(model=str(folder)) as kb, pytest.raises(ModelError, match="model"):
+        _ = kb.engine
+
+
+def test_an_unknown_engine() -> None:
+    with pytest.raises(SettingsError, match="setting engine"):
+        Assistant.open(engine="gpt")

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from vectorstore import Store, StoreRetriever
+
+
+@pytest.mark.usefixtures("handbook")
+def test_it_gives_langchain_documents_the_best_first(store: Store) -> None:
+    documents = StoreRetriever(store=store, collection="handbook", limit=2).invoke("工龄满五年有几天年假？")
+    hits = store.search("handbook", "工龄满五年有几天年假？", 2)
+    assert [document.page_content for document in documents] == [hit.text for hit in hits]
+    assert documents[0].id == str(hits[0].chunk_id)
+    assert documents[0].metadata == {
+        "number": 1,
+        "source": "制度/年假.md",
+        "title": "",
+        "heading": "员工手册 › 假期",
+        "page": None,
+        "lines": [[0, 1]],
+        "link": None,
+        "score": hits[0].score,
+        "coverage": hits[0].coverage,
+    }
+
+
+@pytest.mark.usefixtures("handbook")
+def test_it_keeps_to_the_sources_it_was_given(store: Store) -> None:
+    retriever = StoreRetriever(store=store, collection="handbook", limit=5, source_glob="support/*")
+    found = retriever.invoke("batteries and WireGuard 年假")
+    assert {document.metadata["source"] for document in found} == {"support/warranty.html", "support/vpn.md"}
+
+
+@pytest.mark.usefixtures("handbook")
+@pytest.mark.parametrize(("weight", "first"), [(0.25, "support/vpn.md"), (1.0, "support/warranty.html")])
+def test_several_wordings_are_fused_by_their_weights(store: Store, weight: float, first: str) -> None:
+    alone = StoreRetriever(store=store, collection="handbook", limit=1).invoke("batteries")
+    also = ((1.25 - weight, "WireGuard"),)
+    found = StoreRetriever(store=store, collection="handbook", limit=10, weight=weight, also=also).invoke("batteries")
+    assert [document.metadata["number"] for document in found] == list(range(1, len(found) + 1))
+    order = [document.metadata["source"] for document in found]
+    named = [source for source in order if source in ("support/vpn.md", "support/warranty.html")]
+    assert (named[0], len(set(named))) == (first, 2)
+    coverage = {document.metadata["source"]: document.metadata["coverage"] for document in reversed(found)}
+    assert coverage["support/vpn.md"] == 1.25 - weight
+    assert coverage["support/warranty.html"] == weight * alone[0].metadata["coverage"]
+
+
+@pytest.mark.usefixtures("handbook")
+def test_passages_are_ranked_but_not_judged_by_context(store: Store) -> None:
+    retriever = StoreRetriever(store=store, collection="handbook", limit=3, context=((5.0, "WireGuard"),))
+    found = retriever.invoke("batteries")
+    assert (found[0].metadata["source"], found[0].metadata["coverage"]) == ("support/vpn.md", 0.0)

@@ -1,0 +1,76 @@
+"""Chunks in, the nearest passages out: catalogue, full text, embeddings, Chroma, fusion.
+
+`Store` puts them together. Knows nothing of files, models that write, or settings.
+Names are imported when they are first used: a run that changes nothing needs few of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vectorstore.analysis import ANALYSIS_VERSION, query_terms, terms
+    from vectorstore.embeddings import Embedder, HashedEmbeddings, SentenceTransformerEmbeddings, load_embeddings
+    from vectorstore.errors import (
+        EmbeddingMismatchError,
+        EmbeddingModelError,
+        EmptyStoreError,
+        StoreError,
+        UnknownCollectionError,
+        UnknownSourceError,
+    )
+    from vectorstore.hybrid import Hit, coverage, line_at
+    from vectorstore.records import CollectionInfo, NewChunk, NewSource, SourceInfo
+    from vectorstore.retriever import StoreRetriever, as_document
+    from vectorstore.store import Store
+
+_MODULES = {
+    "analysis": ("ANALYSIS_VERSION", "query_terms", "terms"),
+    "embeddings": ("Embedder", "HashedEmbeddings", "SentenceTransformerEmbeddings", "load_embeddings"),
+    "errors": (
+        "EmbeddingMismatchError",
+        "EmbeddingModelError",
+        "EmptyStoreError",
+        "StoreError",
+        "UnknownCollectionError",
+        "UnknownSourceError",
+    ),
+    "hybrid": ("Hit", "coverage", "line_at"),
+    "records": ("CollectionInfo", "NewChunk", "NewSource", "SourceInfo"),
+    "retriever": ("StoreRetriever", "as_document"),
+    "store": ("Store",),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "ANALYSIS_VERSION",
+    "CollectionInfo",
+    "Embedder",
+    "EmbeddingMismatchError",
+    "EmbeddingModelError",
+    "EmptyStoreError",
+    "HashedEmbeddings",
+    "Hit",
+    "NewChunk",
+    "NewSource",
+    "SentenceTransformerEmbeddings",
+    "SourceInfo",
+    "Store",
+    "StoreError",
+    "StoreRetriever",
+    "UnknownCollectionError",
+    "UnknownSourceError",
+    "as_document",
+    "coverage",
+    "line_at",
+    "load_embeddings",
+    "query_terms",
+    "terms",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,87 @@
+"""Text to index terms: stems of words, and single and paired Han characters.
+
+The same terms serve the full-text index, the built-in vectors, and the measure of how
+much of a question a passage covers.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+
+import Stemmer
+
+__all__ = ["ANALYSIS_VERSION", "query_terms", "terms"]
+
+ANALYSIS_VERSION = 1
+"""Raised when the same text yields other terms, so that stores renew their indexes."""
+
+# Scripts written without spaces, or (Hangul) with endings stuck to words, go by characters.
+_UNSPACED = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003134f"
+_RUN = re.compile(rf"([{_UNSPACED}]+)|([^\W_{_UNSPACED}]+)")
+_COMBINING = re.compile(r"[\u0300-\u036f]")
+# Soft hyphens and zero-width characters, which nobody types into a question; and a line's end
+# between characters of scripts that are written without spaces, which parts no words.
+_NOTHING = re.compile(rf"[\u00ad\u200b-\u200d\u2060\ufeff]|(?<=[{_UNSPACED}])[ \t]*\n[ \t]*(?=[{_UNSPACED}])")
+
+# Words that say that something is asked, not what. They are cut out of a question before
+# its characters are paired, so that no pair spans the gap.
+_ZH_FUNCTION = re.compile(
+    "请问|什么时候|什么|怎么样|怎么办|怎么|怎样|如何|为什么|为何|哪一[个年天次种]|哪些|哪个|哪里|哪儿|哪种|哪|"
+    "多少|多久|几[个天年次种]?|是不是|是否|有没有|能不能|可不可以|可以|能否|应该|需要|"
+    "吗|呢|吧|啊|的|了|是|在|和|与|及|或|由|被|把|对|为|于|以|之|其|这|那|个|我们|我|你|您|他|她|它"
+)
+_EN_FUNCTION = frozenset(
+    (  # noqa: SIM905 - a list of 75 strings takes 75 lines
+        "a about am an and any are as at be been but by can could did do does for from had has have he her "
+        "his how i if in into is it its may me my of on or our shall she should so some than that the their "
+        "them then there these they this those to us was we were what when where which who whom whose why "
+        "will with would you your"
+    ).split()
+)
+
+
+def terms(text: str) -> Iterator[str]:
+    """Yield the index terms of `text` in order: word stems, Han characters and pairs of them."""
+    for characters, word in _RUN.findall(_normalised(text)):
+        if characters:
+            yield from characters
+            yield from (characters[i : i + 2] for i in range(len(characters) - 1))
+        else:
+            yield _stem(word)
+
+
+def query_terms(question: str) -> list[str]:
+    """Return the distinct terms of a question that say what it is about.
+
+    If nothing is left without the function words, the question is about those words.
+    """
+    asked = _ZH_FUNCTION.sub(" ", _normalised(question))
+    found = [
+        term
+        for characters, word in _RUN.findall(asked)
+        if word not in _EN_FUNCTION
+        for term in (terms(characters) if characters else (_stem(word),))
+    ]
+    return list(dict.fromkeys(found or terms(question)))
+
+
+def _normalised(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text).casefold()
+    if text.isascii():
+        return text
+    text = _NOTHING.sub("", text)
+    # é as e; the marks of other scripts belong to their letters and stay.
+    return unicodedata.normalize("NFC", _COMBINING.sub("", unicodedata.normalize("NFD", text)))
+
+
+@lru_cache(maxsize=100_000)
+def _stem(word: str) -> str:
+    return _stemmer().stemWord(word) if word.isascii() and word.isalpha() else word
+
+
+@lru_cache(maxsize=1)
+def _stemmer() -> Stemmer.Stemmer:
+    return Stemmer.Stemmer("english")

@@ -1,0 +1,283 @@
+"""The catalogue: what the store holds, in SQLite. Chroma and every answer are made from it.
+
+Readers see a source as it was or as it is: `replace_source` is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, false, func, insert, select, update
+from sqlalchemy.exc import DatabaseError, IntegrityError, ProgrammingError
+
+from vectorstore.errors import EmptyStoreError, StoreError, UnknownCollectionError, UnknownSourceError
+from vectorstore.fulltext import FullTextIndex
+from vectorstore.passages import Passages
+from vectorstore.records import CollectionInfo, NewChunk, NewSource, SourceInfo
+from vectorstore.schema import chroma_queue, chunks, collections, open_database, passages, roots, sources, vectors
+
+__all__ = ["Catalog"]
+
+_BATCH = 500
+
+
+class Catalog:
+    """The catalogue in one SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the catalogue at `path`, making it where there is none."""
+        self._path = path
+        self._engine = open_database(path)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Give one transaction: all of what is done in it, or none; all reads see one state.
+
+        Raises:
+            StoreError: the file is damaged, locked or full.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except (IntegrityError, ProgrammingError):
+            raise
+        except DatabaseError as error:
+            raise StoreError(f"cannot use the catalogue {self._path}: {error.orig}; kb doctor looks into it") from error
+
+    def damage(self) -> str | None:
+        """Return what SQLite finds wrong with the file; None if nothing."""
+        try:
+            with self._engine.begin() as connection:
+                found = str(connection.exec_driver_sql("PRAGMA quick_check").scalar())
+        except DatabaseError as error:
+            found = str(error.orig)
+        return None if found == "ok" else found
+
+    def indexed(self, collection_id: int) -> int:
+        """Return how many passages are in the collection's full text."""
+        with self.transaction() as connection:
+            return FullTextIndex(collection_id).count(connection)
+
+    # Collections
+
+    def collections(self) -> list[CollectionInfo]:
+        """Return all collections, by name."""
+        source_count = select(func.count()).where(sources.c.collection_id == collections.c.id).scalar_subquery()
+        chunk_count = (
+            select(func.count(chunks.c.id))
+            .join(sources, chunks.c.source_id == sources.c.id)
+            .where(sources.c.collection_id == collections.c.id)
+            .scalar_subquery()
+        )
+        passage_count = select(func.count()).where(passages.c.collection_id == collections.c.id).scalar_subquery()
+        counts = (source_count, chunk_count, passage_count)
+        columns = (collections.c.id, collections.c.name, collections.c.embedding, collections.c.generation)
+        with self.transaction() as connection:
+            rows = connection.execute(select(*columns, *counts).order_by(collections.c.name))
+            return [CollectionInfo(*row) for row in rows]
+
+    def collection(self, name: str) -> CollectionInfo:
+        """Return one collection.
+
+        Raises:
+            UnknownCollectionError: there is none of that name.
+        """
+        known = self.collections()
+        for collection in known:
+            if collection.name == name:
+                return collection
+        if not known:
+            raise EmptyStoreError("nothing has been ingested yet; run: kb ingest FOLDER")
+        names = ", ".join(collection.name for collection in known)
+        raise UnknownCollectionError(f"no collection {name!r}; there are: {names}")
+
+    def ensure_collection(self, name: str, embedding: str) -> CollectionInfo:
+        """Return the collection, made empty where there is none."""
+        with self.transaction() as connection:
+            if not connection.execute(select(exists().where(collections.c.name == name))).scalar_one():
+                values = {"name": name, "embedding": embedding, "generation": 0}
+                FullTextIndex(_inserted(connection, collections, values)).create(connection)
+        return self.collection(name)
+
+    def set_embedding(self, collection_id: int, embedding: str) -> None:
+        """Note that the collection's vectors are another model's now, and have Chroma follow."""
+        with self.transaction() as connection:
+            connection.execute(update(collections).where(collections.c.id == collection_id).values(embedding=embedding))
+            self._queue_all(connection, collection_id)
+
+    def requeue(self, collection_id: int) -> None:
+        """Have Chroma told of every passage again."""
+        with self.transaction() as connection:
+            self._queue_all(connection, collection_id)
+
+    def _queue_all(self, connection: Connection, collection_id: int) -> None:
+        connection.execute(delete(chroma_queue).where(chroma_queue.c.collection_id == collection_id))
+        every = select(passages.c.collection_id, passages.c.id, false()).where(
+            passages.c.collection_id == collection_id
+        )
+        connection.execute(insert(chroma_queue).from_select(["collection_id", "passage_id", "removed"], every))
+
+    # Roots
+
+    def roots(self, collection_id: int) -> list[Path]:
+        """Return the folders and files that the collection mirrors."""
+        with self.transaction() as connection:
+            rows = connection.execute(select(roots.c.path).where(roots.c.collection_id == collection_id))
+            return [Path(row.path) for row in rows]
+
+    def set_roots(self, collection_id: int, paths: Iterable[Path]) -> None:
+        """Replace the folders and files that the collection mirrors."""
+        with self.transaction() as connection:
+            connection.execute(delete(roots).where(roots.c.collection_id == collection_id))
+            values = [{"collection_id": collection_id, "path": str(path)} for path in paths]
+            if values:
+                connection.execute(insert(roots), values)
+
+    # Sources
+
+    def sources(self, collection_id: int) -> list[SourceInfo]:
+        """Return the collection's sources, by name."""
+        count = select(func.count()).where(chunks.c.source_id == sources.c.id).scalar_subquery().label("chunks")
+        columns = [sources.c[name] for name in SourceInfo.__dataclass_fields__ if name != "chunks"]
+        query = select(*columns, count).where(sources.c.collection_id == collection_id).order_by(sources.c.name)
+        with self.transaction() as connection:
+            rows = connection.execute(query).mappings()
+            return [SourceInfo(**{**row, "notes": tuple(row["notes"])}) for row in rows]
+
+    def replace_source(self, collection_id: int, source: NewSource) -> None:
+        """Store a source with its chunks in place of the one at the same path, in one transaction.
+
+        The vectors of its chunks are to be there by then (`add_vectors`).
+        """
+        values = {name: getattr(source, name) for name in NewSource.__dataclass_fields__ if name != "chunks"}
+        with self.transaction() as connection:
+            source_id = self._source_id(connection, collection_id, sources.c.path == source.path)
+            if source_id is None:
+                source_id = _inserted(connection, sources, {"collection_id": collection_id, **values})
+            else:
+                connection.execute(update(sources).where(sources.c.id == source_id).values(values))
+            Passages(collection_id).put(connection, source_id, source)
+
+    def rename_source(self, collection_id: int, source_id: int, name: str, path: str) -> None:
+        """Move a source to another path; its chunks and vectors stay."""
+        found = Passages(collection_id)
+        with self.transaction() as connection:
+            connection.execute(update(sources).where(sources.c.id == source_id).values(name=name, path=path))
+            found.settle(connection, found.of_source(connection, source_id))
+
+    def remove_sources(self, collection_id: int, names: Sequence[str]) -> None:
+        """Remove sources everywhere: rows, full text, and (queued) Chroma.
+
+        Raises:
+            UnknownSourceError: one of them is not there; then none is removed.
+        """
+        found = Passages(collection_id)
+        with self.transaction() as connection:
+            for name in names:
+                source_id = self._source_id(connection, collection_id, sources.c.name == name)
+                if source_id is None:
+                    raise UnknownSourceError(f"no source {name!r} in the collection; kb sources lists them")
+                held = found.of_source(connection, source_id)
+                connection.execute(delete(sources).where(sources.c.id == source_id))
+                found.settle(connection, held)
+            self._forget_vectors(connection)
+
+    def _source_id(self, connection: Connection, collection_id: int, which: ColumnElement[bool]) -> int | None:
+        query = select(sources.c.id).where((sources.c.collection_id == collection_id) & which)
+        return connection.execute(query).scalar()
+
+    # Vectors
+
+    def missing_vectors(self, model: str, hashes: Sequence[bytes]) -> set[bytes]:
+        """Return those of the text hashes for which the model's vector is not kept yet."""
+        with self.transaction() as connection:
+            return set(hashes) - set(self.vectors(connection, model, hashes))
+
+    def add_vectors(self, model: str, rows: Iterable[tuple[bytes, np.ndarray]]) -> None:
+        """Keep vectors by their text's hash."""
+        values = [
+            {"model": model, "text_hash": key, "vector": vector.astype(np.float32).tobytes()} for key, vector in rows
+        ]
+        if values:
+            with self.transaction() as connection:
+                connection.execute(insert(vectors).prefix_with("OR IGNORE", dialect="sqlite"), values)
+
+    def vectors(self, connection: Connection, model: str, hashes: Sequence[bytes]) -> dict[bytes, np.ndarray]:
+        """Return those of the vectors that are kept, float32, by their text's hash."""
+        found: dict[bytes, np.ndarray] = {}
+        for start in range(0, len(hashes), _BATCH):
+            query = select(vectors.c.text_hash, vectors.c.vector).where(
+                vectors.c.model == model, vectors.c.text_hash.in_(hashes[start : start + _BATCH])
+            )
+            found.update((row.text_hash, np.frombuffer(row.vector, np.float32)) for row in connection.execute(query))
+        return found
+
+    def hashes(self, connection: Connection, passage_ids: Sequence[int]) -> dict[int, bytes]:
+        """Return the text hashes of those of the passages that exist, by id."""
+        query = select(passages.c.id, passages.c.text_hash).where(passages.c.id.in_(passage_ids))
+        return {row.id: row.text_hash for row in connection.execute(query)}
+
+    def unembedded(self, collection_id: int, model: str, limit: int) -> list[str]:
+        """Return up to `limit` of the collection's texts that have no vector of that model, as they are embedded."""
+        kept = exists().where(vectors.c.model == model, vectors.c.text_hash == passages.c.text_hash)
+        query = (
+            select(passages.c.text, passages.c.context)
+            .where(passages.c.collection_id == collection_id, ~kept)
+            .limit(limit)
+        )
+        with self.transaction() as connection:
+            return [
+                NewChunk(row.text, row.context, (), None, (), 0, 0).indexed_text for row in connection.execute(query)
+            ]
+
+    def forget_unused_vectors(self) -> None:
+        """Delete the vectors of texts that no passage is any more; another model's of texts that stay are kept."""
+        with self.transaction() as connection:
+            self._forget_vectors(connection)
+
+    def _forget_vectors(self, connection: Connection) -> None:
+        connection.execute(delete(vectors).where(~exists().where(passages.c.text_hash == vectors.c.text_hash)))
+
+    # What Chroma has yet to be told
+
+    def queued(self, collection_id: int, limit: int) -> list[tuple[int, int, bool]]:
+        """Return the oldest (queue id, passage id, removed) that Chroma has yet to follow."""
+        query = (
+            select(chroma_queue.c.id, chroma_queue.c.passage_id, chroma_queue.c.removed)
+            .where(chroma_queue.c.collection_id == collection_id)
+            .order_by(chroma_queue.c.id)
+            .limit(limit)
+        )
+        with self.transaction() as connection:
+            return [(row.id, row.passage_id, row.removed) for row in connection.execute(query)]
+
+    def followed(self, collection_id: int, last_queue_id: int) -> int:
+        """Note that Chroma has followed up to there, and return the generation that it is at now."""
+        with self.transaction() as connection:
+            connection.execute(
+                delete(chroma_queue).where(
+                    chroma_queue.c.collection_id == collection_id, chroma_queue.c.id <= last_queue_id
+                )
+            )
+            connection.execute(
+                update(collections)
+                .where(collections.c.id == collection_id)
+                .values(generation=collections.c.generation + 1)
+            )
+            query = select(collections.c.generation).where(collections.c.id == collection_id)
+            return int(connection.execute(query).scalar_one())
+
+
+def _inserted(connection: Connection, table: Table, values: dict[str, Any]) -> int:
+    """Insert one row and return its id."""
+    key = connection.execute(insert(table).values(values)).inserted_primary_key
+    assert key is not None  # every table here has one
+    return int(key[0])

@@ -1,0 +1,153 @@
+"""Chroma: the vectors of passages, by passage id. Follows the catalogue, and can be thrown away.
+
+What is to be added or removed stands in the catalogue's queue from the transaction that
+changed the passages, until Chroma has it; doing an entry twice does no harm. A process
+that only reads opens Chroma anew when the collection's generation has moved, because a
+client does not see what another process has written since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from vectorstore.catalog import Catalog
+from vectorstore.errors import StoreError
+from vectorstore.records import CollectionInfo
+
+if TYPE_CHECKING:
+    from chromadb.api.client import Client
+    from chromadb.config import Settings
+    from langchain_chroma import Chroma
+
+__all__ = ["VectorIndex"]
+
+_BATCH = 1000
+
+
+class VectorIndex:
+    """The Chroma folder that belongs to a catalogue."""
+
+    def __init__(self, folder: Path, catalog: Catalog) -> None:
+        """Name the folder; it is opened at the first use."""
+        self._folder = folder
+        self._catalog = catalog
+        self._client: Client | None = None
+        self._generations: dict[int, int] = {}
+        self._lock = threading.RLock()  # one thread must not close the client that another is searching with
+
+    def search(self, collection: CollectionInfo, query: Sequence[float], limit: int) -> list[int]:
+        """Return the ids of the nearest passages, the nearest first.
+
+        Ids that the catalogue no longer has may be among them.
+        """
+        with self._lock, self._explained():
+            if self._generations.get(collection.id) != collection.generation:
+                self.close()
+            found = self._open(collection).similarity_search_by_vector(list(query), k=limit)
+            self._generations[collection.id] = collection.generation
+        return [int(document.id) for document in found if document.id is not None]
+
+    def in_step(self, collection: CollectionInfo) -> bool:
+        """Return whether this folder is the one that followed the catalogue last.
+
+        It is not if it was thrown away, or restored from a copy. Tells without opening Chroma.
+        """
+        mark = self._mark(collection)
+        return (mark.read_text(encoding="ascii") if mark.exists() else "0") == str(collection.generation)
+
+    def _mark(self, collection: CollectionInfo) -> Path:
+        return self._folder / f"collection-{collection.id}.generation"
+
+    def follow(self, collection: CollectionInfo) -> None:
+        """Bring Chroma to where the catalogue is; only the writer calls this."""
+        entries = self._catalog.queued(collection.id, _BATCH)
+        if not entries:
+            return
+        with self._lock, self._explained():
+            self._follow(collection, entries)
+
+    def _follow(self, collection: CollectionInfo, entries: list[tuple[int, int, bool]]) -> None:
+        store = self._open(collection)._collection
+        while entries:
+            removed = [str(passage_id) for _, passage_id, gone in entries if gone]
+            added = [passage_id for _, passage_id, gone in entries if not gone]
+            with self._catalog.transaction() as connection:
+                hashes = self._catalog.hashes(connection, added)
+                vectors = self._catalog.vectors(connection, collection.embedding, list(set(hashes.values())))
+            if removed:
+                store.delete(ids=removed)
+            # A passage added and removed since is queued twice, and is not in `hashes`.
+            rows = {str(passage_id): vectors[key] for passage_id, key in hashes.items()}
+            if rows:
+                # The empty document is what langchain-chroma asks of every row; texts are the catalogue's.
+                store.upsert(ids=list(rows), embeddings=np.stack(list(rows.values())), documents=[""] * len(rows))
+            generation = self._catalog.followed(collection.id, entries[-1][0])
+            self._mark(collection).write_text(str(generation), encoding="ascii")
+            entries = self._catalog.queued(collection.id, _BATCH)
+
+    def reset(self, collection: CollectionInfo) -> None:
+        """Remove the collection's vectors, of whichever model they are; only the writer calls this."""
+        self._mark(collection).unlink(missing_ok=True)
+        with self._lock, self._explained():
+            self._open(collection)
+            assert self._client is not None
+            for held in self._client.list_collections():
+                if held.name.startswith(f"collection-{collection.id}-"):
+                    self._client.delete_collection(held.name)
+
+    def count(self, collection: CollectionInfo) -> int:
+        """Return how many vectors Chroma holds for the collection."""
+        with self._lock, self._explained():
+            return int(self._open(collection)._collection.count())
+
+    def close(self) -> None:
+        """Let go of the folder; the next use opens it anew."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def _open(self, collection: CollectionInfo) -> Chroma:
+        import chromadb
+        from langchain_chroma import Chroma
+
+        if self._client is None:
+            self._client = cast("Client", chromadb.PersistentClient(str(self._folder), settings=_settings()))
+        # Another model's vectors have other dimensions, so they go into another collection.
+        model = hashlib.sha256(collection.embedding.encode()).hexdigest()[:12]
+        return Chroma(
+            client=self._client,
+            collection_name=f"collection-{collection.id}-{model}",
+            collection_configuration={"hnsw": {"space": "cosine"}},
+        )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what Chroma, its database and its Rust core raise into one error."""
+        try:
+            yield
+        except StoreError:
+            raise
+        except Exception as error:
+            raise StoreError(
+                f"cannot use the vectors in {self._folder}: {' '.join(str(error).split())}; if the disk is not full, "
+                "move the folder away and run kb ingest: it is rebuilt from the catalogue"
+            ) from error
+
+
+def _settings() -> Settings:
+    """Chroma in this process and this folder only, whatever a .env file or the environment say."""
+    from chromadb.config import Settings
+
+    return Settings(
+        anonymized_telemetry=False,
+        chroma_api_impl="chromadb.api.rust.RustBindingsAPI",
+        _env_file=None,
+    )

@@ -1,0 +1,245 @@
+"""Texts to vectors: any sentence-transformers directory, or the built-in hashed n-grams.
+
+Both are LangChain `Embeddings`, and both give unit vectors, so that the dot product is
+the cosine similarity. `model_id` names the weights: vectors of different ids never mix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+
+from vectorstore.analysis import ANALYSIS_VERSION, terms
+from vectorstore.errors import EmbeddingModelError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+__all__ = ["Embedder", "HashedEmbeddings", "SentenceTransformerEmbeddings", "load_embeddings"]
+
+# From the model cards of BAAI/bge-*-v1.5: prepended to queries, never to documents.
+_BGE_QUERY = {
+    "zh": "为这个句子生成表示以用于检索相关文章：",
+    "en": "Represent this sentence for searching relevant passages: ",
+}
+_SAMPLE_BYTES = 1 << 20
+
+
+class Embedder(Embeddings):
+    """An `Embeddings` that says which model it is, and how far its similarities are to be trusted.
+
+    Attributes:
+        model_id: the same for the same weights, different for others.
+        weight: how much its ranking counts beside full text's 1.0 when the two are fused.
+        max_tokens: the longest text it reads whole, its own special tokens included; None where there is no limit.
+        tokenizer: its tokenizer as the JSON text of the `tokenizers` library; None where tokens do not matter.
+    """
+
+    model_id: str
+    weight: float
+    max_tokens: int | None = None
+    tokenizer: str | None = None
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Return one unit vector a text, as LangChain wants them."""
+        vectors: list[list[float]] = self.embed(texts).tolist()
+        return vectors
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the texts' unit vectors, float32, of shape (len(texts), dimensions)."""
+        raise NotImplementedError
+
+
+class HashedEmbeddings(Embedder):
+    """Built-in vectors: index terms and letter trigrams, hashed with sign into a fixed size.
+
+    They need no download and no training. They find rewordings that share word parts, not
+    synonyms. Feature hashing after Weinberger et al., 2009, "Feature Hashing for Large
+    Scale Multitask Learning".
+    """
+
+    dimensions: ClassVar[int] = 512
+    model_id = f"builtin-{ANALYSIS_VERSION}"
+    weight = 0.02  # at 0.1 and above it loses questions that BM25 alone finds; here it only adds candidates
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the texts' unit vectors, float32, of shape (len(texts), dimensions)."""
+        vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
+        for row, text in zip(vectors, texts, strict=True):
+            for feature, count in Counter(_features(text)).items():
+                code = zlib.crc32(feature.encode())
+                sign = 1.0 if code & 0x80000000 else -1.0
+                row[code % self.dimensions] += sign * (1.0 + np.log(count))
+        return _unit(vectors)
+
+    def embed_query(self, text: str) -> list[float]:
+        """Return the unit vector of a question."""
+        vector: list[float] = self.embed([text])[0].tolist()
+        return vector
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """The rows at length 1; those of length 0 stay as they are."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(norms > 0, norms, 1.0)
+
+
+def _features(text: str) -> list[str]:
+    features: list[str] = []
+    for term in terms(text):
+        if term.isascii():
+            features.append(term)
+            marked = f"<{term}>"
+            features.extend("#" + marked[i : i + 3] for i in range(len(marked) - 2))
+        elif len(term) > 1:  # single Han characters say too little
+            features.append(term)
+    return features
+
+
+class SentenceTransformerEmbeddings(Embedder):
+    """A sentence-transformers directory on the CPU, with its own pooling.
+
+    bge models get their query instruction, told by the folder's or the model's name.
+    Batches are small and sorted by length, in bfloat16 where the CPU computes in it, at a
+    cosine of 0.9996 to float32. Each core takes a batch of its own: such small models spend
+    much of their time waiting where several cores share one.
+    """
+
+    weight = 1.0
+    _batch_size: ClassVar[int] = 8
+
+    def __init__(self, model: SentenceTransformer, model_id: str, query_instruction: str = "") -> None:
+        """Take a loaded model; `load` loads one."""
+        self._model = model
+        self.model_id = model_id
+        self._query_instruction = query_instruction
+        self._tokenizing = threading.Lock()
+        longest = model.max_seq_length  # infinite for a model that only looks words up
+        if longest is not None and math.isfinite(longest):
+            tokenizer = model.tokenizer
+            self.max_tokens = int(longest)
+            self.tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer).to_str()
+
+    @classmethod
+    def load(cls, directory: Path) -> SentenceTransformerEmbeddings:
+        """Load the model in `directory`; nothing is downloaded and no code in it is run.
+
+        Raises:
+            EmbeddingModelError: there is no such directory, or no usable model in it.
+        """
+        if not directory.is_dir():
+            raise EmbeddingModelError(
+                f"no embedding model at {directory}: no such folder; give the folder of a sentence-transformers "
+                "model, or set embedding_model to builtin"
+            )
+        weights = sorted(directory.rglob("*.safetensors"))
+        if not weights:
+            raise EmbeddingModelError(
+                f"no embedding model at {directory}: it holds no .safetensors weights; copy the whole model folder"
+            )
+        os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        dtype = torch.bfloat16 if _computes_bfloat16() else torch.float32
+        try:
+            model = SentenceTransformer(
+                str(directory),
+                device="cpu",
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"torch_dtype": dtype},
+            )
+        except Exception as error:
+            raise EmbeddingModelError(
+                f"cannot load the embedding model at {directory}: {type(error).__name__}: {error}".split("\n")[0]
+            ) from error
+        return cls(model, f"{directory.name}-{_digest(weights)}", _query_instruction(directory))
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the texts' unit vectors, float32, of shape (len(texts), dimensions)."""
+        if not texts:
+            return self.embed([""])[:0]
+        by_length = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
+        batches = [by_length[start : start + self._batch_size] for start in range(0, len(texts), self._batch_size)]
+        found = self._each([[texts[place] for place in batch] for batch in batches])
+        vectors = np.empty((len(texts), found[0].shape[1]), dtype=np.float32)
+        for batch, rows in zip(batches, found, strict=True):
+            vectors[batch] = rows
+        # The model's own unit vectors are off by up to a thousandth in bfloat16.
+        return _unit(vectors)
+
+    def _each(self, batches: list[list[str]]) -> list[np.ndarray]:
+        """Return each batch's vectors; several batches are taken by as many threads as there are cores."""
+        import torch
+
+        if len(batches) == 1:
+            return [self._forward(batches[0])]
+        threads = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                return list(pool.map(self._forward, batches))
+        finally:
+            torch.set_num_threads(threads)  # else threads that begin later would have one each as well
+
+    def _forward(self, texts: list[str]) -> np.ndarray:
+        import torch
+
+        with self._tokenizing:  # a tokenizer keeps what it pads to, and cannot be asked by two threads at once
+            features = self._model.preprocess(list[Any](texts))
+        with torch.inference_mode():
+            return np.asarray(self._model.forward(features)["sentence_embedding"].float().numpy())
+
+    def embed_query(self, text: str) -> list[float]:
+        """Return the unit vector of a question, with the instruction that its model wants."""
+        vector: list[float] = self.embed([self._query_instruction + text])[0].tolist()
+        return vector
+
+
+def load_embeddings(name: str, models: Path) -> Embedder:
+    """Return the embeddings called `name`: "builtin", a folder in `models`, or a path.
+
+    Raises:
+        EmbeddingModelError: there is no such model, or it cannot be loaded.
+    """
+    if name == "builtin":
+        return HashedEmbeddings()
+    inside = models / name
+    return SentenceTransformerEmbeddings.load(inside if inside.is_dir() else Path(name).expanduser())
+
+
+def _query_instruction(directory: Path) -> str:
+    name = directory.resolve().name.lower()
+    if "bge" not in name or "m3" in name:
+        return ""
+    return next((text for language, text in _BGE_QUERY.items() if f"-{language}" in name), "")
+
+
+def _digest(weights: list[Path]) -> str:
+    """A digest of the weights, from their sizes and both ends: whole files take seconds to read."""
+    digest = hashlib.sha256()
+    for path in weights:
+        size = path.stat().st_size
+        digest.update(f"{path.name}:{size}:".encode())
+        with path.open("rb") as stream:
+            digest.update(stream.read(_SAMPLE_BYTES))
+            stream.seek(max(0, size - _SAMPLE_BYTES))
+            digest.update(stream.read(_SAMPLE_BYTES))
+    return digest.hexdigest()[:12]
+
+
+def _computes_bfloat16() -> bool:
+    import torch
+
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

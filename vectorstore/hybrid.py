@@ -1,0 +1,85 @@
+"""Full text and vectors together: reciprocal rank fusion, and how well a passage covers a question.
+
+Fusion after Cormack, Clarke and Buettcher, 2009, "Reciprocal Rank Fusion Outperforms
+Condorcet and Individual Rank Learning Methods".
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+import numpy as np
+
+from vectorstore.analysis import terms
+
+__all__ = ["Hit", "coverage", "fuse", "line_at", "similarity"]
+
+_RANK_CONSTANT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage that was found.
+
+    Attributes:
+        rank: 1 is the best.
+        score: its similarity to the question, 0 to 1, higher is better. Ranks come from
+            fusion, so scores need not fall with them at every step.
+        coverage: the share of the question's weight in terms that the passage holds, 0 to 1.
+        lines: (offset in `text`, the file's line that begins there), the first at 0.
+        repeated: how many characters of `text` are the header of its table, repeated.
+        link: an address that the file gives as its origin.
+    """
+
+    rank: int
+    score: float
+    coverage: float
+    chunk_id: int
+    source: str
+    title: str | None
+    page: int | None
+    lines: tuple[tuple[int, int], ...]
+    heading: tuple[str, ...]
+    text: str
+    repeated: int = 0
+    link: str | None = None
+
+    @property
+    def line_start(self) -> int:
+        """The first line of the passage in its file."""
+        return line_at(self.lines, self.repeated)
+
+    @property
+    def line_end(self) -> int:
+        """The last line of the passage in its file."""
+        return self.lines[-1][1]
+
+
+def line_at(lines: Sequence[tuple[int, int]], offset: int) -> int:
+    """Return the file's line on which `offset` stands, for a text whose lines begin as `lines` says."""
+    return lines[bisect_right(lines, offset, key=itemgetter(0)) - 1][1]
+
+
+def fuse(rankings: Sequence[tuple[float, Sequence[int]]]) -> list[int]:
+    """Return the ids of all (weight, ids) rankings, by the weighted sum of 1 / (60 + rank)."""
+    scores: dict[int, float] = {}
+    for weight, ids in rankings:
+        for rank, chunk_id in enumerate(ids, start=1):
+            scores[chunk_id] = scores.get(chunk_id, 0.0) + weight / (_RANK_CONSTANT + rank)
+    return sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))
+
+
+def coverage(weights: Mapping[str, float], text: str) -> float:
+    """Return the share of the question terms' total weight whose terms are in `text`, 0 to 1."""
+    total = sum(weights.values())
+    present = set(terms(text))
+    # In the order of `weights`, as above: then rounding cannot make it more than the total.
+    return sum(weight for term, weight in weights.items() if term in present) / total if total > 0 else 0.0
+
+
+def similarity(left: np.ndarray, right: np.ndarray) -> float:
+    """Return the cosine of two unit vectors, negative ones as 0."""
+    return float(min(1.0, max(0.0, np.dot(left, right))))

@@ -1,0 +1,167 @@
+"""Passages: each text that a collection's chunks hold, once, however many chunks hold it.
+
+What is indexed, in full text and in Chroma, is a passage. A chunk is where one stands: in
+a source, on a page, at lines. Every call here works inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
+
+from sqlalchemy import Connection, delete, exists, func, insert, select
+
+from vectorstore.fulltext import FullTextIndex
+from vectorstore.records import NewChunk, NewSource, StoredChunk, text_hash
+from vectorstore.schema import chroma_queue, chunks, passages, sources
+
+__all__ = ["Passages"]
+
+T = TypeVar("T")
+
+_BATCH = 500
+_MOST_NAMES = 20
+"""A passage is found by the names of so many of its files; boilerplate has thousands."""
+
+
+class Passages:
+    """The passages of one collection, and the chunks that hold them."""
+
+    def __init__(self, collection_id: int) -> None:
+        """Name the collection."""
+        self._collection_id = collection_id
+        self._full_text = FullTextIndex(collection_id)
+
+    def of_source(self, connection: Connection, source_id: int) -> set[int]:
+        """Return the ids of the passages that a source's chunks hold."""
+        query = select(chunks.c.passage_id).where(chunks.c.source_id == source_id).distinct()
+        return set(connection.execute(query).scalars())
+
+    def put(self, connection: Connection, source_id: int, source: NewSource) -> None:
+        """Make the chunks of `source` those of the stored source, and their passages with them."""
+        former = self.of_source(connection, source_id)
+        connection.execute(delete(chunks).where(chunks.c.source_id == source_id))
+        by_hash = {text_hash(chunk.indexed_text): chunk for chunk in source.chunks}
+        ids = self._known(connection, list(by_hash))
+        shared = set(ids.values()) - former
+        ids.update(self._insert(connection, source, {key: by_hash[key] for key in by_hash if key not in ids}))
+        rows = [
+            {
+                "source_id": source_id,
+                "passage_id": ids[text_hash(chunk.indexed_text)],
+                "position": position,
+                **{name: getattr(chunk, name) for name in _OF_CHUNK},
+            }
+            for position, chunk in enumerate(source.chunks)
+        ]
+        if rows:
+            connection.execute(insert(chunks), rows)
+        self.settle(connection, shared | (former - set(ids.values())))
+
+    def _known(self, connection: Connection, hashes: Sequence[bytes]) -> dict[bytes, int]:
+        found: dict[bytes, int] = {}
+        for batch in _batches(hashes):
+            query = select(passages.c.text_hash, passages.c.id).where(
+                passages.c.collection_id == self._collection_id, passages.c.text_hash.in_(batch)
+            )
+            found.update((row.text_hash, row.id) for row in connection.execute(query))
+        return found
+
+    def _insert(self, connection: Connection, source: NewSource, new: dict[bytes, NewChunk]) -> dict[bytes, int]:
+        if not new:
+            return {}
+        rows = [
+            {"collection_id": self._collection_id, "text_hash": key, "context": chunk.context, "text": chunk.text}
+            for key, chunk in new.items()
+        ]
+        statement = insert(passages).returning(passages.c.id, sort_by_parameter_order=True)
+        ids = dict(zip(new, connection.execute(statement, rows).scalars(), strict=True))
+        title = (source.title,) if source.title else ()
+        self._full_text.add(
+            connection,
+            [
+                (
+                    ids[key],
+                    source.name,
+                    " ".join(chunk.heading if source.title in chunk.heading else (*title, *chunk.heading)),
+                    chunk.text,
+                )
+                for key, chunk in new.items()
+            ],
+        )
+        self._queue(connection, list(ids.values()), removed=False)
+        return ids
+
+    def settle(self, connection: Connection, ids: Collection[int]) -> None:
+        """Drop those of the passages that no chunk holds any more, and find the rest by their files' names."""
+        for batch in _batches(list(ids)):
+            held = exists().where(chunks.c.passage_id == passages.c.id)
+            orphans = connection.execute(select(passages.c.id).where(passages.c.id.in_(batch), ~held)).scalars().all()
+            self._full_text.remove(connection, orphans)
+            self._queue(connection, orphans, removed=True)
+            connection.execute(delete(passages).where(passages.c.id.in_(orphans)))
+            for passage_id in set(batch).difference(orphans):
+                self._full_text.rename(connection, passage_id, " ".join(self._names(connection, passage_id)))
+
+    def _names(self, connection: Connection, passage_id: int) -> list[str]:
+        query = (
+            select(sources.c.name)
+            .join(chunks, chunks.c.source_id == sources.c.id)
+            .where(chunks.c.passage_id == passage_id)
+            .distinct()
+            .order_by(sources.c.name)
+            .limit(_MOST_NAMES)
+        )
+        return list(connection.execute(query).scalars())
+
+    def _queue(self, connection: Connection, ids: Sequence[int], *, removed: bool) -> None:
+        if ids:
+            rows = [{"collection_id": self._collection_id, "passage_id": one, "removed": removed} for one in ids]
+            connection.execute(insert(chroma_queue), rows)
+
+    def find(
+        self, connection: Connection, ids: Sequence[int], source_glob: str | None = None
+    ) -> dict[int, StoredChunk]:
+        """Return a chunk for each of the passages that exist, in the first source by name whose name matches."""
+        first = func.row_number().over(partition_by=chunks.c.passage_id, order_by=(sources.c.name, chunks.c.position))
+        query = (
+            select(chunks.c.id, first.label("place"))
+            .join(sources, chunks.c.source_id == sources.c.id)
+            .where(chunks.c.passage_id.in_(ids))
+        )
+        if source_glob is not None:
+            query = query.where(sources.c.name.op("GLOB")(source_glob))
+        chosen = query.subquery()
+        columns = (passages.c.id, passages.c.text, passages.c.text_hash, sources.c.name, sources.c.title)
+        wanted = (
+            select(chunks, *(column.label(f"found_{column.name}") for column in columns))
+            .join(passages, chunks.c.passage_id == passages.c.id)
+            .join(sources, chunks.c.source_id == sources.c.id)
+            .join(chosen, chosen.c.id == chunks.c.id)
+            .where(chosen.c.place == 1)
+        )
+        return {
+            row.found_id: StoredChunk(
+                id=row.id,
+                source=row.found_name,
+                title=row.found_title,
+                text=row.found_text,
+                heading=tuple(row.heading),
+                page=row.page,
+                lines=tuple((offset, line) for offset, line in row.lines),
+                repeated=row.repeated,
+                link=row.link,
+                text_hash=row.found_text_hash,
+            )
+            for row in connection.execute(wanted)
+        }
+
+
+_OF_CHUNK = ("heading", "page", "lines", "repeated", "char_start", "char_end", "link")
+
+
+def _batches(items: Sequence[T]) -> Iterator[list[T]]:
+    rest = iter(items)
+    while batch := list(islice(rest, _BATCH)):
+        yield batch

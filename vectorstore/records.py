@@ -1,0 +1,105 @@
+"""What goes into the catalogue and what comes out of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+__all__ = ["CollectionInfo", "NewChunk", "NewSource", "SourceInfo", "StoredChunk", "text_hash"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewChunk:
+    """A chunk to be stored.
+
+    Attributes:
+        text: what it says.
+        context: what it is embedded under, such as its document's title and its headings.
+        heading: the headings above it, the topmost first.
+        page: the page it is on, if there are pages.
+        lines: (offset in `text`, the file's line that begins there), the first at 0.
+        repeated: how many characters of `text` stand elsewhere: the repeated header of a table.
+        char_start: where the rest begins in the document's text.
+        char_end: where it ends there.
+        link: an address given as its origin.
+    """
+
+    text: str
+    context: str
+    heading: tuple[str, ...]
+    page: int | None
+    lines: tuple[tuple[int, int], ...]
+    char_start: int
+    char_end: int
+    repeated: int = 0
+    link: str | None = None
+
+    @property
+    def indexed_text(self) -> str:
+        """What is embedded: the text under its context."""
+        return f"{self.context}\n{self.text}" if self.context else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class NewSource:
+    """A file to be stored, under the name that it is cited by."""
+
+    name: str
+    path: str
+    content_hash: str
+    made_with: str
+    status: str
+    title: str | None
+    pages: int | None
+    notes: tuple[str, ...]
+    chunks: tuple[NewChunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """A stored file, without its chunks."""
+
+    id: int
+    name: str
+    path: str
+    content_hash: str
+    made_with: str
+    status: str
+    title: str | None
+    pages: int | None
+    notes: tuple[str, ...]
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """A collection, and how much it holds; `passages` are the distinct texts of its chunks."""
+
+    id: int
+    name: str
+    embedding: str
+    generation: int
+    sources: int
+    chunks: int
+    passages: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk as it is found again; see `NewChunk`."""
+
+    id: int
+    source: str
+    title: str | None
+    text: str
+    heading: tuple[str, ...]
+    page: int | None
+    lines: tuple[tuple[int, int], ...]
+    repeated: int
+    link: str | None
+    text_hash: bytes
+
+
+def text_hash(text: str) -> bytes:
+    """Return the key under which the vector of `text` is kept."""
+    return hashlib.sha256(text.encode()).digest()[:16]

@@ -1,0 +1,86 @@
+"""The store as a LangChain retriever."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from pydantic import ConfigDict
+
+from vectorstore.hybrid import Hit, fuse
+from vectorstore.store import Store
+
+__all__ = ["StoreRetriever", "as_document"]
+
+_DEEP = 30
+"""How many passages each of several wordings is searched for, at least."""
+
+
+class StoreRetriever(BaseRetriever):
+    """Finds the `limit` passages of a collection that are nearest to a question, the best first.
+
+    Attributes:
+        also: other wordings of the question with their weights, 0 to 1; what all find is fused. A passage's
+            coverage and score are then the largest that a wording gives it, times the weight of the wording.
+        weight: of the question itself among them.
+        context: texts with weights that passages are ranked by as well, but not judged by.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    store: Any  # a Store; pydantic would copy it by its annotation
+    collection: str
+    limit: int
+    source_glob: str | None = None
+    also: tuple[tuple[float, str], ...] = ()
+    weight: float = 1.0
+    context: tuple[tuple[float, str], ...] = ()
+
+    def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
+        if not (self.also or self.context):
+            return [as_document(hit) for hit in self._search(query, self.limit)]
+        wordings = ((self.weight, query), *self.also)
+        deep = max(_DEEP, 2 * self.limit)
+        judged = [(weight, self._search(text, deep)) for weight, text in wordings]
+        others = [(weight, self._search(text, deep)) for weight, text in self.context]
+        return [as_document(hit) for hit in _fused(judged, others)[: self.limit]]
+
+    def _search(self, query: str, limit: int) -> list[Hit]:
+        store: Store = self.store
+        return store.search(self.collection, query, limit, self.source_glob)
+
+
+def _fused(judged: Sequence[tuple[float, Sequence[Hit]]], others: Sequence[tuple[float, Sequence[Hit]]]) -> list[Hit]:
+    """The hits of all (weight, hits) rankings as one, with the best weighted coverage and score of those `judged`."""
+    rankings = [*judged, *others]
+    hits = {hit.chunk_id: hit for _, ranking in reversed(rankings) for hit in ranking}
+    coverage, score = dict.fromkeys(hits, 0.0), dict.fromkeys(hits, 0.0)
+    for weight, ranking in judged:
+        for hit in ranking:
+            coverage[hit.chunk_id] = max(coverage[hit.chunk_id], weight * hit.coverage)
+            score[hit.chunk_id] = max(score[hit.chunk_id], weight * hit.score)
+    order = fuse([(weight, [hit.chunk_id for hit in ranking]) for weight, ranking in rankings])
+    return [
+        replace(hits[key], rank=rank, coverage=coverage[key], score=round(score[key], 4))
+        for rank, key in enumerate(order, start=1)
+    ]
+
+
+def as_document(hit: Hit) -> Document:
+    """Return a hit as a LangChain document, what is known of it in the metadata."""
+    metadata = {
+        "number": hit.rank,
+        "source": hit.source,
+        "title": hit.title or "",
+        "heading": " › ".join(hit.heading),
+        "page": hit.page,
+        "lines": [list(mark) for mark in hit.lines],
+        "score": hit.score,
+        "coverage": hit.coverage,
+        "link": hit.link,
+    }
+    return Document(page_content=hit.text, metadata=metadata, id=str(hit.chunk_id))

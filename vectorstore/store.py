@@ -1,0 +1,214 @@
+"""The store: catalogue, Chroma and embeddings as one, with one writer at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from vectorstore.analysis import query_terms
+from vectorstore.catalog import Catalog
+from vectorstore.chroma import VectorIndex
+from vectorstore.embeddings import Embedder
+from vectorstore.errors import EmbeddingMismatchError
+from vectorstore.fulltext import FullTextIndex
+from vectorstore.hybrid import Hit, coverage, fuse, similarity
+from vectorstore.passages import Passages
+from vectorstore.records import CollectionInfo, NewSource, StoredChunk, text_hash
+
+__all__ = ["Store"]
+
+CANDIDATES = 50
+_EMBED_BATCH = 512
+
+
+class Store:
+    """A folder with `catalog.db` and `chroma/`, and the embeddings that its vectors come from."""
+
+    def __init__(self, folder: Path, catalog: Catalog, index: VectorIndex, embedder: Embedder) -> None:
+        """Take ready parts; `open` makes them."""
+        self.folder = folder
+        self.catalog = catalog
+        self.embedder = embedder
+        self._index = index
+
+    @classmethod
+    def open(cls, folder: Path, embedder: Embedder) -> Store:
+        """Open the store in `folder`, making it where there is none.
+
+        Raises:
+            StoreError: the catalogue cannot be opened.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        catalog = Catalog(folder / "catalog.db")
+        return cls(folder, catalog, VectorIndex(folder / "chroma", catalog), embedder)
+
+    def close(self) -> None:
+        """Close the databases."""
+        self._index.close()
+        self.catalog.close()
+
+    # Reading
+
+    def search(self, collection_name: str, question: str, limit: int, source_glob: str | None = None) -> list[Hit]:
+        """Return the passages nearest to the question, the best first.
+
+        Raises:
+            UnknownCollectionError: there is no such collection.
+            EmbeddingMismatchError: it was embedded with another model.
+        """
+        collection = self._readable(collection_name)
+        full_text = FullTextIndex(collection.id)
+        asked = query_terms(question)
+        query = np.asarray(self.embedder.embed_query(question), dtype=np.float32)
+        candidates = max(CANDIDATES, 2 * limit)
+        # Vectors are searched without the filter, so a filter needs more of them to choose from.
+        dense = self._index.search(collection, query.tolist(), candidates * (4 if source_glob else 1))
+        with self.catalog.transaction() as connection:
+            lexical = full_text.search(connection, asked, candidates, source_glob)
+            weights = full_text.weights(connection, asked)
+            chunks = Passages(collection.id).find(connection, [*lexical, *dense], source_glob)
+            order = [i for i in fuse([(1.0, lexical), (self.embedder.weight, dense)]) if i in chunks][:limit]
+            hashes = [chunks[i].text_hash for i in order]
+            vectors = self.catalog.vectors(connection, collection.embedding, hashes)
+        found = [(chunks[i], vectors.get(chunks[i].text_hash)) for i in order]
+        return [self._hit(rank, *one, weights, query) for rank, one in enumerate(found, start=1)]
+
+    def _hit(
+        self,
+        rank: int,
+        chunk: StoredChunk,
+        vector: np.ndarray | None,
+        weights: dict[str, float],
+        query: np.ndarray,
+    ) -> Hit:
+        covered = coverage(weights, " ".join((chunk.source, chunk.title or "", *chunk.heading, chunk.text)))
+        near = similarity(query, vector) if vector is not None else 0.0
+        trust = self.embedder.weight / (1 + self.embedder.weight)
+        return Hit(
+            rank=rank,
+            score=round(trust * near + (1 - trust) * covered, 4),
+            coverage=covered,
+            chunk_id=chunk.id,
+            source=chunk.source,
+            title=chunk.title,
+            page=chunk.page,
+            lines=chunk.lines,
+            repeated=chunk.repeated,
+            link=chunk.link,
+            heading=chunk.heading,
+            text=chunk.text,
+        )
+
+    def term_weights(self, collection_name: str, question: str) -> dict[str, float]:
+        """Return the question's terms, each with how rare it is in the collection."""
+        collection = self.catalog.collection(collection_name)
+        with self.catalog.transaction() as connection:
+            return FullTextIndex(collection.id).weights(connection, query_terms(question))
+
+    def _readable(self, name: str) -> CollectionInfo:
+        collection = self.catalog.collection(name)
+        if collection.embedding != self.embedder.model_id:
+            raise EmbeddingMismatchError(
+                f"collection {name!r} was embedded with {collection.embedding}, and {self.embedder.model_id} is set; "
+                "run kb ingest on its folder to embed it anew, or set the former embedding_model again"
+            )
+        return collection
+
+    def check(self) -> list[tuple[str, bool, str]]:
+        """Return (what, whether it is sound, detail) for the catalogue and for each collection's indexes."""
+        damage = self.catalog.damage()
+        found = [("catalogue", damage is None, damage or "sound")]
+        if damage is not None:
+            return found
+        for collection in self.catalog.collections():
+            held = self._index.count(collection) if collection.embedding == self.embedder.model_id else None
+            indexed = self.catalog.indexed(collection.id)
+            detail = (
+                f"{collection.sources} documents, {collection.chunks} chunks of {collection.passages} texts, "
+                f"{indexed} in full text"
+            )
+            sound = indexed == collection.passages
+            if held is None:
+                detail += f"; embedded with {collection.embedding}, not with the model that is set"
+            else:
+                detail += f", {held} vectors"
+                sound = sound and held == collection.passages
+            found.append(
+                (
+                    f"collection {collection.name}",
+                    sound,
+                    detail if sound else f"{detail}; delete {self.folder / 'chroma'} and run kb ingest",
+                )
+            )
+        return found
+
+    # Writing
+
+    @contextmanager
+    def writing(self, waiting: Callable[[str], None]) -> Iterator[None]:
+        """Hold the one writer's place; where it is taken, say so through `waiting` and wait."""
+        lock = FileLock(self.folder / "writer.lock")
+        holder = self.folder / "writer.pid"
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            try:
+                who = holder.read_text(encoding="ascii") or "unknown"
+            except FileNotFoundError:  # it has only just begun, or ended
+                who = "unknown"
+            waiting(f"another kb (process {who}) is writing to {self.folder}; waiting for it")
+            lock.acquire()
+        try:
+            holder.write_text(str(os.getpid()), encoding="ascii")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def prepare(self, collection_name: str) -> CollectionInfo:
+        """Return the collection ready to be written to: made, embedded with the model in use, Chroma in step."""
+        collection = self.catalog.ensure_collection(collection_name, self.embedder.model_id)
+        if collection.embedding != self.embedder.model_id:
+            while texts := self.catalog.unembedded(collection.id, self.embedder.model_id, _EMBED_BATCH):
+                self.embed(texts)
+            self._index.reset(collection)  # else what is removed later would stay among the former model's
+            self.catalog.set_embedding(collection.id, self.embedder.model_id)
+            collection = self.catalog.collection(collection_name)
+        if not self._index.in_step(collection):
+            self._index.reset(collection)
+            self.catalog.requeue(collection.id)
+        self._index.follow(collection)
+        return collection
+
+    def embed(self, texts: Iterable[str]) -> int:
+        """See that every text has a vector, and return how many had to be made."""
+        by_hash = {text_hash(one): one for one in texts}
+        missing = self.catalog.missing_vectors(self.embedder.model_id, list(by_hash))
+        wanted = [key for key in by_hash if key in missing]
+        for start in range(0, len(wanted), _EMBED_BATCH):
+            keys = wanted[start : start + _EMBED_BATCH]
+            vectors = self.embedder.embed([by_hash[key] for key in keys])
+            self.catalog.add_vectors(self.embedder.model_id, zip(keys, vectors, strict=True))
+        return len(wanted)
+
+    def replace(self, collection: CollectionInfo, sources: Sequence[NewSource]) -> int:
+        """Store sources in place of those at the same paths, and return how many texts were embedded."""
+        embedded = self.embed(chunk.indexed_text for source in sources for chunk in source.chunks)
+        for source in sources:
+            self.catalog.replace_source(collection.id, source)
+        self._index.follow(collection)
+        return embedded
+
+    def remove(self, collection: CollectionInfo, names: Sequence[str]) -> None:
+        """Remove sources everywhere.
+
+        Raises:
+            UnknownSourceError: one of them is not there; then none is removed.
+        """
+        self.catalog.remove_sources(collection.id, names)
+        self._index.follow(collection)
