@@ -6,6 +6,7 @@ Stopping works through LangChain's callbacks: the next token's callback raises
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -20,6 +21,11 @@ from kb_assistant.answer import Usage
 from kb_assistant.errors import Cancelled
 
 __all__ = ["ChainRun"]
+
+# LangChain warns of whatever a callback raises; stopping is no failure.
+logging.getLogger("langchain_core.callbacks.manager").addFilter(
+    lambda record: not any("Cancelled(" in str(value) for value in record.args or ())
+)
 
 
 class ChainRun(BaseCallbackHandler):

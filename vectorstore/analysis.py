@@ -1,4 +1,4 @@
-"""Text to index terms: stems of words, and single and paired Han characters.
+"""Text to index terms: stems of words, and single and paired Han characters, traditional ones as simplified.
 
 The same terms serve the full-text index, the built-in vectors, and the measure of how
 much of a question a passage covers.
@@ -21,6 +21,7 @@ ANALYSIS_VERSION = 1
 # Scripts written without spaces, or (Hangul) with endings stuck to words, go by characters.
 _UNSPACED = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003134f"
 _RUN = re.compile(rf"([{_UNSPACED}]+)|([^\W_{_UNSPACED}]+)")
+_HAN = ((0x3400, 0xA000), (0xF900, 0xFB00))
 _COMBINING = re.compile(r"[\u0300-\u036f]")
 # Soft hyphens and zero-width characters, which nobody types into a question; and a line's end
 # between characters of scripts that are written without spaces, which parts no words.
@@ -30,9 +31,10 @@ _NOTHING = re.compile(rf"[\u00ad\u200b-\u200d\u2060\ufeff]|(?<=[{_UNSPACED}])[ \
 # its characters are paired, so that no pair spans the gap.
 _ZH_FUNCTION = re.compile(
     "请问|什么时候|什么|怎么样|怎么办|怎么|怎样|如何|为什么|为何|哪一[个年天次种]|哪些|哪个|哪里|哪儿|哪种|哪|"
-    "多少|多久|几[个天年次种]?|是不是|是否|有没有|能不能|可不可以|可以|能否|应该|需要|"
+    "多少|多[大长远高久]|几[个天年次种]?|是不是|是否|有没有|能不能|可不可以|可以|能否|应该|需要|"
     "吗|呢|吧|啊|的|了|是|在|和|与|及|或|由|被|把|对|为|于|以|之|其|这|那|个|我们|我|你|您|他|她|它"
 )
+_EN_QUANTITY = re.compile(r"\bhow (?:many|much|long|often|far|old|tall|big|large|high|fast)\b")
 _EN_FUNCTION = frozenset(
     (  # noqa: SIM905 - a list of 75 strings takes 75 lines
         "a about am an and any are as at be been but by can could did do does for from had has have he her "
@@ -58,7 +60,7 @@ def query_terms(question: str) -> list[str]:
 
     If nothing is left without the function words, the question is about those words.
     """
-    asked = _ZH_FUNCTION.sub(" ", _normalised(question))
+    asked = _EN_QUANTITY.sub(" ", _ZH_FUNCTION.sub(" ", _normalised(question)))
     found = [
         term
         for characters, word in _RUN.findall(asked)
@@ -72,9 +74,19 @@ def _normalised(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).casefold()
     if text.isascii():
         return text
-    text = _NOTHING.sub("", text)
+    text = _NOTHING.sub("", text).translate(_simplified())
     # é as e; the marks of other scripts belong to their letters and stay.
     return unicodedata.normalize("NFC", _COMBINING.sub("", unicodedata.normalize("NFD", text)))
+
+
+@lru_cache(maxsize=1)
+def _simplified() -> dict[int, str]:
+    """Each traditional character's simplified form; one for one, so that both are found by either."""
+    import opencc
+
+    characters = [chr(code) for first, last in _HAN for code in range(first, last)]
+    converted = opencc.OpenCC("t2s").convert("\n".join(characters)).split("\n")
+    return {ord(old): new for old, new in zip(characters, converted, strict=True) if old != new and len(new) == 1}
 
 
 @lru_cache(maxsize=100_000)

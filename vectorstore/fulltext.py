@@ -17,6 +17,8 @@ __all__ = ["FullTextIndex"]
 
 # A word in the file's name or a heading says more about a passage than one in its text.
 _RANK = "bm25(2.0, 2.0, 1.0)"
+_ELSEWHERE = 30
+"""How many passages a collection is thought to have beside its own, when terms are weighed."""
 
 
 class FullTextIndex:
@@ -90,9 +92,10 @@ class FullTextIndex:
     def weights(self, connection: Connection, question_terms: Iterable[str]) -> dict[str, float]:
         """Return each term's inverse document frequency, over this collection's passages.
 
-        log((N + 1) / (n + 0.5)), so that a term found nowhere weighs most.
+        log((N + 1) / (n + 0.5)), so that a term found nowhere weighs most. In a small collection a
+        term in every passage may still say much, so N counts some passages that hold none of them.
         """
-        total = self.count(connection)
+        total = self.count(connection) + _ELSEWHERE
         statement = text(f"SELECT doc FROM {self._vocabulary} WHERE term = :term")
         return {
             term: math.log((total + 1) / ((connection.execute(statement, {"term": term}).scalar() or 0) + 0.5))

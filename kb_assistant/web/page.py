@@ -12,6 +12,7 @@ import html
 import ipaddress
 import logging
 import socket
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -189,7 +190,8 @@ def serve(assistant: Assistant, announce: Callable[[str], None]) -> None:
     announce(f"http://{shown}:{listener.getsockname()[1]}")
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, access_log=False)
     logging.getLogger("uvicorn.error").addFilter(_is_news)  # after Config, which sets up logging
-    with suppress(KeyboardInterrupt):  # how it is meant to end
+    with suppress(KeyboardInterrupt), warnings.catch_warnings():  # interrupted is how it is meant to end
+        warnings.filterwarnings("ignore", module="gradio")  # of names that it will have to change one day
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -32,6 +32,27 @@ def test_the_handbook_refuses_what_it_does_not_hold(
     assert sum(refused) >= 5, dict(zip(absent, refused, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("question", "answered"),
+    [
+        ("How many days of annual leave?", True),
+        ("Annual leave: how many days?", True),
+        ("How much leave do I get?", True),
+        ("What is the capital of France?", False),
+        ("差旅補貼每天多少錢？", True),
+        ("公司班车几点发车？", False),
+    ],
+)
+def test_a_folder_of_two_sentences_is_enough(tmp_path: Path, question: str, answered: bool) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "a.md").write_text("Staff get 15 days of annual leave.\n")
+    (folder / "b.md").write_text("差旅补贴每天 120 元。\n")
+    with Assistant.open(tmp_path / "home") as kb:
+        kb.ingest(folder)
+        assert kb.ask(question).refused is not answered
+
+
 def test_a_refusal_speaks_the_questions_language_and_offers_passages(handbook: Assistant) -> None:
     chinese, english = handbook.ask("月球背面有多冷？"), handbook.ask("How cold is the far side of the moon?")
     assert (chinese.refused, chinese.text) == (True, "这些文档里没有这个问题的答案。")

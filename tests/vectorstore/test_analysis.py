@@ -15,6 +15,7 @@ from vectorstore import query_terms, terms
         ("ＷｉｒｅＧｕａｒｄ", ["wireguard"]),
         ("⽤户", ["用", "户", "用户"]),
         ("Café naïve", ["cafe", "naiv"]),
+        ("臺灣開發", ["台", "湾", "开", "发", "台湾", "湾开", "开发"]),
         ("SEV1, 2025-06-17", ["sev1", "2025", "06", "17"]),
         ("用VPN登录", ["用", "vpn", "登", "录", "登录"]),
         ("。！? _ -", []),
@@ -29,6 +30,8 @@ def test_terms(text: str, expected: list[str]) -> None:
     [
         ("年假有多少天？", {"年", "假", "年假", "有", "假有", "天"}),
         ("What is the warranty on batteries?", {"warranti", "batteri"}),
+        ("請假有多長？", {"请", "假", "请假", "有", "假有"}),
+        ("How many days of leave?", {"day", "leav"}),
         ("是什么", {"是", "什", "么", "是什", "什么"}),
         ("who are you", {"who", "are", "you"}),
         ("？", set()),
