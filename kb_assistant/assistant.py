@@ -17,6 +17,7 @@ from kb_assistant.errors import EmptiedFolderError, UsageError
 from kb_assistant.settings import Settings, home_folder, load_settings
 
 if TYPE_CHECKING:
+    import numpy as np
     from langchain_core.documents import Document
 
     from kb_assistant.chain import KnowledgeBaseQA
@@ -244,7 +245,12 @@ class Assistant:
         return answer
 
     def stream(
-        self, question: str, *, collection: str | None = None, history: Sequence[Turn] = ()
+        self,
+        question: str,
+        *,
+        collection: str | None = None,
+        history: Sequence[Turn] = (),
+        on_passages: Callable[[tuple[Citation, ...]], None] = lambda passages: None,
     ) -> Iterator[str | Answer]:
         """Yield the answer's text as it is written, then the `Answer`.
 
@@ -254,6 +260,7 @@ class Assistant:
             question: in Chinese or English.
             collection: where to look.
             history: the conversation so far, so that a follow-up is understood.
+            on_passages: called with the beginnings of the passages once they are found, before any text.
 
         Raises:
             UsageError: the question is empty or too long.
@@ -263,9 +270,10 @@ class Assistant:
         from kb_assistant.conversation import settle
         from kb_assistant.streaming import ChainRun
 
-        asked = settle(_checked(question), history, lambda wording: self._covered(collection, wording))
+        asked = settle(_checked(question), history, lambda wording: self.covered(wording, collection))
         chain = self._chain(collection, asked)
-        run = ChainRun(chain, {"query": asked.question, "search_query": asked.searched})
+        inputs = {"query": asked.question, "search_query": asked.searched}
+        run = ChainRun(chain, inputs, lambda passages: on_passages(_beginnings(passages)))
         written = False
         for piece in run.pieces():
             written = True
@@ -275,7 +283,8 @@ class Assistant:
             yield answer.text
         yield answer
 
-    def _covered(self, collection: str | None, question: str) -> float:
+    def covered(self, question: str, collection: str | None = None) -> float:
+        """Return the share of a question, 0 to 1, that the passage nearest to it covers."""
         hits = self.search(question, limit=self.settings.passages, collection=collection)
         return max((hit.coverage for hit in hits), default=0.0)
 
@@ -298,11 +307,15 @@ class Assistant:
             text=refusal(asked.question) if refused else grounded.text,
             refused=refused,
             engine=self.engine_name,
-            citations=_nearest(passages) if refused else grounded.citations,
+            citations=_beginnings(passages[:_OFFERED]) if refused else grounded.citations,
             timing=timing,
             usage=run.usage,
             searched=asked.searched,
         )
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the texts' unit vectors as documents are embedded, float32, of shape (texts, dimensions)."""
+        return self._store.embedder.embed(texts)
 
     # Quality
 
@@ -422,8 +435,8 @@ def _checked(question: str) -> str:
     return words
 
 
-def _nearest(passages: Iterable[Document]) -> tuple[Citation, ...]:
+def _beginnings(passages: Iterable[Document]) -> tuple[Citation, ...]:
+    """Each passage, cited by its first sentence."""
     from kb_assistant.grounding import cite, statements
 
-    offered = list(passages)[:_OFFERED]
-    return tuple(cite(passage, *next(iter(statements(passage)), (0, 0))) for passage in offered)
+    return tuple(cite(passage, *next(iter(statements(passage)), (0, 0))) for passage in passages)

@@ -206,7 +206,7 @@ def serve(
     home: Path | None,
 ) -> None:
     """Serve a web page that answers questions, on this machine only."""
-    from kb_assistant.web.page import serve as run
+    from kb_assistant.web.server import serve as run
 
     with _assistant(home, host=host, port=port, collection=collection, engine=engine, model=model) as assistant:
         _ = assistant.engine  # says at once if its model cannot be used

@@ -10,10 +10,11 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.documents import Document
 from langchain_core.outputs import LLMResult
 from langchain_core.runnables import Runnable
 
@@ -38,8 +39,14 @@ class ChainRun(BaseCallbackHandler):
 
     raise_error = True  # or LangChain would log what a callback raises, and go on
 
-    def __init__(self, chain: Runnable[dict[str, Any], dict[str, Any]], inputs: dict[str, Any]) -> None:
-        """Start the chain."""
+    def __init__(
+        self,
+        chain: Runnable[dict[str, Any], dict[str, Any]],
+        inputs: dict[str, Any],
+        on_passages: Callable[[Sequence[Document]], None] = lambda passages: None,
+    ) -> None:
+        """Start the chain; `on_passages` is called, in its thread, with what was found."""
+        self._on_passages = on_passages
         self.result: dict[str, Any] = {}
         self.usage = Usage()
         self.retrieval_s: float | None = None
@@ -74,9 +81,10 @@ class ChainRun(BaseCallbackHandler):
         else:
             self._queue.put(None)
 
-    def on_retriever_end(self, *_: Any, **__: Any) -> None:
-        """Note when the passages were there."""
+    def on_retriever_end(self, documents: Sequence[Document], **_: Any) -> None:
+        """Note when the passages were there, and hand them on."""
         self.retrieval_s = self.elapsed_s
+        self._on_passages(documents)
 
     def on_llm_new_token(self, token: str | list[str | dict[str, Any]], **_: Any) -> None:
         """Hand on a token, or stop the engine.

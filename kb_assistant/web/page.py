@@ -7,21 +7,15 @@ even where Markdown is off, so they are escaped on the way there and back.
 
 from __future__ import annotations
 
-import asyncio
 import html
-import ipaddress
-import logging
-import socket
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from kb_assistant.answer import Answer, Turn
 from kb_assistant.conversation import searched_text
-from kb_assistant.errors import KbError, UsageError
+from kb_assistant.errors import KbError
 from kb_assistant.render import citations_text
 from vectorstore import StoreError
 
@@ -30,13 +24,8 @@ if TYPE_CHECKING:
 
     from kb_assistant.assistant import Assistant
 
-__all__ = ["build_app", "build_page", "serve"]
+__all__ = ["mount_page"]
 
-# Gradio's own page asks for a font and a script from elsewhere; this forbids whatever is not from here.
-_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'self'"
-)
 _FONTS = ("system-ui", "-apple-system", "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
 _CSS = """
 footer {display: none !important}
@@ -66,7 +55,7 @@ _WORDS = {
 Messages = list[dict[str, Any]]
 
 
-def build_page(assistant: Assistant, words: gr.I18n) -> gr.Blocks:
+def _build_page(assistant: Assistant, words: gr.I18n) -> gr.Blocks:
     """Return the page over an assistant."""
     page = gr.Blocks(title="kb", analytics_enabled=False)
     with page:
@@ -125,30 +114,12 @@ def _message(role: str, text: str) -> dict[str, Any]:
     return {"role": role, "content": html.escape(text, quote=False)}
 
 
-def build_app(assistant: Assistant, host: str) -> FastAPI:
-    """Return the web application: the page, behind a check of the Host header and a content policy."""
-    from fastapi import FastAPI, Request, Response
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
-
-    app = FastAPI(title="kb", openapi_url=None)
-
-    @app.middleware("http")
-    async def add_policy(request: Request, call_next: Callable[[Request], Any]) -> Response:
-        if request.url.path.startswith("/gradio_api/upload"):  # the page takes no files, and nobody else may leave any
-            return Response(status_code=404)
-        response: Response = await call_next(request)
-        response.headers["Content-Security-Policy"] = _POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
-
-    # A page elsewhere whose name is made to point here is turned away (DNS rebinding).
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]", host])
+def mount_page(app: FastAPI, assistant: Assistant, host: str) -> FastAPI:
+    """Return the web application with the page at its root, under whatever routes it has."""
     words = gr.I18n(**_WORDS)
-    theme = gr.themes.Soft(font=_FONTS, font_mono=("ui-monospace", "Consolas", "monospace"))
     mounted: FastAPI = gr.mount_gradio_app(
         app,
-        build_page(assistant, words),
+        _build_page(assistant, words),
         path="/",
         server_name=host,
         footer_links=[],
@@ -157,54 +128,8 @@ def build_app(assistant: Assistant, host: str) -> FastAPI:
         mcp_server=False,
         pwa=False,
         enable_monitoring=False,
-        theme=theme,
+        theme=gr.themes.Soft(font=_FONTS, font_mono=("ui-monospace", "Consolas", "monospace")),
         css=_CSS,
         i18n=words,
     )
     return mounted
-
-
-def serve(assistant: Assistant, announce: Callable[[str], None]) -> None:
-    """Serve the page until it is interrupted; `announce` is called with its address once that takes connections.
-
-    Raises:
-        UsageError: the address is not this machine's own, or is taken.
-    """
-    import uvicorn
-
-    host, port = assistant.settings.host, assistant.settings.port
-    if not _is_loopback(host):
-        raise UsageError(
-            f"cannot listen on {host}: the page has no password yet, so it is for this machine only; use 127.0.0.1"
-        )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from error
-    app = build_app(assistant, host)
-    listener.listen()
-    shown = f"[{host}]" if ":" in host else host
-    announce(f"http://{shown}:{listener.getsockname()[1]}")
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, access_log=False)
-    logging.getLogger("uvicorn.error").addFilter(_is_news)  # after Config, which sets up logging
-    with suppress(KeyboardInterrupt), warnings.catch_warnings():  # interrupted is how it is meant to end
-        warnings.filterwarnings("ignore", module="gradio")  # of names that it will have to change one day
-        uvicorn.Server(config).run(sockets=[listener])
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a line of the server's log tells anything: a page left open is cut off at the end, as it should be."""
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, asyncio.CancelledError) and "timeout graceful shutdown exceeded" not in record.msg
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -13,7 +13,7 @@ from stand_in import StandInEngine
 
 from kb_assistant import Assistant
 from kb_assistant.llms.base import Piece
-from kb_assistant.web.page import serve
+from kb_assistant.web.server import serve
 
 WORDS = 600
 

@@ -1,21 +1,24 @@
-"""The page's stop button ends a long answer for real."""
+"""A long answer really ends: by the page's stop button, and when an API's client has gone."""
 
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from kb_assistant import Assistant
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUESTION = {"role": "user", "content": "How many days of annual leave?"}
 SERVER = Path(__file__).with_name("talking_server.py")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
 
 @pytest.fixture
@@ -35,6 +38,7 @@ def talking(tmp_path: Path, own_home: Path) -> Iterator[tuple[str, Path]]:
     assert errors == ""
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_stop_ends_the_answer_and_the_next_question_is_taken(talking: tuple[str, Path]) -> None:
     from playwright.sync_api import sync_playwright
 
@@ -58,3 +62,21 @@ def test_stop_ends_the_answer_and_the_next_question_is_taken(talking: tuple[str,
         page.wait_for_function("() => document.body.innerText.match(/word5\\b/g).length === 2")
         page.get_by_role("button", name="Stop", exact=True).click()
         browser.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/ask", {"question": "How many days of annual leave?"}),
+        ("/v1/chat/completions", {"model": "kb", "stream": True, "messages": [QUESTION]}),
+        ("/v1/chat/completions", {"model": "kb", "messages": [QUESTION]}),
+    ],
+)
+def test_a_client_that_has_gone_frees_the_model(talking: tuple[str, Path], path: str, body: dict[str, Any]) -> None:
+    address, said = talking
+    with suppress(httpx.ReadTimeout), httpx.stream("POST", address + path, json=body, timeout=3) as response:
+        next(line for line in response.iter_lines() if "word3 " in line)
+    time.sleep(1.5)
+    stopped_at = int(said.read_text())
+    time.sleep(1.5)
+    assert int(said.read_text()) == stopped_at < 100

@@ -1,0 +1,126 @@
+"""`kb serve`: the page and the HTTP API behind the checks that keep other people's pages out."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, Response
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from kb_assistant.errors import UsageError
+from kb_assistant.web.api import add_api
+from kb_assistant.web.page import mount_page
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from kb_assistant.assistant import Assistant
+
+__all__ = ["build_app", "serve"]
+
+# Gradio's own page asks for a font and a script from elsewhere; this forbids whatever is not from here.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'self'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_READS_ONLY = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class _Guard:
+    """Adds the content policy to every response, and turns away what another site's page sends."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        await (_turned_away(scope) or self._app)(scope, receive, with_headers)
+
+
+def _turned_away(scope: Scope) -> Response | None:
+    if scope["path"].startswith("/gradio_api/upload"):  # the page takes no files, and nobody else may leave any
+        return Response(status_code=404)
+    headers = Headers(scope=scope)
+    origin = headers.get("origin")
+    if scope["method"] in _READS_ONLY or origin is None or origin.partition("://")[2] == headers.get("host"):
+        return None
+    message = "another site's page may not ask here"
+    return JSONResponse({"error": {"message": message, "type": "invalid_request_error"}}, status_code=403)
+
+
+def build_app(assistant: Assistant, host: str) -> FastAPI:
+    """Return the web application: the API, and the page at its root."""
+    app = FastAPI(title="kb", version="1", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
+    add_api(app, assistant)
+    app.add_middleware(_Guard)
+    # A page elsewhere whose name is made to point here is turned away (DNS rebinding).
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]", host])
+    return mount_page(app, assistant, host)
+
+
+def serve(assistant: Assistant, announce: Callable[[str], None]) -> None:
+    """Serve the page until it is interrupted; `announce` is called with its address once that takes connections.
+
+    Raises:
+        UsageError: the address is not this machine's own, or is taken.
+    """
+    import uvicorn
+
+    host, port = assistant.settings.host, assistant.settings.port
+    if not _is_loopback(host):
+        raise UsageError(
+            f"cannot listen on {host}: the page has no password yet, so it is for this machine only; use 127.0.0.1"
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from error
+    app = build_app(assistant, host)
+    listener.listen()
+    shown = f"[{host}]" if ":" in host else host
+    announce(f"http://{shown}:{listener.getsockname()[1]}")
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, access_log=False)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)  # after Config, which sets up logging
+    with suppress(KeyboardInterrupt), warnings.catch_warnings():  # interrupted is how it is meant to end
+        warnings.filterwarnings("ignore", module="gradio")  # of names that it will have to change one day
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of the server's log tells anything: a page left open is cut off at the end, as it should be."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError) and "timeout graceful shutdown exceeded" not in record.msg
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
