@@ -215,6 +215,14 @@ class Assistant:
         """Return all collections, by name."""
         return self._store.catalog.collections()
 
+    def text(self, source: str, collection: str | None = None) -> str:
+        """Return a document's text as it was read.
+
+        Raises:
+            StoreError: there is no such collection or document.
+        """
+        return self._store.text(collection or self.settings.collection, source)
+
     def check(self) -> list[tuple[str, bool, str]]:
         """Return (what, whether it is sound, detail) for each part of the store."""
         return self._store.check()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kb_assistant.errors import EmptiedFolderError, UsageError
+from kb_assistant.errors import EmptiedFolderError, KbError, UsageError
 from kb_assistant.language import language_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _DEBUG = click.option("--debug", is_flag=True, expose_value=False, help="Show tr
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 _COLLECTION = click.option("--collection", metavar="NAME", help="Collection to use.")
 _ENGINE = click.option("--engine", metavar="NAME", help="auto, ipex or extractive.")
-_MODEL = click.option("--model", metavar="FOLDER", help="Folder of a Qwen2, InternLM2 or Llama model.")
+_MODEL = click.option("--model", metavar="FOLDER", help="Folder of a language model, or its name in kb models list.")
 
 
 def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -269,6 +269,84 @@ def evaluate(
     with _assistant(home, engine=engine, model=model) as assistant, _progress_bar() as progress:
         found = assistant.evaluate(file, collection=collection, limit=limit, compare=changes, progress=progress)
     _say(render.to_json(render.evaluation_json(found)) if as_json else render.evaluation_text(found))
+
+
+@cli.command()
+@_options(_COLLECTION, _ENGINE, _MODEL)
+def mcp(collection: str | None, engine: str | None, model: str | None, home: Path | None) -> None:
+    """Serve search and ask to other programs over MCP, on stdin and stdout."""
+    try:
+        from kb_assistant.mcp_server import build_server
+    except ModuleNotFoundError as error:
+        raise KbError(f'kb mcp needs {error.name}; run: pip install -c constraints.txt -e ".[mcp]"') from error
+
+    with _assistant(home, collection=collection, engine=engine, model=model) as assistant:
+        build_server(assistant).run()
+
+
+@cli.group()
+def models() -> None:
+    """Models on this machine: list them, convert one to int4, remove one."""
+
+
+@models.command("list")
+@_options(_JSON)
+def list_(as_json: bool, home: Path | None) -> None:
+    """List the models in KB_HOME/models."""
+    from dataclasses import asdict
+
+    from kb_assistant import render
+    from kb_assistant.models import list_models
+    from kb_assistant.settings import home_folder
+
+    folder = home_folder(home) / "models"
+    found = list_models(folder)
+    _say(render.to_json([asdict(one) for one in found]) if as_json else render.models_text(found, folder))
+
+
+@models.command()
+@click.argument("source", type=click.Path(path_type=Path), metavar="FOLDER")
+@click.option("--name", metavar="NAME", help="What to call it; FOLDER's name and the format else.")
+@click.option("--low-bit", metavar="FORMAT", default="sym_int4", show_default=True, help="Format of the weights.")
+@click.option("--trust-remote-code", is_flag=True, help="Run Python code that the model brings along.")
+@_options(_JSON)
+def convert(
+    source: Path, name: str | None, low_bit: str, trust_remote_code: bool, as_json: bool, home: Path | None
+) -> None:
+    """Convert a language model's weights once, so that it loads in seconds from then on."""
+    from dataclasses import asdict
+
+    from kb_assistant import render
+    from kb_assistant.models import convert_model
+    from kb_assistant.privacy import keep_offline
+    from kb_assistant.settings import home_folder
+
+    keep_offline()
+    made = convert_model(
+        source.expanduser(),
+        home_folder(home) / "models",
+        name=name,
+        low_bit=low_bit,
+        trust_remote_code=trust_remote_code,
+        progress=_tell,
+    )
+    done = f"{made.name}: {made.bytes / 1e6:,.0f} MB in {made.format}; use it: kb ask QUESTION --model {made.name}"
+    _say(render.to_json(asdict(made)) if as_json else done)
+
+
+@models.command("remove")
+@click.argument("name")
+@_options(_JSON)
+def remove_(name: str, as_json: bool, home: Path | None) -> None:
+    """Delete a model from KB_HOME/models."""
+    from dataclasses import asdict
+
+    from kb_assistant import render
+    from kb_assistant.models import remove_model
+    from kb_assistant.settings import home_folder
+
+    gone = remove_model(home_folder(home) / "models", name)
+    _say(render.to_json(asdict(gone)) if as_json else f"removed: {gone.name} ({gone.bytes / 1e6:,.0f} MB)")
 
 
 @cli.command()

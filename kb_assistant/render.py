@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from kb_assistant.language import language_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kb_assistant.answer import Answer, Citation
     from kb_assistant.doctor import Finding
     from kb_assistant.evaluation import Comparison
     from kb_assistant.indexing import IngestReport
+    from kb_assistant.models import ModelInfo
     from vectorstore import CollectionInfo, Hit, SourceInfo
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "findings_text",
     "hits_json",
     "hits_text",
+    "models_text",
     "printable",
     "report_text",
     "sources_json",
@@ -108,6 +112,12 @@ def collections_json(collections: Iterable[CollectionInfo]) -> list[dict[str, An
         {"collection": one.name, "sources": one.sources, "chunks": one.chunks, "embedding": one.embedding}
         for one in collections
     ]
+
+
+def models_text(models: Sequence[ModelInfo], folder: Path) -> str:
+    """Return the models, one a line."""
+    lines = [f"{one.name}  {one.kind}, {one.format}, {one.bytes / 1e6:,.0f} MB" for one in models]
+    return "\n".join(lines) or f"no models in {folder}; kb models convert FOLDER makes one of full weights"
 
 
 def citations_text(answer: Answer) -> str:

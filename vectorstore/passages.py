@@ -120,6 +120,22 @@ class Passages:
             rows = [{"collection_id": self._collection_id, "passage_id": one, "removed": removed} for one in ids]
             connection.execute(insert(chroma_queue), rows)
 
+    def text(self, connection: Connection, source: str) -> str | None:
+        """Return the text of a source as its chunks hold it, each part once; None if there is no such source."""
+        rows = connection.execute(
+            select(passages.c.text, chunks.c.repeated, chunks.c.char_start, chunks.c.char_end)
+            .join(chunks, chunks.c.passage_id == passages.c.id)
+            .join(sources, chunks.c.source_id == sources.c.id)
+            .where(sources.c.collection_id == self._collection_id, sources.c.name == source)
+            .order_by(chunks.c.position)
+        ).all()
+        parts, end = [], 0
+        for row in rows:
+            parts.append("\n\n" if row.char_start > end > 0 else "")
+            parts.append(row.text[row.repeated + max(0, end - row.char_start) :])
+            end = max(end, row.char_end)
+        return "".join(parts) if rows else None
+
     def find(
         self, connection: Connection, ids: Sequence[int], source_glob: str | None = None
     ) -> dict[int, StoredChunk]:

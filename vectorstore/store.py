@@ -14,7 +14,7 @@ from vectorstore.analysis import query_terms
 from vectorstore.catalog import Catalog
 from vectorstore.chroma import VectorIndex
 from vectorstore.embeddings import Embedder
-from vectorstore.errors import EmbeddingMismatchError
+from vectorstore.errors import EmbeddingMismatchError, UnknownSourceError
 from vectorstore.fulltext import FullTextIndex
 from vectorstore.hybrid import Hit, coverage, fuse, similarity
 from vectorstore.passages import Passages
@@ -103,6 +103,20 @@ class Store:
             heading=chunk.heading,
             text=chunk.text,
         )
+
+    def text(self, collection_name: str, source: str) -> str:
+        """Return a document's text as its chunks hold it.
+
+        Raises:
+            UnknownCollectionError: there is no such collection.
+            UnknownSourceError: it has no such document, or that has no text.
+        """
+        collection = self.catalog.collection(collection_name)
+        with self.catalog.transaction() as connection:
+            text = Passages(collection.id).text(connection, source)
+        if text is None:
+            raise UnknownSourceError(f"no text of {source!r} in collection {collection_name!r}; see kb sources")
+        return text
 
     def term_weights(self, collection_name: str, question: str) -> dict[str, float]:
         """Return the question's terms, each with how rare it is in the collection."""

@@ -71,13 +71,17 @@ class IpexEngine(Engine):
         engine._check_vocabulary()
         return engine
 
-    def save_low_bit(self, path: Path) -> None:
+    def save_low_bit(self, path: Path, extra: Mapping[str, str] | None = None) -> None:
         """Write the converted model to the new directory `path`, from where it loads in seconds.
+
+        Args:
+            path: the directory, which must not exist.
+            extra: texts of further files to write with it, by name.
 
         Raises:
             ModelError: `path` exists already, or it cannot be written.
         """
-        save_low_bit(self.model, self.tokenizer, path)
+        save_low_bit(self.model, self.tokenizer, path, extra or {})
 
     @property
     def engine_name(self) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,8 @@ def load_low_bit(path: Path, low_bit: str, *, trust_remote_code: bool) -> tuple[
     return model, tokenizer, files.low_bit or low_bit
 
 
-def save_low_bit(model: Any, tokenizer: Any, path: Path) -> None:
-    """Write the converted weights and the tokenizer to the new directory `path`, or nothing at all.
+def save_low_bit(model: Any, tokenizer: Any, path: Path, extra: Mapping[str, str]) -> None:
+    """Write the converted weights, the tokenizer and `extra` texts to the new directory `path`, or nothing at all.
 
     Raises:
         ModelError: `path` exists already, or it cannot be written.
@@ -54,7 +55,7 @@ def save_low_bit(model: Any, tokenizer: Any, path: Path) -> None:
         unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
             with quiet():
-                _write(model, tokenizer, unfinished)
+                _write(model, tokenizer, unfinished, extra)
             unfinished.chmod(0o755)  # mkdtemp makes it for one user only
             unfinished.rename(path)
         finally:
@@ -126,7 +127,7 @@ def _check_tensors(files: ModelFiles, trust_remote_code: bool) -> None:
         raise _incomplete(files.path, missing)
 
 
-def _write(model: Any, tokenizer: Any, directory: Path) -> None:
+def _write(model: Any, tokenizer: Any, directory: Path, extra: Mapping[str, str]) -> None:
     """Write what ipex-llm's own save_low_bit writes, but as safetensors instead of a pickle.
 
     Its loader looks for one index file only, and reads whatever files that names.
@@ -141,6 +142,8 @@ def _write(model: Any, tokenizer: Any, directory: Path) -> None:
         weight_map = dict.fromkeys(sorted(tensor_names(single)), single.name)
     content = json.dumps({"metadata": {}, "weight_map": weight_map}, indent=1)
     (directory / LOW_BIT_INDEX).write_text(content, encoding="utf-8")
+    for name, text in extra.items():
+        (directory / name).write_text(text, encoding="utf-8")
     for file in directory.iterdir():
         file.chmod(0o644)  # safetensors makes its files for one user only
         with file.open("rb") as written:
