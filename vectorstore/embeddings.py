@@ -41,7 +41,7 @@ class Embedder(Embeddings):
 
     Attributes:
         model_id: the same for the same weights, different for others.
-        weight: how much its ranking counts beside full text's 1.0 when the two are fused.
+        weight: the share, 0 to 1, that its cosines have in a passage's place beside full text.
         max_tokens: the longest text it reads whole, its own special tokens included; None where there is no limit.
         tokenizer: its tokenizer as the JSON text of the `tokenizers` library; None where tokens do not matter.
     """
@@ -71,7 +71,7 @@ class HashedEmbeddings(Embedder):
 
     dimensions: ClassVar[int] = 512
     model_id = f"builtin-{ANALYSIS_VERSION}"
-    weight = 0.02  # at 0.1 and above it loses questions that BM25 alone finds; here it only adds candidates
+    weight = 0.0  # made of the terms that full text weighs better, they only add what it does not find
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return the texts' unit vectors, float32, of shape (len(texts), dimensions)."""
@@ -116,7 +116,7 @@ class SentenceTransformerEmbeddings(Embedder):
     much of their time waiting where several cores share one.
     """
 
-    weight = 1.0
+    weight = 0.2
     _batch_size: ClassVar[int] = 8
 
     def __init__(self, model: SentenceTransformer, model_id: str, query_instruction: str = "") -> None:
@@ -130,6 +130,8 @@ class SentenceTransformerEmbeddings(Embedder):
             tokenizer = model.tokenizer
             self.max_tokens = int(longest)
             self.tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer).to_str()
+        else:
+            self.weight = 0.1
 
     @classmethod
     def load(cls, directory: Path) -> SentenceTransformerEmbeddings:

@@ -15,8 +15,8 @@ from vectorstore.catalog import Catalog
 from vectorstore.chroma import VectorIndex
 from vectorstore.embeddings import Embedder
 from vectorstore.errors import EmbeddingMismatchError
-from vectorstore.fulltext import FullTextIndex
-from vectorstore.hybrid import Hit, coverage, fuse, similarity
+from vectorstore.fulltext import MOST_OF_A_TERM, FullTextIndex
+from vectorstore.hybrid import Hit, blend, coverage, similarity
 from vectorstore.passages import Passages
 from vectorstore.records import CollectionInfo, NewSource, StoredChunk, text_hash
 
@@ -71,27 +71,21 @@ class Store:
         with self.catalog.transaction() as connection:
             lexical = full_text.search(connection, asked, candidates, source_glob)
             weights = full_text.weights(connection, asked)
-            chunks = Passages(collection.id).find(connection, [*lexical, *dense], source_glob)
-            order = [i for i in fuse([(1.0, lexical), (self.embedder.weight, dense)]) if i in chunks][:limit]
-            hashes = [chunks[i].text_hash for i in order]
+            wanted = list(dict.fromkeys([*dense, *(one for one, _ in lexical)]))
+            chunks = Passages(collection.id).find(connection, wanted, source_glob)
+            hashes = [chunk.text_hash for chunk in chunks.values()]
             vectors = self.catalog.vectors(connection, collection.embedding, hashes)
-        found = [(chunks[i], vectors.get(chunks[i].text_hash)) for i in order]
-        return [self._hit(rank, *one, weights, query) for rank, one in enumerate(found, start=1)]
+        near = {one: similarity(query, vectors[chunks[one].text_hash]) for one in wanted if one in chunks}
+        found = blend(lexical, MOST_OF_A_TERM * sum(weights.values()), near, self.embedder.weight)
+        return [
+            self._hit(rank, chunks[one], weights, near[one]) for rank, (one, _) in enumerate(found[:limit], start=1)
+        ]
 
-    def _hit(
-        self,
-        rank: int,
-        chunk: StoredChunk,
-        vector: np.ndarray | None,
-        weights: dict[str, float],
-        query: np.ndarray,
-    ) -> Hit:
+    def _hit(self, rank: int, chunk: StoredChunk, weights: dict[str, float], near: float) -> Hit:
         covered = coverage(weights, " ".join((chunk.source, chunk.title or "", *chunk.heading, chunk.text)))
-        near = similarity(query, vector) if vector is not None else 0.0
-        trust = self.embedder.weight / (1 + self.embedder.weight)
         return Hit(
             rank=rank,
-            score=round(trust * near + (1 - trust) * covered, 4),
+            score=round(self.embedder.weight * near + (1 - self.embedder.weight) * covered, 4),
             coverage=covered,
             chunk_id=chunk.id,
             source=chunk.source,
