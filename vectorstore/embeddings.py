@@ -26,7 +26,7 @@ from vectorstore.errors import EmbeddingModelError
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["Embedder", "HashedEmbeddings", "SentenceTransformerEmbeddings", "load_embeddings"]
+__all__ = ["Embedder", "HashedEmbeddings", "SentenceTransformerEmbeddings", "computes_bfloat16", "load_embeddings"]
 
 # From the model cards of BAAI/bge-*-v1.5: prepended to queries, never to documents.
 _BGE_QUERY = {
@@ -154,7 +154,7 @@ class SentenceTransformerEmbeddings(Embedder):
         import torch
         from sentence_transformers import SentenceTransformer
 
-        dtype = torch.bfloat16 if _computes_bfloat16() else torch.float32
+        dtype = torch.bfloat16 if computes_bfloat16() else torch.float32
         try:
             model = SentenceTransformer(
                 str(directory),
@@ -241,7 +241,8 @@ def _digest(weights: list[Path]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _computes_bfloat16() -> bool:
+def computes_bfloat16() -> bool:
+    """Return whether this CPU computes in bfloat16, so that it is faster than float32."""
     import torch
 
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -22,8 +22,8 @@ class Hit:
 
     Attributes:
         rank: 1 is the best.
-        score: its similarity to the question, 0 to 1, higher is better. Ranks come from
-            `blend`, so scores need not fall with them at every step.
+        score: the reranker's, or where none has read it its similarity to the question, 0 to 1, higher
+            is better. Ranks without a reranker come from `blend`, so that scores need not fall with them at every step.
         coverage: the share of the question's weight in terms that the passage holds, 0 to 1.
         lines: (offset in `text`, the file's line that begins there), the first at 0.
         repeated: how many characters of `text` are the header of its table, repeated.

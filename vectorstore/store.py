@@ -19,6 +19,7 @@ from vectorstore.fulltext import MOST_OF_A_TERM, FullTextIndex
 from vectorstore.hybrid import Hit, blend, coverage, similarity
 from vectorstore.passages import Passages
 from vectorstore.records import CollectionInfo, NewSource, StoredChunk, text_hash
+from vectorstore.reranker import Reranker
 
 __all__ = ["Store"]
 
@@ -29,15 +30,18 @@ _EMBED_BATCH = 512
 class Store:
     """A folder with `catalog.db` and `chroma/`, and the embeddings that its vectors come from."""
 
-    def __init__(self, folder: Path, catalog: Catalog, index: VectorIndex, embedder: Embedder) -> None:
+    def __init__(
+        self, folder: Path, catalog: Catalog, index: VectorIndex, embedder: Embedder, reranker: Reranker | None = None
+    ) -> None:
         """Take ready parts; `open` makes them."""
         self.folder = folder
         self.catalog = catalog
         self.embedder = embedder
+        self.reranker = reranker
         self._index = index
 
     @classmethod
-    def open(cls, folder: Path, embedder: Embedder) -> Store:
+    def open(cls, folder: Path, embedder: Embedder, reranker: Reranker | None = None) -> Store:
         """Open the store in `folder`, making it where there is none.
 
         Raises:
@@ -45,7 +49,7 @@ class Store:
         """
         folder.mkdir(parents=True, exist_ok=True)
         catalog = Catalog(folder / "catalog.db")
-        return cls(folder, catalog, VectorIndex(folder / "chroma", catalog), embedder)
+        return cls(folder, catalog, VectorIndex(folder / "chroma", catalog), embedder, reranker)
 
     def close(self) -> None:
         """Close the databases."""
@@ -60,6 +64,7 @@ class Store:
         Raises:
             UnknownCollectionError: there is no such collection.
             EmbeddingMismatchError: it was embedded with another model.
+            RerankerError: there is a reranker, and it cannot be loaded.
         """
         collection = self._readable(collection_name)
         full_text = FullTextIndex(collection.id)
@@ -77,15 +82,28 @@ class Store:
             vectors = self.catalog.vectors(connection, collection.embedding, hashes)
         near = {one: similarity(query, vectors[chunks[one].text_hash]) for one in wanted if one in chunks}
         found = blend(lexical, MOST_OF_A_TERM * sum(weights.values()), near, self.embedder.weight)
+        order, read = self._reranked(question, {one: chunks[one] for one, _ in found})
         return [
-            self._hit(rank, chunks[one], weights, near[one]) for rank, (one, _) in enumerate(found[:limit], start=1)
+            self._hit(rank, chunks[one], weights, near[one], read.get(one))
+            for rank, one in enumerate(order[:limit], start=1)
         ]
 
-    def _hit(self, rank: int, chunk: StoredChunk, weights: dict[str, float], near: float) -> Hit:
+    def _reranked(self, question: str, found: dict[int, StoredChunk]) -> tuple[list[int], dict[int, float]]:
+        """The ids of what was found, the best of them in the reranker's order, and its scores of those."""
+        order = list(found)
+        if not self.reranker:
+            return order, {}
+        best = order[: self.reranker.candidates]
+        texts = [f"{found[one].title or ''}\n{found[one].text}".strip() for one in best]
+        read = dict(zip(best, self.reranker.scores(question, texts), strict=True))
+        return [*sorted(best, key=lambda one: -read[one]), *order[len(best) :]], read
+
+    def _hit(self, rank: int, chunk: StoredChunk, weights: dict[str, float], near: float, read: float | None) -> Hit:
         covered = coverage(weights, " ".join((chunk.source, chunk.title or "", *chunk.heading, chunk.text)))
+        alike = self.embedder.weight * near + (1 - self.embedder.weight) * covered
         return Hit(
             rank=rank,
-            score=round(self.embedder.weight * near + (1 - self.embedder.weight) * covered, 4),
+            score=round(alike if read is None else read, 4),
             coverage=covered,
             chunk_id=chunk.id,
             source=chunk.source,
