@@ -55,16 +55,18 @@ class Assistant:
 
         Raises:
             SettingsError: a setting is unknown or does not hold.
-            StoreError: the store or its embedding model cannot be used.
+            StoreError: the store, its embedding model or the reranker cannot be used.
         """
         folder = home_folder(home)
         loaded = load_settings(folder, **settings)
         from kb_assistant.privacy import keep_offline
 
         keep_offline()
-        from vectorstore import Store, load_embeddings
+        from vectorstore import Store, find_reranker, load_embeddings
 
-        return cls(folder, loaded, Store.open(folder, load_embeddings(loaded.embedding_model, folder / "models")))
+        models = folder / "models"
+        reranker = find_reranker(loaded.reranker, models)
+        return cls(folder, loaded, Store.open(folder, load_embeddings(loaded.embedding_model, models), reranker))
 
     def close(self) -> None:
         """Close the store."""
@@ -226,6 +228,18 @@ class Assistant:
     def check(self) -> list[tuple[str, bool, str]]:
         """Return (what, whether it is sound, detail) for each part of the store."""
         return self._store.check()
+
+    def check_reranker(self) -> str:
+        """Return what reorders the passages that are found, loaded to see that it can be.
+
+        Raises:
+            RerankerError: it cannot be loaded.
+        """
+        reranker = self._store.reranker
+        if reranker is None:
+            return "none; the setting reranker takes the folder of a cross-encoder"
+        reranker.load()
+        return f"{reranker.directory.name} loads"
 
     # Questions
 

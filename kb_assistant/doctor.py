@@ -109,6 +109,7 @@ def _store(folder: Path, settings: dict[str, str | None]) -> Iterator[Finding]:
     try:
         with Assistant.open(folder, **settings) as assistant:
             yield from (Finding(*found) for found in assistant.check())
+            yield _tried("reranker", assistant.check_reranker)
             yield _tried("engine", lambda: _engine(assistant))
     except _TROUBLE as error:
         yield Finding("store", False, str(error))

@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     threads: int | None = Field(None, ge=1, description="threads of the language model; unset: all cores")
     max_new_tokens: int = Field(256, ge=1, le=8192, description="longest answer, in tokens")
     embedding_model: str = Field("builtin", description="builtin, a sentence-transformers folder, or its name")
+    reranker: str = Field("", description="folder of a cross-encoder that reranks what is found, or its name")
     chunk_tokens: int = Field(256, ge=32, le=2048, description="longest chunk, in tokens")
     ocr: bool = Field(True, description="read pictures of text, where OCR is installed (kb-assistant[ocr])")
     max_file_mb: int = Field(200, ge=1, description="largest file that is read")

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
         EmbeddingMismatchError,
         EmbeddingModelError,
         EmptyStoreError,
+        RerankerError,
         StoreError,
         UnknownCollectionError,
         UnknownSourceError,
     )
     from vectorstore.hybrid import Hit, coverage, line_at
     from vectorstore.records import CollectionInfo, NewChunk, NewSource, SourceInfo
+    from vectorstore.reranker import Reranker, find_reranker
     from vectorstore.retriever import StoreRetriever, as_document
     from vectorstore.store import Store
 
@@ -32,12 +34,14 @@ _MODULES = {
         "EmbeddingMismatchError",
         "EmbeddingModelError",
         "EmptyStoreError",
+        "RerankerError",
         "StoreError",
         "UnknownCollectionError",
         "UnknownSourceError",
     ),
     "hybrid": ("Hit", "coverage", "line_at"),
     "records": ("CollectionInfo", "NewChunk", "NewSource", "SourceInfo"),
+    "reranker": ("Reranker", "find_reranker"),
     "retriever": ("StoreRetriever", "as_document"),
     "store": ("Store",),
 }
@@ -54,6 +58,8 @@ __all__ = [
     "Hit",
     "NewChunk",
     "NewSource",
+    "Reranker",
+    "RerankerError",
     "SentenceTransformerEmbeddings",
     "SourceInfo",
     "Store",
@@ -63,6 +69,7 @@ __all__ = [
     "UnknownSourceError",
     "as_document",
     "coverage",
+    "find_reranker",
     "line_at",
     "load_embeddings",
     "query_terms",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
-__all__ = ["Embedder", "HashedEmbeddings", "SentenceTransformerEmbeddings", "load_embeddings"]
+__all__ = ["Embedder", "HashedEmbeddings", "SentenceTransformerEmbeddings", "computes_bfloat16", "load_embeddings"]
 
 # From the model cards of BAAI/bge-*-v1.5: prepended to queries, never to documents.
 _BGE_QUERY = {
@@ -42,7 +42,7 @@ class Embedder(Embeddings):
 
     Attributes:
         model_id: the same for the same weights, different for others.
-        weight: how much its ranking counts beside full text's 1.0 when the two are fused.
+        weight: the share, 0 to 1, that its cosines have in a passage's place beside full text.
         max_tokens: the longest text it reads whole, its own special tokens included; None where there is no limit.
         tokenizer: its tokenizer as the JSON text of the `tokenizers` library; None where tokens do not matter.
     """
@@ -72,7 +72,7 @@ class HashedEmbeddings(Embedder):
 
     dimensions: ClassVar[int] = 512
     model_id = f"builtin-{ANALYSIS_VERSION}"
-    weight = 0.02  # at 0.1 and above it loses questions that BM25 alone finds; here it only adds candidates
+    weight = 0.0  # made of the terms that full text weighs better, they only add what it does not find
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return the texts' unit vectors, float32, of shape (len(texts), dimensions)."""
@@ -117,7 +117,7 @@ class SentenceTransformerEmbeddings(Embedder):
     such small models spend much of their time waiting where several cores share one.
     """
 
-    weight = 1.0
+    weight = 0.2
     _batch_size: ClassVar[int] = 8
 
     def __init__(self, model: SentenceTransformer, model_id: str, query_instruction: str = "") -> None:
@@ -133,6 +133,8 @@ class SentenceTransformerEmbeddings(Embedder):
             self.max_tokens = int(longest)
             self.tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer).to_str()
             self._counter = _counting(self.tokenizer)
+        else:
+            self.weight = 0.1
 
     @classmethod
     def load(cls, directory: Path) -> SentenceTransformerEmbeddings:
@@ -155,7 +157,7 @@ class SentenceTransformerEmbeddings(Embedder):
         import torch
         from sentence_transformers import SentenceTransformer
 
-        dtype = torch.bfloat16 if _computes_bfloat16() else torch.float32
+        dtype = torch.bfloat16 if computes_bfloat16() else torch.float32
         try:
             model = SentenceTransformer(
                 str(directory),
@@ -259,7 +261,8 @@ def _digest(weights: list[Path]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _computes_bfloat16() -> bool:
+def computes_bfloat16() -> bool:
+    """Return whether this CPU computes in bfloat16, so that it is faster than float32."""
     import torch
 
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -5,7 +5,8 @@ StoreError                    the store cannot be used as it is
 │   └── EmptyStoreError       no collection at all yet
 ├── UnknownSourceError        no source of that name
 ├── EmbeddingMismatchError    the collection was embedded with another model
-└── EmbeddingModelError       the embedding model cannot be loaded
+├── EmbeddingModelError       the embedding model cannot be loaded
+└── RerankerError             the reranker cannot be loaded
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ __all__ = [
     "EmbeddingMismatchError",
     "EmbeddingModelError",
     "EmptyStoreError",
+    "RerankerError",
     "StoreError",
     "UnknownCollectionError",
     "UnknownSourceError",
@@ -42,3 +44,7 @@ class EmbeddingMismatchError(StoreError):
 
 class EmbeddingModelError(StoreError):
     """The embedding model is missing or cannot be loaded."""
+
+
+class RerankerError(StoreError):
+    """The reranker is missing or cannot be loaded."""

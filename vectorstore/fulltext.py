@@ -13,10 +13,12 @@ from sqlalchemy import Connection, text
 
 from vectorstore.analysis import terms
 
-__all__ = ["FullTextIndex"]
+__all__ = ["MOST_OF_A_TERM", "FullTextIndex"]
 
 # A word in the file's name or a heading says more about a passage than one in its text.
 _RANK = "bm25(2.0, 2.0, 1.0)"
+MOST_OF_A_TERM = 2.2
+"""What BM25 multiplies a term's inverse document frequency with at most: k1 + 1, where FTS5's k1 is 1.2."""
 _ELSEWHERE = 30
 """How many passages a collection is thought to have beside its own, when terms are weighed."""
 
@@ -67,8 +69,11 @@ class FullTextIndex:
 
     def search(
         self, connection: Connection, question_terms: Sequence[str], limit: int, source_glob: str | None = None
-    ) -> list[int]:
-        """Return the ids of the passages that share terms with the question, best BM25 first."""
+    ) -> list[tuple[int, float]]:
+        """Return (passage id, BM25) of the passages that share terms with the question, the best first.
+
+        A term gives at most `MOST_OF_A_TERM` times its inverse document frequency.
+        """
         if not question_terms:
             return []
         scope = ""
@@ -78,12 +83,12 @@ class FullTextIndex:
                 "WHERE sources.name GLOB :glob)"
             )
         statement = text(
-            f"SELECT rowid FROM {self._table} WHERE {self._table} MATCH :query AND rank MATCH '{_RANK}' {scope} "
+            f"SELECT rowid, rank FROM {self._table} WHERE {self._table} MATCH :query AND rank MATCH '{_RANK}' {scope} "
             "ORDER BY rank LIMIT :limit"
         )
         query = " OR ".join(f'"{term}"' for term in question_terms)
         rows = connection.execute(statement, {"query": query, "limit": limit, "glob": source_glob})
-        return [int(row[0]) for row in rows]
+        return [(int(passage_id), -float(rank)) for passage_id, rank in rows]
 
     def count(self, connection: Connection) -> int:
         """Return how many passages are indexed."""

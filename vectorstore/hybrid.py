@@ -1,8 +1,4 @@
-"""Full text and vectors together: reciprocal rank fusion, and how well a passage covers a question.
-
-Fusion after Cormack, Clarke and Buettcher, 2009, "Reciprocal Rank Fusion Outperforms
-Condorcet and Individual Rank Learning Methods".
-"""
+"""Full text and vectors together, several rankings as one, and how well a passage covers a question."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ import numpy as np
 
 from vectorstore.analysis import terms
 
-__all__ = ["Hit", "coverage", "fuse", "line_at", "similarity"]
+__all__ = ["Hit", "blend", "coverage", "fuse", "line_at", "similarity"]
 
 _RANK_CONSTANT = 60
 
@@ -26,8 +22,8 @@ class Hit:
 
     Attributes:
         rank: 1 is the best.
-        score: its similarity to the question, 0 to 1, higher is better. Ranks come from
-            fusion, so scores need not fall with them at every step.
+        score: the reranker's, or where none has read it its similarity to the question, 0 to 1, higher
+            is better. Ranks without a reranker come from `blend`, so that scores need not fall with them at every step.
         coverage: the share of the question's weight in terms that the passage holds, 0 to 1.
         lines: (offset in `text`, the file's line that begins there), the first at 0.
         repeated: how many characters of `text` are the header of its table, repeated.
@@ -63,8 +59,39 @@ def line_at(lines: Sequence[tuple[int, int]], offset: int) -> int:
     return lines[bisect_right(lines, offset, key=itemgetter(0)) - 1][1]
 
 
+def blend(
+    lexical: Sequence[tuple[int, float]], most: float, near: Mapping[int, float], weight: float
+) -> list[tuple[int, float]]:
+    """Return (id, score) of what full text and vectors found, by the weighted mean of what each says, the best first.
+
+    Full text says which share of the most that it could give a passage got: where it finds little
+    of the question, its best counts for little. Vectors say where between the lowest and the highest
+    cosine of these passages one stands, since each model has a range of its own. Where both say
+    the same, or nothing, the order stays that of full text, then that of `near`; so at a weight
+    of 0 full text decides, and vectors add what it has not found. After Bruch, Gai and Ingber,
+    2023, "An Analysis of Fusion Functions for Hybrid Retrieval".
+
+    Args:
+        lexical: (id, BM25), the best first.
+        most: the largest BM25 that the question's terms could give.
+        near: the cosine of each passage that either found, in the order of preference among those that
+            full text did not find.
+        weight: of the vectors, 0 to 1; full text has the rest.
+    """
+    scores = {one: (1 - weight) * score / most for one, score in lexical}
+    low, high = min(near.values(), default=0.0), max(near.values(), default=0.0)
+    for one, cosine in near.items():
+        place = (cosine - low) / (high - low) if high > low else 0.0
+        scores[one] = scores.get(one, 0.0) + weight * place
+    return sorted(scores.items(), key=lambda found: -found[1])
+
+
 def fuse(rankings: Sequence[tuple[float, Sequence[int]]]) -> list[int]:
-    """Return the ids of all (weight, ids) rankings, by the weighted sum of 1 / (60 + rank)."""
+    """Return the ids of all (weight, ids) rankings, by the weighted sum of 1 / (60 + rank).
+
+    After Cormack, Clarke and Buettcher, 2009, "Reciprocal Rank Fusion Outperforms Condorcet and
+    Individual Rank Learning Methods".
+    """
     scores: dict[int, float] = {}
     for weight, ids in rankings:
         for rank, chunk_id in enumerate(ids, start=1):

@@ -15,10 +15,11 @@ from vectorstore.catalog import Catalog
 from vectorstore.chroma import VectorIndex
 from vectorstore.embeddings import Embedder
 from vectorstore.errors import EmbeddingMismatchError, UnknownSourceError
-from vectorstore.fulltext import FullTextIndex
-from vectorstore.hybrid import Hit, coverage, fuse, similarity
+from vectorstore.fulltext import MOST_OF_A_TERM, FullTextIndex
+from vectorstore.hybrid import Hit, blend, coverage, similarity
 from vectorstore.passages import Passages
 from vectorstore.records import CollectionInfo, NewSource, StoredChunk, text_hash
+from vectorstore.reranker import Reranker
 
 __all__ = ["Store"]
 
@@ -29,15 +30,18 @@ _EMBED_BATCH = 512
 class Store:
     """A folder with `catalog.db` and `chroma/`, and the embeddings that its vectors come from."""
 
-    def __init__(self, folder: Path, catalog: Catalog, index: VectorIndex, embedder: Embedder) -> None:
+    def __init__(
+        self, folder: Path, catalog: Catalog, index: VectorIndex, embedder: Embedder, reranker: Reranker | None = None
+    ) -> None:
         """Take ready parts; `open` makes them."""
         self.folder = folder
         self.catalog = catalog
         self.embedder = embedder
+        self.reranker = reranker
         self._index = index
 
     @classmethod
-    def open(cls, folder: Path, embedder: Embedder) -> Store:
+    def open(cls, folder: Path, embedder: Embedder, reranker: Reranker | None = None) -> Store:
         """Open the store in `folder`, making it where there is none.
 
         Raises:
@@ -45,7 +49,7 @@ class Store:
         """
         folder.mkdir(parents=True, exist_ok=True)
         catalog = Catalog(folder / "catalog.db")
-        return cls(folder, catalog, VectorIndex(folder / "chroma", catalog), embedder)
+        return cls(folder, catalog, VectorIndex(folder / "chroma", catalog), embedder, reranker)
 
     def close(self) -> None:
         """Close the databases."""
@@ -60,6 +64,7 @@ class Store:
         Raises:
             UnknownCollectionError: there is no such collection.
             EmbeddingMismatchError: it was embedded with another model.
+            RerankerError: there is a reranker, and it cannot be loaded.
         """
         collection = self._readable(collection_name)
         full_text = FullTextIndex(collection.id)
@@ -71,27 +76,34 @@ class Store:
         with self.catalog.transaction() as connection:
             lexical = full_text.search(connection, asked, candidates, source_glob)
             weights = full_text.weights(connection, asked)
-            chunks = Passages(collection.id).find(connection, [*lexical, *dense], source_glob)
-            order = [i for i in fuse([(1.0, lexical), (self.embedder.weight, dense)]) if i in chunks][:limit]
-            hashes = [chunks[i].text_hash for i in order]
+            wanted = list(dict.fromkeys([*dense, *(one for one, _ in lexical)]))
+            chunks = Passages(collection.id).find(connection, wanted, source_glob)
+            hashes = [chunk.text_hash for chunk in chunks.values()]
             vectors = self.catalog.vectors(connection, collection.embedding, hashes)
-        found = [(chunks[i], vectors.get(chunks[i].text_hash)) for i in order]
-        return [self._hit(rank, *one, weights, query) for rank, one in enumerate(found, start=1)]
+        near = {one: similarity(query, vectors[chunks[one].text_hash]) for one in wanted if one in chunks}
+        found = blend(lexical, MOST_OF_A_TERM * sum(weights.values()), near, self.embedder.weight)
+        order, read = self._reranked(question, {one: chunks[one] for one, _ in found})
+        return [
+            self._hit(rank, chunks[one], weights, near[one], read.get(one))
+            for rank, one in enumerate(order[:limit], start=1)
+        ]
 
-    def _hit(
-        self,
-        rank: int,
-        chunk: StoredChunk,
-        vector: np.ndarray | None,
-        weights: dict[str, float],
-        query: np.ndarray,
-    ) -> Hit:
+    def _reranked(self, question: str, found: dict[int, StoredChunk]) -> tuple[list[int], dict[int, float]]:
+        """The ids of what was found, the best of them in the reranker's order, and its scores of those."""
+        order = list(found)
+        if not self.reranker:
+            return order, {}
+        best = order[: self.reranker.candidates]
+        texts = [f"{found[one].title or ''}\n{found[one].text}".strip() for one in best]
+        read = dict(zip(best, self.reranker.scores(question, texts), strict=True))
+        return [*sorted(best, key=lambda one: -read[one]), *order[len(best) :]], read
+
+    def _hit(self, rank: int, chunk: StoredChunk, weights: dict[str, float], near: float, read: float | None) -> Hit:
         covered = coverage(weights, " ".join((chunk.source, chunk.title or "", *chunk.heading, chunk.text)))
-        near = similarity(query, vector) if vector is not None else 0.0
-        trust = self.embedder.weight / (1 + self.embedder.weight)
+        alike = self.embedder.weight * near + (1 - self.embedder.weight) * covered
         return Hit(
             rank=rank,
-            score=round(trust * near + (1 - trust) * covered, 4),
+            score=round(alike if read is None else read, 4),
             coverage=covered,
             chunk_id=chunk.id,
             source=chunk.source,

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from vectorstore import query_terms
 from vectorstore.catalog import Catalog
-from vectorstore.fulltext import FullTextIndex
+from vectorstore.fulltext import MOST_OF_A_TERM, FullTextIndex
 
 ROWS = [
     (1, "年假.md", "员工手册 假期", "年休假满五年的员工每年十七天。"),
@@ -47,7 +47,7 @@ def index(connection: Connection) -> FullTextIndex:
     ],
 )
 def test_the_best_comes_first(connection: Connection, index: FullTextIndex, question: str, best: int) -> None:
-    assert index.search(connection, query_terms(question), 10)[0] == best
+    assert index.search(connection, query_terms(question), 10)[0][0] == best
 
 
 def test_nothing_is_found_for_no_terms_or_unknown_ones(connection: Connection, index: FullTextIndex) -> None:
@@ -62,11 +62,19 @@ def test_no_more_than_asked_for(connection: Connection, index: FullTextIndex) ->
     assert len(index.search(connection, asked, 2)) == 2
 
 
+def test_no_score_is_more_than_the_most_that_the_terms_can_give(connection: Connection, index: FullTextIndex) -> None:
+    index.add(connection, [(5, "tunnel tunnel", "tunnel " * 50, "tunnel " * 500), (6, "x", "", "tunnel y " * 40)])
+    for asked in (["tunnel"], ["vpn"], query_terms("年假 酒店 batteries wireguard")):
+        scores = [score for _, score in index.search(connection, asked, 10)]
+        assert scores == sorted(scores, reverse=True)
+        assert 0 < scores[-1] <= scores[0] < MOST_OF_A_TERM * sum(index.weights(connection, asked).values())
+
+
 def test_a_renamed_file_is_found_by_its_new_name_only(connection: Connection, index: FullTextIndex) -> None:
     index.rename(connection, 4, "tunnel.md")
     assert index.search(connection, ["vpn"], 10) == []
-    assert index.search(connection, ["tunnel"], 10) == [4]
-    assert index.search(connection, ["wireguard"], 10) == [4]
+    assert index.search(connection, ["tunnel"], 10)[0][0] == 4
+    assert index.search(connection, ["wireguard"], 10)[0][0] == 4
 
 
 def test_what_is_removed_is_not_found_and_not_counted(connection: Connection, index: FullTextIndex) -> None:

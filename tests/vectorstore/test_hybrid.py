@@ -6,14 +6,49 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vectorstore import Hit, coverage, terms
-from vectorstore.hybrid import fuse, similarity
+from vectorstore.hybrid import blend, fuse, similarity
 
 IDS = st.lists(st.integers(0, 30), unique=True, max_size=20)
+LEXICAL = st.dictionaries(st.integers(0, 30), st.floats(0, 9), max_size=20).map(
+    lambda found: sorted(found.items(), key=lambda one: -one[1])
+)
+NEAR = st.dictionaries(st.integers(0, 30), st.floats(0, 1), max_size=20)
 WEIGHTS = st.dictionaries(
     st.text("年假天酒店", min_size=1, max_size=2) | st.sampled_from(["batteri", "month", "vpn"]),
     st.floats(1e-6, 20),
     max_size=12,
 )
+
+
+@given(LEXICAL, NEAR)
+def test_at_no_weight_vectors_only_add_what_full_text_has_not_found(
+    lexical: list[tuple[int, float]], near: dict[int, float]
+) -> None:
+    found = [one for one, _ in lexical]
+    assert [one for one, _ in blend(lexical, 9.0, near, 0.0)] == [*found, *(one for one in near if one not in found)]
+
+
+@given(LEXICAL, NEAR, st.floats(0, 1))
+def test_a_blend_holds_every_id_once_at_0_to_1(
+    lexical: list[tuple[int, float]], near: dict[int, float], weight: float
+) -> None:
+    blended = blend(lexical, 9.0, near, weight)
+    assert len(blended) == len(dict(blended))
+    assert set(dict(blended)) == set(dict(lexical)) | set(near)
+    assert all(0 <= score <= 1 + 1e-9 for _, score in blended)
+
+
+def test_vectors_decide_where_full_text_finds_little_of_the_question() -> None:
+    near = {1: 0.5, 2: 0.9}
+    assert blend([(1, 8.0), (2, 5.0)], 10.0, near, 0.2)[0][0] == 1
+    assert blend([(1, 0.8), (2, 0.5)], 10.0, near, 0.2)[0][0] == 2
+
+
+def test_the_range_of_a_models_cosines_does_not_matter() -> None:
+    wide, narrow = {1: 0.0, 2: 1.0, 3: 0.5}, {1: 0.8, 2: 0.84, 3: 0.82}
+    lexical = [(1, 4.0), (3, 3.9), (2, 1.0)]
+    orders = [[one for one, _ in blend(lexical, 5.0, near, 0.2)] for near in (wide, narrow)]
+    assert orders[0] == orders[1] == [3, 1, 2]
 
 
 def test_what_both_rankings_name_comes_first() -> None:
