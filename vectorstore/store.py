@@ -18,7 +18,7 @@ from vectorstore.errors import EmbeddingMismatchError
 from vectorstore.fulltext import FullTextIndex
 from vectorstore.hybrid import Hit, coverage, fuse, similarity
 from vectorstore.passages import Passages
-from vectorstore.records import CollectionInfo, NewSource, StoredChunk, text_hash
+from vectorstore.records import Collection, NewSource, StoredChunk, text_hash
 
 __all__ = ["Store"]
 
@@ -71,11 +71,11 @@ class Store:
         with self.catalog.transaction() as connection:
             lexical = full_text.search(connection, asked, candidates, source_glob)
             weights = full_text.weights(connection, asked)
-            chunks = Passages(collection.id).find(connection, [*lexical, *dense], source_glob)
-            order = [i for i in fuse([(1.0, lexical), (self.embedder.weight, dense)]) if i in chunks][:limit]
-            hashes = [chunks[i].text_hash for i in order]
+            order = fuse([(1.0, lexical), (self.embedder.weight, dense)])
+            chunks = Passages(collection.id).first(connection, order, limit, source_glob)
+            hashes = [chunk.text_hash for chunk in chunks]
             vectors = self.catalog.vectors(connection, collection.embedding, hashes)
-        found = [(chunks[i], vectors.get(chunks[i].text_hash)) for i in order]
+        found = [(chunk, vectors.get(chunk.text_hash)) for chunk in chunks]
         return [self._hit(rank, *one, weights, query) for rank, one in enumerate(found, start=1)]
 
     def _hit(
@@ -110,7 +110,7 @@ class Store:
         with self.catalog.transaction() as connection:
             return FullTextIndex(collection.id).weights(connection, query_terms(question))
 
-    def _readable(self, name: str) -> CollectionInfo:
+    def _readable(self, name: str) -> Collection:
         collection = self.catalog.collection(name)
         if collection.embedding != self.embedder.model_id:
             raise EmbeddingMismatchError(
@@ -170,7 +170,7 @@ class Store:
             holder.unlink(missing_ok=True)
             lock.release()
 
-    def prepare(self, collection_name: str) -> CollectionInfo:
+    def prepare(self, collection_name: str) -> Collection:
         """Return the collection ready to be written to: made, embedded with the model in use, Chroma in step."""
         collection = self.catalog.ensure_collection(collection_name, self.embedder.model_id)
         if collection.embedding != self.embedder.model_id:
@@ -196,7 +196,7 @@ class Store:
             self.catalog.add_vectors(self.embedder.model_id, zip(keys, vectors, strict=True))
         return len(wanted)
 
-    def replace(self, collection: CollectionInfo, sources: Sequence[NewSource]) -> int:
+    def replace(self, collection: Collection, sources: Sequence[NewSource]) -> int:
         """Store sources in place of those at the same paths, and return how many texts were embedded."""
         embedded = self.embed(chunk.indexed_text for source in sources for chunk in source.chunks)
         for source in sources:
@@ -204,7 +204,7 @@ class Store:
         self._index.follow(collection)
         return embedded
 
-    def remove(self, collection: CollectionInfo, names: Sequence[str]) -> None:
+    def remove(self, collection: Collection, names: Sequence[str]) -> None:
         """Remove sources everywhere.
 
         Raises:
