@@ -15,7 +15,7 @@ from ingest import CHUNKER_VERSION, PARSER_VERSION, Chunk, ChunkSettings, LoadOp
 from ingest.ocr import ocr_available
 from kb_assistant.errors import EmptiedFolderError, UsageError
 from kb_assistant.planning import FAILED, MadeWith, Plan, ToParse, file_state, is_unicode, make_plan, roots_with
-from vectorstore import ANALYSIS_VERSION, CollectionInfo, NewChunk, NewSource, SourceInfo, Store
+from vectorstore import ANALYSIS_VERSION, Collection, NewChunk, NewSource, SourceInfo, Store
 
 __all__ = ["FileOutcome", "Indexer", "IngestReport", "Progress", "Waiting", "in_a_row", "merged"]
 
@@ -124,11 +124,11 @@ class Indexer:
             reports.append(_report(plan, [*outcomes, *_settled(plan)], embedded=0))
         return merged(reports, time.perf_counter() - started)
 
-    def _roots(self, collection: CollectionInfo | None) -> list[Path]:
+    def _roots(self, collection: Collection | None) -> list[Path]:
         return self._store.catalog.roots(collection.id) if collection else []
 
     def _plan(
-        self, collection: CollectionInfo | None, top: Path, keep_missing: bool, delete_missing: bool
+        self, collection: Collection | None, top: Path, keep_missing: bool, delete_missing: bool
     ) -> tuple[list[Path], Plan]:
         """Return the collection's roots as they are to be, and what is to be done under `top`."""
         stored = self._store.catalog.sources(collection.id) if collection else []
@@ -142,7 +142,7 @@ class Indexer:
         return roots, plan
 
     def _carry_out(
-        self, collection: CollectionInfo, reader: Reader, roots: list[Path], plan: Plan, progress: Progress
+        self, collection: Collection, reader: Reader, roots: list[Path], plan: Plan, progress: Progress
     ) -> IngestReport:
         self._store.catalog.set_roots(collection.id, roots)
         outcomes = _settled(plan)

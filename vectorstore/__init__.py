@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         UnknownSourceError,
     )
     from vectorstore.hybrid import Hit, coverage, line_at
-    from vectorstore.records import CollectionInfo, NewChunk, NewSource, SourceInfo
+    from vectorstore.records import Collection, CollectionInfo, NewChunk, NewSource, SourceInfo
     from vectorstore.reranker import Reranker, find_reranker
     from vectorstore.retriever import StoreRetriever, as_document
     from vectorstore.store import Store
@@ -40,7 +40,7 @@ _MODULES = {
         "UnknownSourceError",
     ),
     "hybrid": ("Hit", "coverage", "line_at"),
-    "records": ("CollectionInfo", "NewChunk", "NewSource", "SourceInfo"),
+    "records": ("Collection", "CollectionInfo", "NewChunk", "NewSource", "SourceInfo"),
     "reranker": ("Reranker", "find_reranker"),
     "retriever": ("StoreRetriever", "as_document"),
     "store": ("Store",),
@@ -49,6 +49,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "ANALYSIS_VERSION",
+    "Collection",
     "CollectionInfo",
     "Embedder",
     "EmbeddingMismatchError",

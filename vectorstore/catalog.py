@@ -17,12 +17,13 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, ProgrammingError
 from vectorstore.errors import EmptyStoreError, StoreError, UnknownCollectionError, UnknownSourceError
 from vectorstore.fulltext import FullTextIndex
 from vectorstore.passages import Passages
-from vectorstore.records import CollectionInfo, NewChunk, NewSource, SourceInfo
+from vectorstore.records import Collection, CollectionInfo, NewChunk, NewSource, SourceInfo
 from vectorstore.schema import chroma_queue, chunks, collections, open_database, passages, roots, sources, vectors
 
 __all__ = ["Catalog"]
 
 _BATCH = 500
+_COLLECTION = (collections.c.id, collections.c.name, collections.c.embedding, collections.c.generation)
 
 
 class Catalog:
@@ -79,27 +80,25 @@ class Catalog:
         )
         passage_count = select(func.count()).where(passages.c.collection_id == collections.c.id).scalar_subquery()
         counts = (source_count, chunk_count, passage_count)
-        columns = (collections.c.id, collections.c.name, collections.c.embedding, collections.c.generation)
         with self.transaction() as connection:
-            rows = connection.execute(select(*columns, *counts).order_by(collections.c.name))
+            rows = connection.execute(select(*_COLLECTION, *counts).order_by(collections.c.name))
             return [CollectionInfo(*row) for row in rows]
 
-    def collection(self, name: str) -> CollectionInfo:
-        """Return one collection.
+    def collection(self, name: str) -> Collection:
+        """Return one collection; nothing is counted for it.
 
         Raises:
             UnknownCollectionError: there is none of that name.
         """
-        known = self.collections()
-        for collection in known:
-            if collection.name == name:
-                return collection
+        with self.transaction() as connection:
+            known = {row.name: row for row in connection.execute(select(*_COLLECTION).order_by(collections.c.name))}
+        if name in known:
+            return Collection(*known[name])
         if not known:
             raise EmptyStoreError("nothing has been ingested yet; run: kb ingest FOLDER")
-        names = ", ".join(collection.name for collection in known)
-        raise UnknownCollectionError(f"no collection {name!r}; there are: {names}")
+        raise UnknownCollectionError(f"no collection {name!r}; there are: {', '.join(known)}")
 
-    def ensure_collection(self, name: str, embedding: str) -> CollectionInfo:
+    def ensure_collection(self, name: str, embedding: str) -> Collection:
         """Return the collection, made empty where there is none."""
         with self.transaction() as connection:
             if not connection.execute(select(exists().where(collections.c.name == name))).scalar_one():

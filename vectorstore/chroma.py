@@ -19,7 +19,7 @@ import numpy as np
 
 from vectorstore.catalog import Catalog
 from vectorstore.errors import StoreError
-from vectorstore.records import CollectionInfo
+from vectorstore.records import Collection
 
 if TYPE_CHECKING:
     from chromadb.api.client import Client
@@ -39,10 +39,11 @@ class VectorIndex:
         self._folder = folder
         self._catalog = catalog
         self._client: Client | None = None
+        self._opened: dict[str, Chroma] = {}  # opening one takes longer than searching it
         self._generations: dict[int, int] = {}
         self._lock = threading.RLock()  # one thread must not close the client that another is searching with
 
-    def search(self, collection: CollectionInfo, query: Sequence[float], limit: int) -> list[int]:
+    def search(self, collection: Collection, query: Sequence[float], limit: int) -> list[int]:
         """Return the ids of the nearest passages, the nearest first.
 
         Ids that the catalogue no longer has may be among them.
@@ -54,7 +55,7 @@ class VectorIndex:
             self._generations[collection.id] = collection.generation
         return [int(document.id) for document in found if document.id is not None]
 
-    def in_step(self, collection: CollectionInfo) -> bool:
+    def in_step(self, collection: Collection) -> bool:
         """Return whether this folder is the one that followed the catalogue last.
 
         It is not if it was thrown away, or restored from a copy. Tells without opening Chroma.
@@ -62,10 +63,10 @@ class VectorIndex:
         mark = self._mark(collection)
         return (mark.read_text(encoding="ascii") if mark.exists() else "0") == str(collection.generation)
 
-    def _mark(self, collection: CollectionInfo) -> Path:
+    def _mark(self, collection: Collection) -> Path:
         return self._folder / f"collection-{collection.id}.generation"
 
-    def follow(self, collection: CollectionInfo) -> None:
+    def follow(self, collection: Collection) -> None:
         """Bring Chroma to where the catalogue is; only the writer calls this."""
         entries = self._catalog.queued(collection.id, _BATCH)
         if not entries:
@@ -73,7 +74,7 @@ class VectorIndex:
         with self._lock, self._explained():
             self._follow(collection, entries)
 
-    def _follow(self, collection: CollectionInfo, entries: list[tuple[int, int, bool]]) -> None:
+    def _follow(self, collection: Collection, entries: list[tuple[int, int, bool]]) -> None:
         store = self._open(collection)._collection
         while entries:
             removed = [str(passage_id) for _, passage_id, gone in entries if gone]
@@ -92,7 +93,7 @@ class VectorIndex:
             self._mark(collection).write_text(str(generation), encoding="ascii")
             entries = self._catalog.queued(collection.id, _BATCH)
 
-    def reset(self, collection: CollectionInfo) -> None:
+    def reset(self, collection: Collection) -> None:
         """Remove the collection's vectors, of whichever model they are; only the writer calls this."""
         self._mark(collection).unlink(missing_ok=True)
         with self._lock, self._explained():
@@ -101,8 +102,9 @@ class VectorIndex:
             for held in self._client.list_collections():
                 if held.name.startswith(f"collection-{collection.id}-"):
                     self._client.delete_collection(held.name)
+            self._opened.clear()
 
-    def count(self, collection: CollectionInfo) -> int:
+    def count(self, collection: Collection) -> int:
         """Return how many vectors Chroma holds for the collection."""
         with self._lock, self._explained():
             return int(self._open(collection)._collection.count())
@@ -113,20 +115,23 @@ class VectorIndex:
             if self._client is not None:
                 self._client.close()
                 self._client = None
+                self._opened.clear()
 
-    def _open(self, collection: CollectionInfo) -> Chroma:
-        import chromadb
+    def _open(self, collection: Collection) -> Chroma:
         from langchain_chroma import Chroma
 
         if self._client is None:
+            import chromadb
+
             self._client = cast("Client", chromadb.PersistentClient(str(self._folder), settings=_settings()))
         # Another model's vectors have other dimensions, so they go into another collection.
         model = hashlib.sha256(collection.embedding.encode()).hexdigest()[:12]
-        return Chroma(
-            client=self._client,
-            collection_name=f"collection-{collection.id}-{model}",
-            collection_configuration={"hnsw": {"space": "cosine"}},
-        )
+        name = f"collection-{collection.id}-{model}"
+        if name not in self._opened:
+            self._opened[name] = Chroma(
+                client=self._client, collection_name=name, collection_configuration={"hnsw": {"space": "cosine"}}
+            )
+        return self._opened[name]
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -78,10 +78,11 @@ class HashedEmbeddings(Embedder):
         """Return the texts' unit vectors, float32, of shape (len(texts), dimensions)."""
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         for row, text in zip(vectors, texts, strict=True):
-            for feature, count in Counter(_features(text)).items():
-                code = zlib.crc32(feature.encode())
-                sign = 1.0 if code & 0x80000000 else -1.0
-                row[code % self.dimensions] += sign * (1.0 + np.log(count))
+            counts = Counter(_features(text))
+            codes = np.fromiter((zlib.crc32(feature.encode()) for feature in counts), np.uint32, len(counts))
+            signs = np.where(codes & 0x80000000, 1.0, -1.0)
+            weights = 1.0 + np.log(np.fromiter(counts.values(), float, len(counts)))
+            row[:] = np.bincount(codes % self.dimensions, signs * weights, self.dimensions)
         return _unit(vectors)
 
     def embed_query(self, text: str) -> list[float]:

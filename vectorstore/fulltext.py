@@ -1,13 +1,16 @@
 """Full-text search with SQLite's FTS5, one index a collection.
 
-FTS5 is given index terms parted by spaces
-(see `analysis`), so that Chinese is searched by characters and pairs of them.
+FTS5 is given index terms parted by spaces (see `analysis`), so that Chinese is searched by
+characters and pairs of them. Beside it stands how many passages hold each term, because FTS5
+tells that only by walking all of them. Where a question's terms stand in too many passages, the
+rarest terms choose candidates, and all terms rank these.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -15,57 +18,115 @@ from vectorstore.analysis import terms
 
 __all__ = ["MOST_OF_A_TERM", "FullTextIndex"]
 
+_FIELDS = ("name", "heading", "body")
 # A word in the file's name or a heading says more about a passage than one in its text.
-_RANK = "bm25(2.0, 2.0, 1.0)"
-MOST_OF_A_TERM = 2.2
-"""What BM25 multiplies a term's inverse document frequency with at most: k1 + 1, where FTS5's k1 is 1.2."""
+_FIELD_WEIGHTS = (2.0, 2.0, 1.0)
+_RANK = f"bm25{_FIELD_WEIGHTS}"
+_K1, _B = 1.2, 0.75
+"""FTS5's own, see https://www.sqlite.org/fts5.html#the_bm25_function."""
+MOST_OF_A_TERM = _K1 + 1
+"""What BM25 multiplies a term's inverse document frequency with at most."""
+
+_MOST_POSTINGS = 40_000
+"""How many passages, counted once for each term, FTS5 ranks in one search; each takes about a microsecond."""
+_CANDIDATES = 300
+"""How many passages are ranked by all terms where only the rarest could be looked up."""
 _ELSEWHERE = 30
 """How many passages a collection is thought to have beside its own, when terms are weighed."""
+
+_PASSAGES, _WORDS = "", " "
+"""Kept among the terms: how many passages there are, and how many terms they hold in all."""
+_BATCH = 500
 
 
 class FullTextIndex:
     """The full-text index of one collection; every call works inside the caller's transaction."""
 
-    def __init__(self, collection_id: int) -> None:
-        """Name the index; `create` makes it."""
+    def __init__(self, collection_id: int, most_postings: int = _MOST_POSTINGS) -> None:
+        """Name the index; `create` makes it.
+
+        Args:
+            collection_id: the collection.
+            most_postings: how many passages, counted once for each term, a search may look at.
+        """
+        self._most_postings = most_postings
         self._table = f"fulltext_{int(collection_id)}"
-        self._vocabulary = f"{self._table}_terms"
+        self._frequencies = f"{self._table}_frequencies"
 
     def create(self, connection: Connection) -> None:
         """Make the index, empty."""
+        fields = ", ".join(_FIELDS)
+        connection.execute(text(f"CREATE VIRTUAL TABLE {self._table} USING fts5({fields}, tokenize='ascii')"))
+        self._create_frequencies(connection)
+
+    def _create_frequencies(self, connection: Connection) -> None:
+        columns = "term TEXT PRIMARY KEY, passages INTEGER NOT NULL"
+        connection.execute(text(f"CREATE TABLE {self._frequencies} ({columns}) WITHOUT ROWID"))
+
+    def recount(self, connection: Connection) -> None:
+        """Count anew how many passages hold each term, such as in a catalogue of version 1, which did not keep it."""
+        counted = f"{self._table}_terms"
+        connection.execute(text(f"CREATE VIRTUAL TABLE IF NOT EXISTS {counted} USING fts5vocab({self._table}, 'row')"))
+        connection.execute(text(f"DROP TABLE IF EXISTS {self._frequencies}"))
+        self._create_frequencies(connection)
         connection.execute(
-            text(f"CREATE VIRTUAL TABLE {self._table} USING fts5(name, heading, body, tokenize='ascii')")
+            text(
+                f"INSERT INTO {self._frequencies} SELECT term, doc FROM {counted} "
+                f"UNION ALL SELECT '{_PASSAGES}', count(*) FROM {self._table}_docsize "
+                f"UNION ALL SELECT '{_WORDS}', coalesce(sum(cnt), 0) FROM {counted}"
+            )
         )
-        connection.execute(text(f"CREATE VIRTUAL TABLE {self._vocabulary} USING fts5vocab({self._table}, 'row')"))
+        connection.execute(text(f"DROP TABLE {counted}"))
 
     def drop(self, connection: Connection) -> None:
         """Remove the index."""
-        connection.execute(text(f"DROP TABLE IF EXISTS {self._vocabulary}"))
+        connection.execute(text(f"DROP TABLE IF EXISTS {self._frequencies}"))
         connection.execute(text(f"DROP TABLE IF EXISTS {self._table}"))
 
     def add(self, connection: Connection, rows: Iterable[tuple[int, str, str, str]]) -> None:
         """Index (passage id, file name, title and headings, text) rows."""
-        values = [
-            {"id": passage_id, **{field: " ".join(terms(words)) for field, words in zip(_FIELDS, fields, strict=True)}}
-            for passage_id, *fields in rows
-        ]
-        if values:
+        indexed = [(passage_id, [" ".join(terms(words)) for words in fields]) for passage_id, *fields in rows]
+        if indexed:
             connection.execute(
                 text(f"INSERT INTO {self._table} (rowid, name, heading, body) VALUES (:id, :name, :heading, :body)"),
-                values,
+                [{"id": passage_id, **dict(zip(_FIELDS, fields, strict=True))} for passage_id, fields in indexed],
             )
+            self._note(connection, _frequencies(fields for _, fields in indexed))
 
     def rename(self, connection: Connection, passage_id: int, name: str) -> None:
         """Replace the file names under which a passage is found."""
+        named = " ".join(terms(name))
+        changed: Counter[str] = Counter()
+        for _, former, *rest in self._fields(connection, [passage_id]):
+            if named == former:
+                return
+            changed = _frequencies([(named, *rest)])
+            changed.subtract(_frequencies([(former, *rest)]))
         statement = text(f"UPDATE {self._table} SET name = :name WHERE rowid = :id")
-        connection.execute(statement, {"id": passage_id, "name": " ".join(terms(name))})
+        connection.execute(statement, {"id": passage_id, "name": named})
+        self._note(connection, changed)
 
     def remove(self, connection: Connection, passage_ids: Sequence[int]) -> None:
         """Remove the passages; ids that are not there are passed over."""
-        if passage_ids:
-            connection.execute(
-                text(f"DELETE FROM {self._table} WHERE rowid = :id"), [{"id": one} for one in passage_ids]
+        if not passage_ids:
+            return
+        gone: Counter[str] = Counter()
+        gone.subtract(_frequencies(fields for _, *fields in self._fields(connection, passage_ids)))
+        connection.execute(text(f"DELETE FROM {self._table} WHERE rowid = :id"), [{"id": one} for one in passage_ids])
+        self._note(connection, gone)
+
+    def _note(self, connection: Connection, changes: Mapping[str, int]) -> None:
+        """Add to how many passages hold each term, and forget those that none holds any more."""
+        # In the order of the table, so that it is gone through once.
+        changed = [(term, change) for term, change in sorted(changes.items()) if change]
+        if changed:
+            statement = (
+                f"INSERT INTO {self._frequencies} VALUES (?, ?) ON CONFLICT DO UPDATE SET passages = passages + ?"
             )
+            connection.exec_driver_sql(statement, [(term, change, change) for term, change in changed])
+        fewer = [(term,) for term, change in changed if change < 0]
+        if fewer:
+            connection.exec_driver_sql(f"DELETE FROM {self._frequencies} WHERE term = ? AND passages = 0", fewer)
 
     def search(
         self, connection: Connection, question_terms: Sequence[str], limit: int, source_glob: str | None = None
@@ -74,7 +135,33 @@ class FullTextIndex:
 
         A term gives at most `MOST_OF_A_TERM` times its inverse document frequency.
         """
-        if not question_terms:
+        held = self._held(connection, [*question_terms, _PASSAGES, _WORDS])
+        asked = sorted((term for term in question_terms if held[term]), key=lambda term: held[term])
+        rarest = self._affordable(asked, held)
+        if len(rarest) == len(asked):
+            return self._ranked(connection, asked, limit, source_glob)
+        candidates = [one for one, _ in self._ranked(connection, rarest, max(_CANDIDATES, limit), source_glob)]
+        scores = {
+            passage_id: _bm25(fields, asked, held) for passage_id, *fields in self._fields(connection, candidates)
+        }
+        return sorted(scores.items(), key=lambda one: (-one[1], one[0]))[:limit]
+
+    def _affordable(self, by_rarity: Sequence[str], held: Mapping[str, int]) -> list[str]:
+        """The rarest terms, as many as can be looked up; one at least."""
+        chosen: list[str] = []
+        postings = 0
+        for term in by_rarity:
+            postings += held[term]
+            if chosen and postings > self._most_postings:
+                break
+            chosen.append(term)
+        return chosen
+
+    def _ranked(
+        self, connection: Connection, asked: Sequence[str], limit: int, source_glob: str | None = None
+    ) -> list[tuple[int, float]]:
+        """The passages that hold any of the terms, and what FTS5's bm25() gives them."""
+        if not asked:
             return []
         scope = ""
         if source_glob is not None:
@@ -86,12 +173,32 @@ class FullTextIndex:
             f"SELECT rowid, rank FROM {self._table} WHERE {self._table} MATCH :query AND rank MATCH '{_RANK}' {scope} "
             "ORDER BY rank LIMIT :limit"
         )
-        query = " OR ".join(f'"{term}"' for term in question_terms)
+        query = " OR ".join(f'"{term}"' for term in asked)
         rows = connection.execute(statement, {"query": query, "limit": limit, "glob": source_glob})
         return [(int(passage_id), -float(rank)) for passage_id, rank in rows]
 
+    def _fields(self, connection: Connection, passage_ids: Sequence[int]) -> list[tuple[int, str, str, str]]:
+        """The passages' ids and the terms of their fields, of those that are there."""
+        found: list[tuple[int, str, str, str]] = []
+        for start in range(0, len(passage_ids), _BATCH):
+            ids = ", ".join(str(int(one)) for one in passage_ids[start : start + _BATCH])
+            rows = connection.execute(
+                text(f"SELECT rowid, {', '.join(_FIELDS)} FROM {self._table} WHERE rowid IN ({ids})")
+            )
+            found += [(int(row[0]), row[1], row[2], row[3]) for row in rows]
+        return found
+
+    def _held(self, connection: Connection, asked: Iterable[str]) -> dict[str, int]:
+        """How many passages hold each of the terms."""
+        wanted = list(asked)
+        marks = ", ".join("?" * len(wanted))
+        rows = connection.exec_driver_sql(
+            f"SELECT term, passages FROM {self._frequencies} WHERE term IN ({marks})", tuple(wanted)
+        )
+        return {**dict.fromkeys(wanted, 0), **{row[0]: row[1] for row in rows}}
+
     def count(self, connection: Connection) -> int:
-        """Return how many passages are indexed."""
+        """Return how many passages are indexed; counts them one by one."""
         return int(connection.execute(text(f"SELECT count(*) FROM {self._table}_docsize")).scalar_one())
 
     def weights(self, connection: Connection, question_terms: Iterable[str]) -> dict[str, float]:
@@ -100,12 +207,34 @@ class FullTextIndex:
         log((N + 1) / (n + 0.5)), so that a term found nowhere weighs most. In a small collection a
         term in every passage may still say much, so N counts some passages that hold none of them.
         """
-        total = self.count(connection) + _ELSEWHERE
-        statement = text(f"SELECT doc FROM {self._vocabulary} WHERE term = :term")
-        return {
-            term: math.log((total + 1) / ((connection.execute(statement, {"term": term}).scalar() or 0) + 0.5))
-            for term in question_terms
-        }
+        asked = list(question_terms)
+        held = self._held(connection, [*asked, _PASSAGES])
+        total = held[_PASSAGES] + _ELSEWHERE
+        return {term: math.log((total + 1) / (held[term] + 0.5)) for term in asked}
 
 
-_FIELDS = ("name", "heading", "body")
+def _frequencies(passages: Iterable[Sequence[str]]) -> Counter[str]:
+    """How many of the passages, each given by its fields, hold each term."""
+    found: Counter[str] = Counter()
+    for fields in passages:
+        words = " ".join(fields).split()
+        found.update({*words, _PASSAGES})
+        found[_WORDS] += len(words)
+    return found
+
+
+def _bm25(fields: Sequence[str], asked: Iterable[str], held: Mapping[str, int]) -> float:
+    """What FTS5's bm25() gives for all of the terms, higher is better."""
+    words = [field.split() for field in fields]
+    weighted: Counter[str] = Counter()
+    for field, weight in zip(words, _FIELD_WEIGHTS, strict=True):
+        for term, times in Counter(field).items():
+            weighted[term] += weight * times  # type: ignore[assignment]
+    passages = held[_PASSAGES]
+    length = sum(map(len, words)) * passages / held[_WORDS]
+    found = 0.0
+    for term in asked:
+        rarity = math.log((passages - held[term] + 0.5) / (held[term] + 0.5))
+        times = weighted[term]
+        found += max(rarity, 1e-6) * times * (_K1 + 1) / (times + _K1 * (1 - _B + _B * length))
+    return found

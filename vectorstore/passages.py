@@ -136,6 +136,19 @@ class Passages:
             end = max(end, row.char_end)
         return "".join(parts) if rows else None
 
+    def first(
+        self, connection: Connection, ids: Sequence[int], limit: int, source_glob: str | None = None
+    ) -> list[StoredChunk]:
+        """Return a chunk for each of the first `limit` passages that `find` finds, in the order of `ids`."""
+        found: list[StoredChunk] = []
+        for start in range(0, len(ids), limit):
+            batch = ids[start : start + limit]
+            chunks = self.find(connection, batch, source_glob)
+            found += [chunks[one] for one in batch if one in chunks]
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
     def find(
         self, connection: Connection, ids: Sequence[int], source_glob: str | None = None
     ) -> dict[int, StoredChunk]:

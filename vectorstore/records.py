@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-__all__ = ["CollectionInfo", "NewChunk", "NewSource", "SourceInfo", "StoredChunk", "text_hash"]
+__all__ = ["Collection", "CollectionInfo", "NewChunk", "NewSource", "SourceInfo", "StoredChunk", "text_hash"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +72,19 @@ class SourceInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class CollectionInfo:
-    """A collection, and how much it holds; `passages` are the distinct texts of its chunks."""
+class Collection:
+    """A collection: the model that its vectors come from, and a number that moves when they change."""
 
     id: int
     name: str
     embedding: str
     generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo(Collection):
+    """A collection, and how much it holds; `passages` are the distinct texts of its chunks."""
+
     sources: int
     chunks: int
     passages: int

@@ -37,10 +37,11 @@ from sqlalchemy import (
 )
 
 from vectorstore.errors import StoreError
+from vectorstore.fulltext import FullTextIndex
 
 __all__ = ["chroma_queue", "chunks", "collections", "open_database", "passages", "roots", "sources", "vectors"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -149,8 +150,8 @@ def open_database(path: Path) -> Engine:
     event.listen(engine, "begin", _begin)
     try:
         version = _version(engine) if path.exists() and path.stat().st_size else 0
-        if version == 0:
-            version = _create(engine, path)
+        if version < SCHEMA_VERSION:
+            version = _make_current(engine, path)
     except Exception as error:
         engine.dispose()
         remedy = "restore it from a copy, or move it away and ingest again"
@@ -168,12 +169,17 @@ def _version(engine: Engine) -> int:
         return int(connection.execute(text("PRAGMA user_version")).scalar_one())
 
 
-def _create(engine: Engine, path: Path) -> int:
-    # Two processes may both find it empty; the second waits here, and then has nothing to do.
+def _make_current(engine: Engine, path: Path) -> int:
+    # Two processes may both find it empty or old; the second waits here, and then has nothing to do.
     # SQLite's own lock is not enough: it lets none wait where two turn WAL on.
     with FileLock(f"{path}.lock"), engine.begin() as connection:
-        if not connection.execute(text("PRAGMA user_version")).scalar_one():
+        version = connection.execute(text("PRAGMA user_version")).scalar_one()
+        if version == 0:
             metadata.create_all(connection)
+        elif version == 1:
+            for collection_id in connection.execute(text("SELECT id FROM collections")).scalars().all():
+                FullTextIndex(collection_id).recount(connection)
+        if version < SCHEMA_VERSION:
             connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
     return _version(engine)
 

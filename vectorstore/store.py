@@ -18,7 +18,7 @@ from vectorstore.errors import EmbeddingMismatchError, UnknownSourceError
 from vectorstore.fulltext import MOST_OF_A_TERM, FullTextIndex
 from vectorstore.hybrid import Hit, blend, coverage, similarity
 from vectorstore.passages import Passages
-from vectorstore.records import CollectionInfo, NewSource, StoredChunk, text_hash
+from vectorstore.records import Collection, NewSource, StoredChunk, text_hash
 from vectorstore.reranker import Reranker
 
 __all__ = ["Store"]
@@ -77,26 +77,27 @@ class Store:
             lexical = full_text.search(connection, asked, candidates, source_glob)
             weights = full_text.weights(connection, asked)
             wanted = list(dict.fromkeys([*dense, *(one for one, _ in lexical)]))
-            chunks = Passages(collection.id).find(connection, wanted, source_glob)
-            hashes = [chunk.text_hash for chunk in chunks.values()]
-            vectors = self.catalog.vectors(connection, collection.embedding, hashes)
-        near = {one: similarity(query, vectors[chunks[one].text_hash]) for one in wanted if one in chunks}
-        found = blend(lexical, MOST_OF_A_TERM * sum(weights.values()), near, self.embedder.weight)
-        order, read = self._reranked(question, {one: chunks[one] for one, _ in found})
+            hashes = self.catalog.hashes(connection, wanted)
+            vectors = self.catalog.vectors(connection, collection.embedding, list(hashes.values()))
+            alike = {key: similarity(query, vector) for key, vector in vectors.items()}
+            near = {one: alike.get(hashes[one], 0.0) for one in wanted if one in hashes}
+            found = blend(lexical, MOST_OF_A_TERM * sum(weights.values()), near, self.embedder.weight)
+            most = max(limit, self.reranker.candidates) if self.reranker else limit
+            chunks = Passages(collection.id).first(connection, [one for one, _ in found], most, source_glob)
+        order, read = self._reranked(question, chunks)
         return [
-            self._hit(rank, chunks[one], weights, near[one], read.get(one))
-            for rank, one in enumerate(order[:limit], start=1)
+            self._hit(rank, chunk, weights, alike.get(chunk.text_hash, 0.0), read.get(chunk.id))
+            for rank, chunk in enumerate(order[:limit], start=1)
         ]
 
-    def _reranked(self, question: str, found: dict[int, StoredChunk]) -> tuple[list[int], dict[int, float]]:
-        """The ids of what was found, the best of them in the reranker's order, and its scores of those."""
-        order = list(found)
+    def _reranked(self, question: str, found: list[StoredChunk]) -> tuple[list[StoredChunk], dict[int, float]]:
+        """What was found, the best of it in the reranker's order, and its scores of those by chunk."""
         if not self.reranker:
-            return order, {}
-        best = order[: self.reranker.candidates]
-        texts = [f"{found[one].title or ''}\n{found[one].text}".strip() for one in best]
-        read = dict(zip(best, self.reranker.scores(question, texts), strict=True))
-        return [*sorted(best, key=lambda one: -read[one]), *order[len(best) :]], read
+            return found, {}
+        best = found[: self.reranker.candidates]
+        texts = [f"{one.title or ''}\n{one.text}".strip() for one in best]
+        read = dict(zip((one.id for one in best), self.reranker.scores(question, texts), strict=True))
+        return [*sorted(best, key=lambda one: -read[one.id]), *found[len(best) :]], read
 
     def _hit(self, rank: int, chunk: StoredChunk, weights: dict[str, float], near: float, read: float | None) -> Hit:
         covered = coverage(weights, " ".join((chunk.source, chunk.title or "", *chunk.heading, chunk.text)))
@@ -136,7 +137,7 @@ class Store:
         with self.catalog.transaction() as connection:
             return FullTextIndex(collection.id).weights(connection, query_terms(question))
 
-    def _readable(self, name: str) -> CollectionInfo:
+    def _readable(self, name: str) -> Collection:
         collection = self.catalog.collection(name)
         if collection.embedding != self.embedder.model_id:
             raise EmbeddingMismatchError(
@@ -196,7 +197,7 @@ class Store:
             holder.unlink(missing_ok=True)
             lock.release()
 
-    def prepare(self, collection_name: str) -> CollectionInfo:
+    def prepare(self, collection_name: str) -> Collection:
         """Return the collection ready to be written to: made, embedded with the model in use, Chroma in step."""
         collection = self.catalog.ensure_collection(collection_name, self.embedder.model_id)
         if collection.embedding != self.embedder.model_id:
@@ -222,7 +223,7 @@ class Store:
             self.catalog.add_vectors(self.embedder.model_id, zip(keys, vectors, strict=True))
         return len(wanted)
 
-    def replace(self, collection: CollectionInfo, sources: Sequence[NewSource]) -> int:
+    def replace(self, collection: Collection, sources: Sequence[NewSource]) -> int:
         """Store sources in place of those at the same paths, and return how many texts were embedded."""
         embedded = self.embed(chunk.indexed_text for source in sources for chunk in source.chunks)
         for source in sources:
@@ -230,7 +231,7 @@ class Store:
         self._index.follow(collection)
         return embedded
 
-    def remove(self, collection: CollectionInfo, names: Sequence[str]) -> None:
+    def remove(self, collection: Collection, names: Sequence[str]) -> None:
         """Remove sources everywhere.
 
         Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vectorstore import CollectionInfo, HashedEmbeddings, NewChunk, NewSource, Store
+from vectorstore import Collection, HashedEmbeddings, NewChunk, NewSource, Store
 
 
 class CountingEmbeddings(HashedEmbeddings):
@@ -70,7 +70,7 @@ def store(open_store: Callable[..., Store], embedder: CountingEmbeddings) -> Sto
 
 
 @pytest.fixture
-def handbook(store: Store) -> CollectionInfo:
+def handbook(store: Store) -> Collection:
     """A collection of four sources, in Chinese and in English."""
     collection = store.prepare("handbook")
     store.replace(

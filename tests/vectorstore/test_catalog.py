@@ -10,9 +10,10 @@ import pytest
 from damage import damage
 from sqlalchemy.exc import IntegrityError
 
-from vectorstore import NewChunk, NewSource, StoreError, UnknownCollectionError, UnknownSourceError
+from vectorstore import CollectionInfo, NewChunk, NewSource, StoreError, UnknownCollectionError, UnknownSourceError
 from vectorstore.catalog import Catalog
 from vectorstore.errors import EmptyStoreError
+from vectorstore.fulltext import FullTextIndex
 from vectorstore.passages import Passages
 from vectorstore.records import text_hash
 
@@ -47,8 +48,7 @@ def counts(path: Path) -> dict[str, int]:
 def test_a_collection_is_made_once(catalog: Catalog) -> None:
     made = catalog.ensure_collection("内部", MODEL)
     assert catalog.ensure_collection("内部", "another") == made
-    assert (made.name, made.embedding, made.generation, made.sources, made.chunks) == ("内部", MODEL, 0, 0, 0)
-    assert catalog.collections() == [made]
+    assert catalog.collections() == [CollectionInfo(made.id, "内部", MODEL, 0, sources=0, chunks=0, passages=0)]
 
 
 def test_collections_count_their_own(catalog: Catalog, source: Callable[..., NewSource]) -> None:
@@ -204,6 +204,29 @@ def test_damage_inside_is_told_in_one_line(path: Path, source: Callable[..., New
         catalog.collections()
     assert "\n" not in str(caught.value)
     catalog.close()
+
+
+def test_a_catalogue_of_version_1_is_brought_up_to_date(path: Path, source: Callable[..., NewSource]) -> None:
+    catalog = Catalog(path)
+    collection = catalog.ensure_collection("docs", MODEL)
+    catalog.replace_source(collection.id, source("a.md", "年假十二天", "annual leave, annual report"))
+    frequencies = f"SELECT term, passages FROM fulltext_{collection.id}_frequencies ORDER BY term"
+    with catalog.transaction() as connection:
+        expected = connection.exec_driver_sql(frequencies).all()
+    catalog.close()
+    former = sqlite3.connect(path)
+    former.execute(f"DROP TABLE fulltext_{collection.id}_frequencies")
+    former.execute(
+        f"CREATE VIRTUAL TABLE fulltext_{collection.id}_terms USING fts5vocab(fulltext_{collection.id}, 'row')"
+    )
+    former.execute("PRAGMA user_version = 1")
+    former.close()
+    for _ in range(2):  # brought up to date, and then left alone
+        again = Catalog(path)
+        with again.transaction() as connection:
+            assert connection.exec_driver_sql(frequencies).all() == expected
+            assert FullTextIndex(collection.id).search(connection, ["report"], 5) != []
+        again.close()
 
 
 def test_many_may_open_a_new_catalogue_at_once(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from chromadb.api.shared_system_client import SharedSystemClient
 
-from vectorstore import CollectionInfo, NewSource, StoreError
+from vectorstore import Collection, NewSource, StoreError
 from vectorstore.catalog import Catalog
 from vectorstore.chroma import VectorIndex
 from vectorstore.passages import Passages
@@ -32,7 +32,7 @@ def index(tmp_path: Path, catalog: Catalog) -> Iterator[VectorIndex]:
 
 
 @pytest.fixture
-def collection(catalog: Catalog, source: Callable[..., NewSource]) -> CollectionInfo:
+def collection(catalog: Catalog, source: Callable[..., NewSource]) -> Collection:
     collection = catalog.ensure_collection("docs", "model-1")
     catalog.add_vectors("model-1", [(text_hash(text), np.array(v, np.float32)) for text, v in VECTORS.items()])
     for text in VECTORS:
@@ -55,19 +55,19 @@ def texts(catalog: Catalog, ids: list[int]) -> list[str]:
     return [found[passage_id].text for passage_id in ids]
 
 
-def test_the_nearest_come_first(catalog: Catalog, index: VectorIndex, collection: CollectionInfo) -> None:
+def test_the_nearest_come_first(catalog: Catalog, index: VectorIndex, collection: Collection) -> None:
     index.follow(collection)
     assert texts(catalog, index.search(catalog.collection("docs"), [1.0, 0.0], 10)) == ["东", "东南", "南"]
     assert texts(catalog, index.search(catalog.collection("docs"), [0.0, 1.0], 1)) == ["南"]
 
 
-def test_nothing_is_there_before_the_first_following(index: VectorIndex, collection: CollectionInfo) -> None:
+def test_nothing_is_there_before_the_first_following(index: VectorIndex, collection: Collection) -> None:
     assert index.count(collection) == 0
     assert index.search(collection, [1.0, 0.0], 5) == []
 
 
 def test_following_empties_the_queue_and_moves_the_generation(
-    catalog: Catalog, index: VectorIndex, collection: CollectionInfo
+    catalog: Catalog, index: VectorIndex, collection: Collection
 ) -> None:
     assert len(catalog.queued(collection.id, 10)) == 3
     index.follow(collection)
@@ -77,7 +77,7 @@ def test_following_empties_the_queue_and_moves_the_generation(
     assert catalog.collection("docs").generation == collection.generation + 1, "nothing to follow, nothing moved"
 
 
-def test_following_twice_does_no_harm(catalog: Catalog, index: VectorIndex, collection: CollectionInfo) -> None:
+def test_following_twice_does_no_harm(catalog: Catalog, index: VectorIndex, collection: Collection) -> None:
     index.follow(collection)
     catalog.requeue(collection.id)
     index.follow(collection)
@@ -85,7 +85,7 @@ def test_following_twice_does_no_harm(catalog: Catalog, index: VectorIndex, coll
 
 
 def test_what_is_removed_leaves_chroma(
-    catalog: Catalog, index: VectorIndex, collection: CollectionInfo, tmp_path: Path
+    catalog: Catalog, index: VectorIndex, collection: Collection, tmp_path: Path
 ) -> None:
     index.follow(collection)
     catalog.remove_sources(collection.id, ["东.md", "南.md"])
@@ -94,7 +94,7 @@ def test_what_is_removed_leaves_chroma(
 
 
 def test_what_came_and_went_before_chroma_followed_never_gets_there(
-    catalog: Catalog, index: VectorIndex, collection: CollectionInfo
+    catalog: Catalog, index: VectorIndex, collection: Collection
 ) -> None:
     catalog.remove_sources(collection.id, ["东.md"])
     index.follow(collection)
@@ -102,7 +102,7 @@ def test_what_came_and_went_before_chroma_followed_never_gets_there(
 
 
 def test_resetting_empties_one_collection_whatever_its_models(
-    catalog: Catalog, index: VectorIndex, collection: CollectionInfo, source: Callable[..., NewSource], tmp_path: Path
+    catalog: Catalog, index: VectorIndex, collection: Collection, source: Callable[..., NewSource], tmp_path: Path
 ) -> None:
     index.follow(collection)
     another = catalog.ensure_collection("another", "model-1")
@@ -119,7 +119,7 @@ def test_resetting_empties_one_collection_whatever_its_models(
 
 
 def test_a_folder_that_is_none_is_told_with_the_remedy(
-    tmp_path: Path, index: VectorIndex, collection: CollectionInfo
+    tmp_path: Path, index: VectorIndex, collection: Collection
 ) -> None:
     (tmp_path / "chroma").write_text("a file")
     with pytest.raises(StoreError, match="move the folder away and run kb ingest: it is rebuilt"):
@@ -127,7 +127,7 @@ def test_a_folder_that_is_none_is_told_with_the_remedy(
 
 
 def test_a_broken_chroma_database_is_told_with_the_remedy(
-    tmp_path: Path, index: VectorIndex, collection: CollectionInfo
+    tmp_path: Path, index: VectorIndex, collection: Collection
 ) -> None:
     (tmp_path / "chroma").mkdir()
     (tmp_path / "chroma" / "chroma.sqlite3").write_bytes(b"garbage " * 1000)

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, create_engine, text
 
 from vectorstore import query_terms
 from vectorstore.catalog import Catalog
@@ -92,6 +94,66 @@ def test_rare_terms_weigh_more_and_unknown_ones_most(connection: Connection, ind
     }
     index.add(connection, [(5, "x", "", "年年有余")])
     assert 0 < index.weights(connection, ["年"])["年"] < index.weights(connection, ["最"])["最"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "remove", "rename"]), st.integers(0, 5)), max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_frequencies_are_what_fts5_counts(steps: list[tuple[str, int]]) -> None:
+    words = ["年假 年假", "酒店 hotel", "hotel hotels 12", "机票 2023", "vpn", ""]
+    index = FullTextIndex(1)
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        index.create(connection)
+        connection.execute(text("CREATE VIRTUAL TABLE counted USING fts5vocab(fulltext_1, 'row')"))
+        present: set[int] = set()
+        for number, (step, key) in enumerate(steps):
+            if step == "add" and key not in present:
+                index.add(connection, [(key, f"{number}.md", words[number % 6], words[key])])
+                present.add(key)
+            elif step == "remove":
+                index.remove(connection, [key, 99])
+                present.discard(key)
+            elif step == "rename":
+                index.rename(connection, key, f"{words[number % 6]}.docx")
+        rows = connection.execute(text("SELECT term, passages FROM fulltext_1_frequencies"))
+        kept = {row.term: row.passages for row in rows}
+        counted = {row.term: row.doc for row in connection.execute(text("SELECT term, doc FROM counted"))}
+        total = connection.execute(text("SELECT sum(cnt) FROM counted")).scalar()
+        assert kept.pop("", 0) == index.count(connection) == len(present)
+        assert kept.pop(" ", 0) == (total or 0)
+        assert kept == counted
+    engine.dispose()
+
+
+LONG = [
+    "The annual leave of employees is fifteen days, and annual leave may be carried over.",
+    "Employees book hotels themselves. Annual reports of employees go to the office.",
+    "员工的年假每年十五天，年假可以结转。员工入职满一年后才有年假。",
+    "员工出差的酒店由员工自己预订，每年的报告交给办公室。",
+]
+QUESTIONS = [
+    "how many days of annual leave do employees have",
+    "员工每年有几天年假",
+    "员工 employees annual",
+]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_few_look_ups_rank_as_all_do(connection: Connection, index: FullTextIndex, question: str) -> None:
+    """Where candidates are chosen by the rarest terms, all terms rank them, with the order that FTS5 gives."""
+    index.add(connection, [(10 + n, f"{n}.md", "", f"{LONG[n % 4]} {'页 page ' * n}") for n in range(40)])
+    everything = index.search(connection, query_terms(question), 100)
+    few = FullTextIndex(7, most_postings=25).search(connection, query_terms(question), 100)
+    assert 0 < len(few) < len(everything)
+    ranked = [one for one, _ in few]
+    assert ranked == [one for one, _ in everything if one in ranked]
+    assert dict(few) == pytest.approx({one: dict(everything)[one] for one in ranked})
+
+
+@pytest.mark.usefixtures("index")
+def test_one_term_is_looked_up_however_frequent(connection: Connection) -> None:
+    found = FullTextIndex(7, most_postings=0).search(connection, query_terms("wireguard batteries"), 10)
+    assert [one for one, _ in found] == [4]
 
 
 def test_a_dropped_index_leaves_no_table(connection: Connection, index: FullTextIndex) -> None:

@@ -8,11 +8,11 @@ from contextlib import closing
 
 import pytest
 
-from vectorstore import CollectionInfo, NewSource, Store
+from vectorstore import Collection, NewSource, Store
 
 
 @pytest.fixture
-def docs(store: Store) -> CollectionInfo:
+def docs(store: Store) -> Collection:
     return store.prepare("docs")
 
 
@@ -22,7 +22,7 @@ def texts(store: Store) -> list[str]:
 
 
 def test_a_text_of_several_sources_is_stored_and_found_once(
-    store: Store, docs: CollectionInfo, source: Callable[..., NewSource]
+    store: Store, docs: Collection, source: Callable[..., NewSource]
 ) -> None:
     store.replace(docs, [source(f"{name}.md", "All rights reserved.", f"Text of {name}.") for name in "cab"])
     assert texts(store) == ["All rights reserved.", "Text of a.", "Text of b.", "Text of c."]
@@ -31,9 +31,7 @@ def test_a_text_of_several_sources_is_stored_and_found_once(
     assert (info.sources, info.chunks, info.passages) == (3, 6, 4)
 
 
-def test_it_stays_until_its_last_source_goes(
-    store: Store, docs: CollectionInfo, source: Callable[..., NewSource]
-) -> None:
+def test_it_stays_until_its_last_source_goes(store: Store, docs: Collection, source: Callable[..., NewSource]) -> None:
     store.replace(docs, [source("a.md", "Shared words."), source("b.md", "Shared words.")])
     store.remove(docs, ["a.md"])
     assert [hit.source for hit in store.search("docs", "shared words", 5)] == ["b.md"]
@@ -43,7 +41,7 @@ def test_it_stays_until_its_last_source_goes(
 
 
 def test_it_is_found_by_the_names_of_all_its_sources(
-    store: Store, docs: CollectionInfo, source: Callable[..., NewSource]
+    store: Store, docs: Collection, source: Callable[..., NewSource]
 ) -> None:
     store.replace(docs, [source("合同2022.md", "同一段文字。"), source("协议2023.md", "同一段文字。")])
     assert store.search("docs", "合同2022", 1)[0].text == "同一段文字。"
@@ -54,21 +52,21 @@ def test_it_is_found_by_the_names_of_all_its_sources(
 
 
 def test_a_filter_shows_the_source_that_matches(
-    store: Store, docs: CollectionInfo, source: Callable[..., NewSource]
+    store: Store, docs: Collection, source: Callable[..., NewSource]
 ) -> None:
     store.replace(docs, [source("a.md", "Shared words."), source("b/c.md", "Shared words.")])
     assert [hit.source for hit in store.search("docs", "shared", 5, source_glob="b/*")] == ["b/c.md"]
 
 
 def test_a_text_that_a_source_repeats_is_cited_from_its_first_place(
-    store: Store, docs: CollectionInfo, source: Callable[..., NewSource]
+    store: Store, docs: Collection, source: Callable[..., NewSource]
 ) -> None:
     store.replace(docs, [source("a.md", "Again.", "Something else.", "Again.")])
     assert [hit.text for hit in store.search("docs", "again", 5)].count("Again.") == 1
 
 
 def test_what_an_edit_leaves_alone_keeps_its_place_in_the_indexes(
-    store: Store, docs: CollectionInfo, source: Callable[..., NewSource]
+    store: Store, docs: Collection, source: Callable[..., NewSource]
 ) -> None:
     store.replace(docs, [source("a.md", "Stays.", "Goes.")])
     before = passage_ids(store)
@@ -83,7 +81,7 @@ def passage_ids(store: Store) -> dict[str, int]:
 
 
 def test_boilerplate_of_thousands_of_sources_does_not_slow_the_next_one(
-    store: Store, docs: CollectionInfo, source: Callable[..., NewSource]
+    store: Store, docs: Collection, source: Callable[..., NewSource]
 ) -> None:
     store.replace(docs, [source(f"{number}.md", "All rights reserved.") for number in range(300)])
     with closing(sqlite3.connect(store.folder / "catalog.db")) as catalog:

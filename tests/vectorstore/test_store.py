@@ -16,7 +16,7 @@ from chromadb.api.shared_system_client import SharedSystemClient
 from damage import damage
 
 from vectorstore import (
-    CollectionInfo,
+    Collection,
     Embedder,
     EmbeddingMismatchError,
     HashedEmbeddings,
@@ -122,7 +122,7 @@ def rows(folder: Path, query: str) -> list[tuple[object, ...]]:
     return found
 
 
-def assert_in_step(folder: Path, collection: CollectionInfo) -> None:
+def assert_in_step(folder: Path, collection: Collection) -> None:
     """Catalogue, full text and Chroma hold the same passages, all of them in use, each with its vector."""
     ids = {row[0] for row in rows(folder, "SELECT id FROM passages")}
     assert {row[0] for row in rows(folder, "SELECT passage_id FROM chunks")} == ids
@@ -211,7 +211,7 @@ def test_nothing_ingested_and_unknown_collections(store: Store) -> None:
 # Changing
 
 
-def test_what_is_removed_is_nowhere(store: Store, handbook: CollectionInfo, folder: Path) -> None:
+def test_what_is_removed_is_nowhere(store: Store, handbook: Collection, folder: Path) -> None:
     store.remove(handbook, ["制度/年假.md", "support/vpn.md"])
     assert {row[0] for row in rows(folder, "SELECT name FROM sources")} == {"制度/差旅.docx", "support/warranty.html"}
     assert rows(folder, "SELECT 1 FROM passages WHERE text LIKE '%年休假%' OR text LIKE '%WireGuard%'") == []
@@ -227,7 +227,7 @@ def test_what_is_removed_is_nowhere(store: Store, handbook: CollectionInfo, fold
 
 
 def test_a_source_that_changes_is_found_by_its_new_text_only(
-    store: Store, handbook: CollectionInfo, folder: Path, source: Callable[..., NewSource]
+    store: Store, handbook: Collection, folder: Path, source: Callable[..., NewSource]
 ) -> None:
     store.replace(handbook, [source("support/vpn.md", "Remote access uses OpenVPN on TCP port 443.")])
     assert "OpenVPN" in store.search("handbook", "port for remote access", 1)[0].text
@@ -236,7 +236,7 @@ def test_a_source_that_changes_is_found_by_its_new_text_only(
 
 
 def test_a_renamed_source_keeps_its_vectors_and_is_found_under_its_new_name_only(
-    store: Store, handbook: CollectionInfo, embedder: Embedder, folder: Path
+    store: Store, handbook: Collection, embedder: Embedder, folder: Path
 ) -> None:
     embedded = list(embedder.embedded)
     before = {row[0] for row in rows(folder, "SELECT id FROM chunks")}
@@ -252,7 +252,7 @@ def test_a_renamed_source_keeps_its_vectors_and_is_found_under_its_new_name_only
 
 
 def test_the_same_text_is_never_embedded_twice(
-    store: Store, handbook: CollectionInfo, embedder: Embedder, source: Callable[..., NewSource]
+    store: Store, handbook: Collection, embedder: Embedder, source: Callable[..., NewSource]
 ) -> None:
     seen = embedder.embedded
     assert len(seen) == len(set(seen)) == 7
@@ -290,7 +290,7 @@ def test_a_deleted_chroma_is_rebuilt_without_embedding(
 
 def test_a_catalogue_from_an_older_copy_is_brought_in_step(
     store: Store,
-    handbook: CollectionInfo,
+    handbook: Collection,
     embedder: Embedder,
     folder: Path,
     tmp_path: Path,
