@@ -15,7 +15,7 @@ from langchain_classic.chains.combine_documents.base import BaseCombineDocuments
 from langchain_core.documents import Document
 
 from kb_assistant.coefficients import load_coefficients
-from kb_assistant.grounding import cite, statements
+from kb_assistant.grounding import cite, statements, without_marks
 from kb_assistant.language import language_of
 from kb_assistant.sentence_ranking import Candidate, sentence_features
 
@@ -81,7 +81,7 @@ class ExtractiveChain(BaseCombineDocumentsChain):
         """Return the sentences that answer `kwargs["question"]`, and their `citations`."""
         question = kwargs["question"]
         chosen = best_sentences(question, self.term_weights(question), docs)
-        text = "\n".join(f"{one.readable} [{one.passage.metadata['number']}]" for one in chosen)
+        text = "\n".join(f"{without_marks(one.readable)} [{one.passage.metadata['number']}]" for one in chosen)
         return text, {"citations": tuple(cite(one.passage, one.start, one.end) for one in chosen)}
 
     async def acombine_docs(self, docs: list[Document], **kwargs: Any) -> tuple[str, dict[str, Any]]:
