@@ -302,6 +302,7 @@ class Assistant:
             timing=timing,
             usage=run.usage,
             searched=asked.searched,
+            highlights=() if refused else run.result["highlights"],
         )
 
     # Quality

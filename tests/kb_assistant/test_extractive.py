@@ -87,6 +87,16 @@ def test_a_bracketed_number_of_the_document_does_not_look_like_a_citation() -> N
     assert [one.quote for one in more["citations"]] == [text]
 
 
+def test_highlights_are_spans_of_the_text_that_is_shown() -> None:
+    chain = ExtractiveChain(term_weights=lambda question: dict.fromkeys(query_terms(question), 1.0))
+    table = "| City [1] | Hotel |\n| --- | --- |\n| Tier 1 | 580 euros |\n| Tier 2 | 420 euros |"
+    said, more = chain.combine_docs([passage(table, 3)], question="How many euros for a hotel in tier 2?")
+    assert said.startswith("City (1): Tier 2; Hotel: 420 euros [3]")
+    assert [said[slice(*span)] for span in more["highlights"]] == ["420 euros"]
+    _, nothing = chain.combine_docs([passage(table, 3)], question="Which city has a cheap hotel?")
+    assert nothing["highlights"] == ()
+
+
 def test_no_passages_no_sentences() -> None:
     assert best_sentences("x?", {"x": 1.0}, []) == []
 
