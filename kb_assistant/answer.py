@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = ["Answer", "Citation", "Timing", "Turn", "Usage"]
@@ -50,7 +51,9 @@ class Usage:
 class Answer:
     """An answer, or a refusal; then the citations are the nearest passages.
 
-    `searched` is what was searched: the question, a follow-up with what it leans on before it.
+    Attributes:
+        searched: what was searched: the question, a follow-up with what it leans on before it.
+        highlights: the words in `text` that are the answer proper, as spans of characters.
     """
 
     question: str
@@ -61,6 +64,15 @@ class Answer:
     timing: Timing
     usage: Usage
     searched: str
+    highlights: tuple[tuple[int, int], ...] = ()
+
+    def marked(self, plain: Callable[[str], str], bold: Callable[[str], str]) -> str:
+        """Return `text`, each part passed through `bold` where it is highlighted and through `plain` elsewhere."""
+        parts, position = [], 0
+        for start, end in self.highlights:
+            parts += [plain(self.text[position:start]), bold(self.text[start:end])]
+            position = end
+        return "".join([*parts, plain(self.text[position:])])
 
     @property
     def turn(self) -> Turn:

@@ -333,6 +333,7 @@ class Assistant:
             timing=timing,
             usage=run.usage,
             searched=asked.searched,
+            highlights=() if refused else run.result["highlights"],
         )
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:

@@ -60,7 +60,8 @@ class KnowledgeBaseQA(RetrievalQA):
 
     Takes `query`, and optionally `search_query` where what is to be searched for differs
     (a follow-up with its context). Returns `result`, `source_documents`, `relevance` (0 to
-    1) and `refused`, and `citations` where what writes the answer gives them itself, else None.
+    1) and `refused`, and `citations` where what writes the answer gives them itself, else None;
+    `highlights` are the spans of `result` that it calls the answer proper.
     """
 
     term_weights: Callable[[str], dict[str, float]]
@@ -72,7 +73,7 @@ class KnowledgeBaseQA(RetrievalQA):
     @property
     def output_keys(self) -> list[str]:
         """The keys of what it returns."""
-        return [*super().output_keys, "relevance", "refused", "citations"]
+        return [*super().output_keys, "relevance", "refused", "citations", "highlights"]
 
     def _call(self, inputs: dict[str, Any], run_manager: CallbackManagerForChainRun | None = None) -> dict[str, Any]:
         manager = run_manager or CallbackManagerForChainRun.get_noop_manager()
@@ -80,15 +81,15 @@ class KnowledgeBaseQA(RetrievalQA):
         passages = self._get_docs(question, run_manager=manager)
         relevant = relevance(question, self.term_weights(question), passages)
         if not passages or relevant < self.refuse_below:
-            text, refused, citations = refusal(inputs[self.input_key]), True, None
+            text, refused, combined = refusal(inputs[self.input_key]), True, {}
         else:
             passages = self._within_budget(passages)
             combined = self.combine_documents_chain.invoke(
                 {"input_documents": passages, "question": question}, {"callbacks": manager.get_child()}
             )
             text, refused = combined[self.combine_documents_chain.output_key], False
-            citations = combined.get("citations")
-        judged = {"relevance": relevant, "refused": refused, "citations": citations}
+        judged = {"relevance": relevant, "refused": refused, "citations": combined.get("citations")}
+        judged["highlights"] = combined.get("highlights", ())
         return {self.output_key: text, "source_documents": passages, **judged}
 
     def _within_budget(self, passages: list[Document]) -> list[Document]:

@@ -422,17 +422,22 @@ def _answer(
 
     answer: Answer | None = None
     written = ""
+    at_once = assistant.engine_name == "extractive"  # then it is not written, and its highlights are known with it
     for piece in assistant.stream(question, collection=collection, history=history):
         if not isinstance(piece, str):
             answer = piece
-        elif not as_json:
+        elif not (as_json or at_once):
             written += piece
             _say(piece, end="")
     assert answer is not None  # a stream ends with its answer, or raises
     if as_json:
         _say(render.to_json(render.answer_json(answer)))
         return answer
-    if written.split() != answer.text.split():  # what nothing supports is gone, numbers are put right
+    if at_once:
+        click.echo(
+            answer.marked(render.printable, lambda words: click.style(render.printable(words), bold=True)), nl=False
+        )
+    elif written.split() != answer.text.split():  # what nothing supports is gone, numbers are put right
         _say(f"\n\n{render.CHECKED[language_of(question)]}\n{answer.text}", end="")
     _say("\n\n" + "\n".join(part for part in (searched_text(answer), render.citations_text(answer)) if part))
     return answer

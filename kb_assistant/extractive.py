@@ -14,8 +14,9 @@ from typing import Any
 from langchain_classic.chains.combine_documents.base import BaseCombineDocumentsChain
 from langchain_core.documents import Document
 
+from kb_assistant.answer_span import answer_span
 from kb_assistant.coefficients import load_coefficients
-from kb_assistant.grounding import cite, statements
+from kb_assistant.grounding import cite, statements, without_marks
 from kb_assistant.language import language_of
 from kb_assistant.sentence_ranking import Candidate, sentence_features
 
@@ -23,6 +24,8 @@ __all__ = ["ExtractiveChain", "Sentence", "best_sentences", "features", "sentenc
 
 _SECOND = 0.03
 """A second sentence is added where it is at least this likely to hold the answer."""
+_SURE = 0.5
+"""Words of the first sentence are highlighted where it is at least this likely to hold the answer."""
 _LIST_ITEMS = 6
 """How many list items are quoted after a sentence that introduces them."""
 
@@ -78,11 +81,14 @@ class ExtractiveChain(BaseCombineDocumentsChain):
     """Gives a question's terms, each with how much it says."""
 
     def combine_docs(self, docs: list[Document], **kwargs: Any) -> tuple[str, dict[str, Any]]:
-        """Return the sentences that answer `kwargs["question"]`, and their `citations`."""
+        """Return the sentences that answer `kwargs["question"]`, their `citations`, and `highlights` in the text."""
         question = kwargs["question"]
         chosen = best_sentences(question, self.term_weights(question), docs)
-        text = "\n".join(f"{one.readable} [{one.passage.metadata['number']}]" for one in chosen)
-        return text, {"citations": tuple(cite(one.passage, one.start, one.end) for one in chosen)}
+        said = [without_marks(one.readable) for one in chosen]
+        text = "\n".join(f"{words} [{one.passage.metadata['number']}]" for words, one in zip(said, chosen, strict=True))
+        span = answer_span(question, said[0]) if chosen and chosen[0].score >= _SURE else None
+        citations = tuple(cite(one.passage, one.start, one.end) for one in chosen)
+        return text, {"citations": citations, "highlights": (span,) if span else ()}
 
     async def acombine_docs(self, docs: list[Document], **kwargs: Any) -> tuple[str, dict[str, Any]]:
         """As `combine_docs`; it takes milliseconds."""

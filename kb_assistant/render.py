@@ -67,7 +67,8 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     """Return an answer in the form that `kb ask --json` prints."""
     values = asdict(answer)
     text = values.pop("text")
-    values.pop("searched")  # no part of the contract
+    for extra in ("searched", "highlights"):  # no part of the contract
+        values.pop(extra)
     return {"question": values.pop("question"), "answer": text, **values}
 
 

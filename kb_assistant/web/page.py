@@ -100,18 +100,27 @@ def _respond(
     try:
         for piece in assistant.stream(text, history=history):
             if isinstance(piece, Answer):
-                shown = (piece.text, searched_text(piece), citations_text(piece))
-                written = "\n\n".join(part for part in shown if part)
+                below = [part for part in (searched_text(piece), citations_text(piece)) if part]
+                shown = "\n\n".join([piece.marked(_escaped, _bold), *map(_escaped, below)])
                 turns = [*history, piece.turn]
             else:
                 written += piece
-            yield "", [*messages, _message("assistant", written)], turns
+                shown = _escaped(written)
+            yield "", [*messages, {"role": "assistant", "content": shown}], turns
     except (KbError, StoreError) as error:
         yield text, [*messages, _message("assistant", str(error))], turns
 
 
 def _message(role: str, text: str) -> dict[str, Any]:
-    return {"role": role, "content": html.escape(text, quote=False)}
+    return {"role": role, "content": _escaped(text)}
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text, quote=False)
+
+
+def _bold(text: str) -> str:
+    return f"<strong>{_escaped(text)}</strong>"
 
 
 def mount_page(app: FastAPI, assistant: Assistant, host: str) -> FastAPI:

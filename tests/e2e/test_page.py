@@ -27,6 +27,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (docs / "hostile.md").write_text(
         "# Zebra notice\n\nThe zebra quota is 42 ![x](http://192.0.2.1/leak.png) "
         "<script>document.title='pwned'</script> <img src=x onerror=\"document.title='pwned'\"> per year.\n"
+        "\nThe lynx quota is 7 animals <b>per</b> year.\n"
     )
     with Assistant.open(home) as kb:
         kb.ingest(SAMPLES, docs)
@@ -103,6 +104,19 @@ def test_nothing_is_loaded_from_elsewhere_and_documents_are_only_text(browser: A
     assert page.locator(".message.bot img, .message.bot script").count() == 0
     assert page.title() != "pwned"
     assert page.hosts == {address.removeprefix("http://")}
+
+
+def test_the_words_that_answer_are_bold(browser: Any, address: str) -> None:
+    page = open_page(browser, address)
+    for question, words in (
+        ("How long is the warranty on rechargeable batteries?", "9 months"),
+        ("How many animals is the lynx quota per year?", "7 animals"),
+    ):
+        answer = ask(page, question)
+        assert words in answer
+        assert "<strong>" not in answer
+        assert words in page.locator(".message.bot").last.locator("strong").inner_text()
+    assert "<b>per</b> year" in answer
 
 
 @pytest.mark.parametrize(("locale", "label"), [("zh-CN", "提问"), ("en-US", "Ask"), ("de-DE", "Ask")])

@@ -10,6 +10,7 @@ from stand_in import StandInEngine
 
 from kb_assistant import Answer, Assistant
 from kb_assistant.llms.base import Piece
+from kb_assistant.render import answer_json
 
 
 class Parrot(StandInEngine):
@@ -69,6 +70,15 @@ def test_what_it_says_is_streamed_and_cited(ask) -> None:
 def test_what_no_passage_supports_becomes_a_refusal(ask) -> None:
     _, answer, _ = ask("The moon is made of green cheese. [1]")
     assert (answer.refused, answer.text) == (True, "The answer is not in these documents.")
+
+
+def test_what_is_invented_beside_is_marked_and_the_json_says_so_too(ask) -> None:
+    _, answer, _ = ask("Staff get 15 days of annual leave. [1] They may carry over 7 of them. [1]")
+    printed = answer_json(answer)
+    assert printed["answer"] == (
+        "Staff get 15 days of annual leave. [1] They may carry over 7 of them. (not in the documents)"
+    )
+    assert (printed["refused"], [one["line_start"] for one in printed["citations"]]) == (False, [3])
 
 
 def test_its_own_refusal_is_one(ask) -> None:

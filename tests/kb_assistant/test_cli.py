@@ -264,6 +264,23 @@ def test_a_document_cannot_steer_the_terminal(kb: Callable, docs: Path) -> None:
         assert not {"\x1b", "\x07", "\x9b"} & set(run.out)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+def test_the_words_that_answer_are_bold_on_a_terminal_only(kb: Callable, docs: Path, own_home: Path) -> None:
+    question = "How many days of annual leave do staff get?"
+    kb("ingest", docs)
+    assert "\x1b" not in kb("ask", question).out
+    printed = kb("ask", question, "--json")
+    assert "\x1b" not in printed.out
+    assert not {"highlights", "searched"} & set(printed.json())
+    terminal, inside = os.openpty()
+    command = [sys.executable, "-m", "kb_assistant", "ask", question, "--home", str(own_home)]
+    subprocess.run(command, stdout=inside, stderr=subprocess.DEVNULL, check=True)
+    os.close(inside)
+    shown = os.read(terminal, 10_000).decode()
+    os.close(terminal)
+    assert "\x1b[1m15 days\x1b[0m of annual leave" in shown
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_output_that_cannot_be_written(kb_process: Callable, docs: Path, own_home: Path) -> None:
     import os

@@ -2,7 +2,7 @@ import pytest
 from langchain_core.documents import Document
 
 from kb_assistant.answer_types import answer_kind, answer_words
-from kb_assistant.extractive import best_sentences, sentences
+from kb_assistant.extractive import ExtractiveChain, best_sentences, sentences
 from vectorstore import query_terms
 
 
@@ -77,6 +77,24 @@ def test_the_quote_is_the_documents_own() -> None:
     table = "| City | Hotel |\n| --- | --- |\n| Tier 1 | 580 |"
     (row,) = best_sentences("Tier 1?", {"tier": 1.0, "1": 1.0}, [passage(table)])
     assert row.text == "| Tier 1 | 580 |"
+
+
+def test_a_bracketed_number_of_the_document_does_not_look_like_a_citation() -> None:
+    text = "The alloy melts at 660 degrees, see [7] for more."
+    chain = ExtractiveChain(term_weights=lambda question: dict.fromkeys(query_terms(question), 1.0))
+    said, more = chain.combine_docs([passage(text, 3)], question="At how many degrees does the alloy melt?")
+    assert said == "The alloy melts at 660 degrees, see (7) for more. [3]"
+    assert [one.quote for one in more["citations"]] == [text]
+
+
+def test_highlights_are_spans_of_the_text_that_is_shown() -> None:
+    chain = ExtractiveChain(term_weights=lambda question: dict.fromkeys(query_terms(question), 1.0))
+    table = "| City [1] | Hotel |\n| --- | --- |\n| Tier 1 | 580 euros |\n| Tier 2 | 420 euros |"
+    said, more = chain.combine_docs([passage(table, 3)], question="How many euros for a hotel in tier 2?")
+    assert said.startswith("City (1): Tier 2; Hotel: 420 euros [3]")
+    assert [said[slice(*span)] for span in more["highlights"]] == ["420 euros"]
+    _, nothing = chain.combine_docs([passage(table, 3)], question="Which city has a cheap hotel?")
+    assert nothing["highlights"] == ()
 
 
 def test_no_passages_no_sentences() -> None:
