@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
@@ -374,12 +375,14 @@ class Assistant:
         from kb_assistant.chain import build_chain
 
         name = collection or self.settings.collection
+        retriever = self._retriever(collection, asked)
         return build_chain(
-            self._retriever(collection, asked),
+            retriever,
             self.engine,
             term_weights=lambda question: self._store.term_weights(name, question),
             refuse_below=self.settings.refuse_below,
             context_tokens=self.settings.context_tokens,
+            section=retriever.section,
         )
 
     # The engine
@@ -439,5 +442,6 @@ def _checked(question: str) -> str:
 def _nearest(passages: Iterable[Document]) -> tuple[Citation, ...]:
     from kb_assistant.grounding import cite, statements
 
-    offered = list(passages)[:_OFFERED]
-    return tuple(cite(passage, *next(iter(statements(passage)), (0, 0))) for passage in offered)
+    found = [passage for passage in passages if "neighbour" not in passage.metadata]
+    cited = (cite(passage, *next(iter(statements(passage)), (0, 0))) for passage in found[:_OFFERED])
+    return tuple(replace(one, number=number) for number, one in enumerate(cited, start=1))
