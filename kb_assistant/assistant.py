@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
@@ -329,7 +330,7 @@ class Assistant:
             text=refusal(asked.question) if refused else grounded.text,
             refused=refused,
             engine=self.engine_name,
-            citations=_beginnings(passages[:_OFFERED]) if refused else grounded.citations,
+            citations=_beginnings(passages)[:_OFFERED] if refused else grounded.citations,
             timing=timing,
             usage=run.usage,
             searched=asked.searched,
@@ -396,12 +397,14 @@ class Assistant:
         from kb_assistant.chain import build_chain
 
         name = collection or self.settings.collection
+        retriever = self._retriever(collection, asked)
         return build_chain(
-            self._retriever(collection, asked),
+            retriever,
             self.engine,
             term_weights=lambda question: self._store.term_weights(name, question),
             refuse_below=self.settings.refuse_below,
             context_tokens=self.settings.context_tokens,
+            section=retriever.section,
         )
 
     # The engine
@@ -462,4 +465,6 @@ def _beginnings(passages: Iterable[Document]) -> tuple[Citation, ...]:
     """Each passage, cited by its first sentence."""
     from kb_assistant.grounding import cite, statements
 
-    return tuple(cite(passage, *next(iter(statements(passage)), (0, 0))) for passage in passages)
+    found = (passage for passage in passages if "neighbour" not in passage.metadata)
+    cited = (cite(passage, *next(iter(statements(passage)), (0, 0))) for passage in found)
+    return tuple(replace(one, number=number) for number, one in enumerate(cited, start=1))

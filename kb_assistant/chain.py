@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from langchain_classic.chains.combine_documents.base import BaseCombineDocumentsChain
@@ -21,6 +21,7 @@ from langchain_core.language_models import BaseLanguageModel
 from langchain_core.prompts import StringPromptTemplate
 from langchain_core.retrievers import BaseRetriever
 
+from kb_assistant.context import within_budget
 from kb_assistant.extractive import ExtractiveChain
 from kb_assistant.language import language_of
 from kb_assistant.relevance import relevance
@@ -68,6 +69,8 @@ class KnowledgeBaseQA(RetrievalQA):
     refuse_below: float
     context_tokens: int
     count_tokens: Callable[[str], int]
+    section: Callable[[Document], Sequence[Document]] | None = None
+    """Gives the passages of the section that one stands in, in order; None where none but those found are wanted."""
     return_source_documents: bool = True
 
     @property
@@ -83,7 +86,7 @@ class KnowledgeBaseQA(RetrievalQA):
         if not passages or relevant < self.refuse_below:
             text, refused, combined = refusal(inputs[self.input_key]), True, {}
         else:
-            passages = self._within_budget(passages)
+            passages = within_budget(passages, self.context_tokens, self._size, self.section)
             combined = self.combine_documents_chain.invoke(
                 {"input_documents": passages, "question": question}, {"callbacks": manager.get_child()}
             )
@@ -92,16 +95,9 @@ class KnowledgeBaseQA(RetrievalQA):
         judged["highlights"] = combined.get("highlights", ())
         return {self.output_key: text, "source_documents": passages, **judged}
 
-    def _within_budget(self, passages: list[Document]) -> list[Document]:
-        """The best passages that fit together; the first one always."""
-        kept: list[Document] = []
-        left = self.context_tokens
-        for passage in passages:
-            left -= self.count_tokens(passage.page_content)
-            if left < 0 and kept:
-                break
-            kept.append(passage)
-        return kept
+    def _size(self, passage: Document) -> int:
+        """How many tokens a passage takes in the prompt, with the line above it."""
+        return self.count_tokens("[{number}] {source} {heading}\n".format(**passage.metadata) + passage.page_content)
 
 
 def build_chain(
@@ -111,6 +107,7 @@ def build_chain(
     term_weights: Callable[[str], dict[str, float]],
     refuse_below: float,
     context_tokens: int,
+    section: Callable[[Document], Sequence[Document]] | None = None,
 ) -> KnowledgeBaseQA:
     """Return the chain that answers from `retriever` with `engine`, or without one by extraction.
 
@@ -120,6 +117,8 @@ def build_chain(
         term_weights: a question's terms, each with how much it says.
         refuse_below: least `relevance`, 0 to 1, at which an answer is tried.
         context_tokens: how many of the engine's tokens the passages may take.
+        section: gives the passages of the section that one stands in, in order: the room that the passages
+            found leave is theirs. Not for extraction, which picks sentences from what was found.
     """
     if engine is None:
         combine: BaseCombineDocumentsChain = ExtractiveChain(term_weights=term_weights)
@@ -134,6 +133,7 @@ def build_chain(
             refuse_below=refuse_below,
             context_tokens=context_tokens,
             count_tokens=engine.get_num_tokens if engine else lambda text: 0,
+            section=section if engine else None,
         )
 
 

@@ -14,7 +14,6 @@ from small_model import Passage, Question, build_prompt, variations
 
 from ingest import sentence_spans
 from kb_assistant import Assistant
-from kb_assistant.chain import KnowledgeBaseQA
 
 __all__ = ["SETTINGS", "Lesson", "lessons", "training_examples"]
 
@@ -42,7 +41,7 @@ def lessons(home: Path, samples: Path, asked: Sequence[dict[str, Any]]) -> list[
         handbook.ingest(samples)
         for language in ("zh", "en"):
             own = [one for one in asked if one["answers"] and one["language"] == language]
-            found += [lesson for one in own if (lesson := _lesson(handbook.chain, one))][: ASKED // 2]
+            found += [lesson for one in own if (lesson := _lesson(handbook, one))][: ASKED // 2]
     return found
 
 
@@ -60,8 +59,10 @@ def training_examples(taught: Sequence[Lesson]) -> list[tuple[str, str]]:
     return examples
 
 
-def _lesson(chain: KnowledgeBaseQA, asked: dict[str, Any]) -> Lesson | None:
-    documents = chain.invoke({"query": asked["question"]})["source_documents"]
+def _lesson(handbook: Assistant, asked: dict[str, Any]) -> Lesson | None:
+    documents = handbook.chain.invoke({"query": asked["question"]})["source_documents"]
+    if any(len(handbook.retriever.section(one)) > 1 for one in documents):
+        return None  # a model would be given the rest of the section as well, and prompts are to be short
     passages = tuple(Passage(one.metadata["source"], one.metadata["heading"], one.page_content) for one in documents)
     for passage in passages:
         for start, end in sentence_spans(passage.text):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, delete, exists, func, insert, select
+from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, select
 
 from vectorstore.fulltext import FullTextIndex
 from vectorstore.records import NewChunk, NewSource, StoredChunk, text_hash
@@ -162,29 +162,50 @@ class Passages:
         if source_glob is not None:
             query = query.where(sources.c.name.op("GLOB")(source_glob))
         chosen = query.subquery()
-        columns = (passages.c.id, passages.c.text, passages.c.text_hash, sources.c.name, sources.c.title)
-        wanted = (
-            select(chunks, *(column.label(f"found_{column.name}") for column in columns))
-            .join(passages, chunks.c.passage_id == passages.c.id)
-            .join(sources, chunks.c.source_id == sources.c.id)
-            .join(chosen, chosen.c.id == chunks.c.id)
-            .where(chosen.c.place == 1)
-        )
-        return {
-            row.found_id: StoredChunk(
-                id=row.id,
-                source=row.found_name,
-                title=row.found_title,
-                text=row.found_text,
-                heading=tuple(row.heading),
-                page=row.page,
-                lines=tuple((offset, line) for offset, line in row.lines),
-                repeated=row.repeated,
-                link=row.link,
-                text_hash=row.found_text_hash,
-            )
-            for row in connection.execute(wanted)
-        }
+        wanted = _stored().join(chosen, chosen.c.id == chunks.c.id).where(chosen.c.place == 1)
+        return {row.found_id: _chunk(row) for row in connection.execute(wanted)}
+
+    def section(self, connection: Connection, chunk_id: int, reach: int) -> list[StoredChunk]:
+        """Return the chunks of one's section, as many as `reach` to either side of it, in the document's order.
+
+        Chunks are of one section where they follow each other under the same headings. None for a chunk that is gone.
+        """
+        query = select(chunks.c.source_id, chunks.c.position, chunks.c.heading).where(chunks.c.id == chunk_id)
+        at = connection.execute(query).one_or_none()
+        if at is None:
+            return []
+        near = chunks.c.position.between(at.position - reach, at.position + reach)
+        wanted = _stored().where(chunks.c.source_id == at.source_id, near).order_by(chunks.c.position)
+        rows = list(connection.execute(wanted))
+        own = next(place for place, row in enumerate(rows) if row.id == chunk_id)
+        first = next((place + 1 for place in range(own, -1, -1) if rows[place].heading != at.heading), 0)
+        last = next((place for place in range(own, len(rows)) if rows[place].heading != at.heading), len(rows))
+        return [_chunk(row) for row in rows[first:last]]
+
+
+def _stored() -> Select[Any]:
+    """Chunks with what their passages and sources say."""
+    columns = (passages.c.id, passages.c.text, passages.c.text_hash, sources.c.name, sources.c.title)
+    return (
+        select(chunks, *(column.label(f"found_{column.name}") for column in columns))
+        .join(passages, chunks.c.passage_id == passages.c.id)
+        .join(sources, chunks.c.source_id == sources.c.id)
+    )
+
+
+def _chunk(row: Row[Any]) -> StoredChunk:
+    return StoredChunk(
+        id=row.id,
+        source=row.found_name,
+        title=row.found_title,
+        text=row.found_text,
+        heading=tuple(row.heading),
+        page=row.page,
+        lines=tuple((offset, line) for offset, line in row.lines),
+        repeated=row.repeated,
+        link=row.link,
+        text_hash=row.found_text_hash,
+    )
 
 
 _OF_CHUNK = ("heading", "page", "lines", "repeated", "char_start", "char_end", "link")

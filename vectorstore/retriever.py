@@ -12,12 +12,15 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
 from vectorstore.hybrid import Hit, fuse
+from vectorstore.records import StoredChunk
 from vectorstore.store import Store
 
 __all__ = ["StoreRetriever", "as_document"]
 
 _DEEP = 30
 """How many passages each of several wordings is searched for, at least."""
+_REACH = 20
+"""How many passages of its section to either side of one are looked at."""
 
 
 class StoreRetriever(BaseRetriever):
@@ -49,6 +52,15 @@ class StoreRetriever(BaseRetriever):
         others = [(weight, self._search(text, deep)) for weight, text in self.context]
         return [as_document(hit) for hit in _fused(judged, others)[: self.limit]]
 
+    def section(self, passage: Document) -> list[Document]:
+        """Return a passage that was found and those around it in its section, in the document's order.
+
+        The others have its number, score and coverage, and say of themselves that they are its `neighbour`.
+        """
+        store: Store = self.store
+        around = store.section(self.collection, int(passage.id or 0), _REACH)
+        return [passage if str(one.id) == passage.id else _neighbour(passage, one) for one in around]
+
     def _search(self, query: str, limit: int) -> list[Hit]:
         store: Store = self.store
         return store.search(self.collection, query, limit, self.source_glob)
@@ -68,6 +80,11 @@ def _fused(judged: Sequence[tuple[float, Sequence[Hit]]], others: Sequence[tuple
         replace(hits[key], rank=rank, coverage=coverage[key], score=round(score[key], 4))
         for rank, key in enumerate(order, start=1)
     ]
+
+
+def _neighbour(passage: Document, chunk: StoredChunk) -> Document:
+    own = {"page": chunk.page, "lines": [list(mark) for mark in chunk.lines], "link": chunk.link, "neighbour": True}
+    return Document(page_content=chunk.text, metadata={**passage.metadata, **own}, id=str(chunk.id))
 
 
 def as_document(hit: Hit) -> Document:

@@ -131,6 +131,12 @@ class Store:
             raise UnknownSourceError(f"no text of {source!r} in collection {collection_name!r}; see kb sources")
         return text
 
+    def section(self, collection_name: str, chunk_id: int, reach: int) -> list[StoredChunk]:
+        """Return a chunk and those around it in its section, in the document's order; see `Passages.section`."""
+        collection = self.catalog.collection(collection_name)
+        with self.catalog.transaction() as connection:
+            return Passages(collection.id).section(connection, chunk_id, reach)
+
     def term_weights(self, collection_name: str, question: str) -> dict[str, float]:
         """Return the question's terms, each with how rare it is in the collection."""
         collection = self.catalog.collection(collection_name)

@@ -95,3 +95,28 @@ def test_the_command_line_takes_back_what_is_not_supported(ask, capsys: pytest.C
         _answer(kb, "How many days of annual leave do staff get?", None)
     shown = capsys.readouterr().out
     assert "(checked against the documents:)\nThe answer is not in these documents." in shown
+
+
+def test_the_engine_reads_on_in_the_section_and_what_it_finds_there_is_cited_there(tmp_path: Path) -> None:
+    sentences = [f"Rule {number} says that form {number * 7} goes to desk {number * 3}." for number in range(40)]
+    (tmp_path / "rules.md").write_text("# Forms\n\n" + "\n\n".join(sentences) + "\n\n# Parking\n\nPark anywhere.\n")
+    settings = {"engine": "ipex", "model": "unused", "chunk_tokens": 64, "passages": 1}
+    asked = "Which form does rule 20 say goes to a desk?"
+    with Assistant.open(**settings, context_tokens=150) as kb:
+        kb.ingest(tmp_path / "rules.md")
+        (hit,) = kb.search(asked, limit=1)
+        far = next(one for one in sentences[21:] if one not in hit.text)
+        engine = kb._engine = Parrot(says=far)
+        answer = kb.ask(asked)
+    (prompt,) = engine.heard
+    shown = prompt[prompt.index("[1]") : prompt.index("</passages>")]
+    assert hit.text in shown
+    assert far in shown
+    assert "Park anywhere" not in shown, "it is another section"
+    assert 100 < engine.get_num_tokens(shown) <= 150
+    (citation,) = answer.citations
+    assert citation.quote == far
+    lines = (tmp_path / "rules.md").read_text().split("\n")
+    assert lines[citation.line_start - 1] == far
+    assert f"[{citation.number}] rules.md" in shown
+    assert shown.index(f"[{citation.number}] rules.md") < shown.index(far)

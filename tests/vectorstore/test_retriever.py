@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vectorstore import Store, StoreRetriever
+from vectorstore import NewChunk, NewSource, Store, StoreRetriever
 
 
 @pytest.mark.usefixtures("handbook")
@@ -51,3 +51,23 @@ def test_passages_are_ranked_but_not_judged_by_context(store: Store) -> None:
     retriever = StoreRetriever(store=store, collection="handbook", limit=3, context=((5.0, "WireGuard"),))
     found = retriever.invoke("batteries")
     assert (found[0].metadata["source"], found[0].metadata["coverage"]) == ("support/vpn.md", 0.0)
+
+
+def test_a_section_is_what_follows_each_other_under_the_same_headings(store: Store) -> None:
+    collection = store.prepare("sections")
+    parts = [(("A",), "one apple"), (("A",), "two apples"), (("A", "B"), "three pears"), (("A",), "four apples")]
+    chunks = tuple(
+        NewChunk(text, "", heading, page, ((0, page),), 0, len(text))
+        for page, (heading, text) in enumerate(parts, start=1)
+    )
+    store.replace(collection, [NewSource("fruit.md", "/fruit.md", "h", "1", "ready", None, None, (), chunks)])
+    retriever = StoreRetriever(store=store, collection="sections", limit=1)
+    expected = {"two": ["one apple", "two apples"], "three": ["three pears"], "four": ["four apples"]}
+    for asked, texts in expected.items():
+        (found,) = retriever.invoke(asked)
+        section = retriever.section(found)
+        assert [one.page_content for one in section] == texts
+        assert [parts[one.metadata["page"] - 1][1] for one in section] == texts, "each has a page of its own"
+        assert [one.metadata.get("neighbour", False) for one in section] == [one.id != found.id for one in section]
+    store.remove(collection, ["fruit.md"])
+    assert retriever.section(found) == []
