@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kb_assistant.chain import KnowledgeBaseQA
     from kb_assistant.conversation import Asked
     from kb_assistant.evaluation import Comparison
+    from kb_assistant.evaluation.calibration import Calibration
     from kb_assistant.indexing import Indexer, IngestReport
     from kb_assistant.llms.base import Engine
     from vectorstore import CollectionInfo, Hit, SourceInfo, Store, StoreRetriever
@@ -370,6 +371,33 @@ class Assistant:
 
         name = collection or self.settings.collection
         return evaluate(self, Path(path), collection=name, limit=limit, compare=compare or {}, progress=progress)
+
+    def calibrate(
+        self,
+        path: Path | str,
+        *,
+        collection: str | None = None,
+        limit: int | None = None,
+        progress: Callable[[int, int, str], None] = lambda done, total, name: None,
+    ) -> Calibration:
+        """Fit the refusal threshold to a collection; see `kb_assistant.evaluation.calibration`.
+
+        Where the new one tells questions apart better, it is written to the home's kb.toml, and in force from
+        the next `open` on.
+
+        Args:
+            path: JSON lines with questions about the collection.
+            collection: what they are about.
+            limit: most questions asked, drawn with a fixed seed; None for all.
+            progress: called with (questions asked, questions in all, what is being done).
+
+        Raises:
+            UsageError: the file cannot be used or holds too few questions; then nothing is written.
+        """
+        from kb_assistant.evaluation.calibration import calibrate
+
+        name = collection or self.settings.collection
+        return calibrate(self, Path(path), collection=name, limit=limit, progress=progress)
 
     # LangChain
 

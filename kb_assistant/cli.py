@@ -251,11 +251,13 @@ def collections(as_json: bool, home: Path | None) -> None:
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--limit", type=click.IntRange(min=1), help="Ask at most so many questions, drawn with a fixed seed.")
 @click.option("--compare", multiple=True, metavar="SETTING=VALUE", help="A second run with this setting. Repeatable.")
+@click.option("--calibrate", is_flag=True, help="Fit the refusal threshold to your collection, and keep it in kb.toml.")
 @_options(_COLLECTION, _ENGINE, _MODEL, _JSON)
 def evaluate(
     file: Path,
     limit: int | None,
     compare: tuple[str, ...],
+    calibrate: bool,
     collection: str | None,
     engine: str | None,
     model: str | None,
@@ -265,8 +267,14 @@ def evaluate(
     """Measure quality on a question set: SQuAD JSON, JSON lines or RGB's lines."""
     from kb_assistant import render
 
+    if calibrate and compare:
+        raise UsageError("--calibrate and --compare do not go together; give one of them")
     changes = dict(_setting(one) for one in compare)
     with _assistant(home, engine=engine, model=model) as assistant, _progress_bar() as progress:
+        if calibrate:
+            fitted = assistant.calibrate(file, collection=collection, limit=limit, progress=progress)
+            _say(render.to_json(render.calibration_json(fitted)) if as_json else render.calibration_text(fitted))
+            return
         found = assistant.evaluate(file, collection=collection, limit=limit, compare=changes, progress=progress)
     _say(render.to_json(render.evaluation_json(found)) if as_json else render.evaluation_text(found))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kb_assistant.answer import Answer, Citation
     from kb_assistant.doctor import Finding
     from kb_assistant.evaluation import Comparison
+    from kb_assistant.evaluation.calibration import Calibration
     from kb_assistant.indexing import IngestReport
     from kb_assistant.models import ModelInfo
     from vectorstore import CollectionInfo, Hit, SourceInfo
@@ -186,6 +187,20 @@ def evaluation_json(comparison: Comparison) -> dict[str, Any]:
     from kb_assistant.evaluation.tables import comparison_json
 
     return comparison_json(comparison)
+
+
+def calibration_json(calibration: Calibration) -> dict[str, Any]:
+    """Return the figures in the form that `kb eval --calibrate --json` prints."""
+    from kb_assistant.evaluation import calibration as tables
+
+    return tables.calibration_json(calibration)
+
+
+def calibration_text(calibration: Calibration) -> str:
+    """Return the figures of `kb eval --calibrate` for a terminal."""
+    from kb_assistant.evaluation import calibration as tables
+
+    return tables.calibration_text(calibration)
 
 
 def evaluation_text(comparison: Comparison) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kb_assistant.errors import SettingsError
 
-__all__ = ["EngineName", "Settings", "home_folder", "load_settings"]
+__all__ = ["EngineName", "Settings", "home_folder", "load_settings", "save_setting"]
 
 EngineName = Literal["auto", "ipex", "extractive"]
 _PREFIX = "KB_"
@@ -80,6 +81,35 @@ def load_settings(home: Path | None = None, **flags: Any) -> Settings:
         raise SettingsError(_explain(error, toml, given)) from error
     except (OSError, ValueError) as error:
         raise SettingsError(f"cannot read {toml}: {error}; correct it or move it away") from error
+
+
+def save_setting(home: Path, name: str, value: float) -> Path:
+    """Set a number in the home folder's kb.toml, leave every other line as it is, and return the file.
+
+    Raises:
+        SettingsError: it cannot be written, or the variable that goes before it is set.
+    """
+    variable = f"{_PREFIX}{name.upper()}"
+    if variable in os.environ:
+        raise SettingsError(f"{variable} is set and goes before kb.toml; unset it, so that what is written counts")
+    toml = (home / "kb.toml").resolve()
+    line = f"{name} = {value!r}"
+    try:
+        lines = toml.read_text(encoding="utf-8-sig").splitlines() if toml.exists() else []
+        own = [place for place, words in enumerate(lines) if re.match(rf"\s*['\"]?{name}['\"]?\s*=", words)]
+        lines = [line if place in own else words for place, words in enumerate(lines)] if own else [line, *lines]
+        text = "\n".join(lines) + "\n"
+        if tomllib.loads(text).get(name) != value:  # such as where the line stands inside a longer text
+            raise ValueError(f"{name} is set there in a way that cannot be changed here")
+        new = toml.with_name("kb.toml.new")
+        with new.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        new.replace(toml)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cannot write {toml}: {error}; set {line} there yourself") from error
+    return toml
 
 
 def _explain(error: ValidationError, toml: Path, given: dict[str, Any]) -> str:

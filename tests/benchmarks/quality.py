@@ -48,7 +48,12 @@ measured with every other article indexed, as above), RGB's lines, or lines abou
 
 A line without `answers` is one that the documents do not answer. `page` counts from 1 and may be left out; without
 `source`, any passage that holds an answer is right. `--limit N` asks a sample, `--json` prints what programs read, and
-`--compare SETTING=VALUE` runs the same questions with another setting and tests the difference."""
+`--compare SETTING=VALUE` runs the same questions with another setting and tests the difference.
+
+`--calibrate` fits the refusal threshold to such lines about your collection: at most 3 % of the answerable ones are to
+be refused. It takes 30 questions that your documents answer. Where fewer than 30 are without `answers`, the others are
+asked once more with what holds their answer left out. If the fitted threshold, cross-validated, tells the two apart
+better than the one that is set, it goes into kb.toml as `refuse_below`."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from kb_assistant.errors import SettingsError
-from kb_assistant.settings import Settings, home_folder, load_settings
+from kb_assistant.settings import Settings, home_folder, load_settings, save_setting
 
 
 def write(home: Path, toml: str) -> None:
@@ -83,3 +83,28 @@ def test_a_home_given_beats_the_variable(own_home: Path, tmp_path: Path) -> None
 
 def test_every_setting_is_described() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "refuse_below = 0.5\n"),
+        ("# mine\npassages = 3", "refuse_below = 0.5\n# mine\npassages = 3\n"),
+        ("passages = 3\n'refuse_below' = 0.1  # low\n# end\n", "passages = 3\nrefuse_below = 0.5\n# end\n"),
+    ],
+)
+def test_a_setting_is_saved_and_the_rest_stays(own_home: Path, before: str, after: str) -> None:
+    own_home.mkdir()
+    (own_home / "kb.toml").write_text(before, encoding="utf-8")
+    assert save_setting(own_home, "refuse_below", 0.5) == own_home / "kb.toml"
+    assert (own_home / "kb.toml").read_text(encoding="utf-8") == after
+    assert load_settings(own_home).refuse_below == 0.5
+
+
+def test_what_cannot_be_saved_is_told_and_nothing_changed(own_home: Path) -> None:
+    own_home.mkdir()
+    for text in ("passages = [", 'collection = """\nrefuse_below = 0.1\n"""\n'):
+        (own_home / "kb.toml").write_text(text, encoding="utf-8")
+        with pytest.raises(SettingsError, match="refuse_below"):
+            save_setting(own_home, "refuse_below", 0.5)
+        assert (own_home / "kb.toml").read_text(encoding="utf-8") == text
