@@ -328,7 +328,7 @@ class Assistant:
         )
         return Answer(
             question=asked.question,
-            text=refusal(asked.question) if refused else grounded.text,
+            text=refusal(asked.question, passages) if refused else grounded.text,
             refused=refused,
             engine=self.engine_name,
             citations=_beginnings(passages)[:_OFFERED] if refused else grounded.citations,

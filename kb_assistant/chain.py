@@ -34,9 +34,17 @@ _FENCE = re.compile(r"</(?=\s*(?:passages|资料)\s*>)", re.IGNORECASE)
 """What ends the passages in the prompts; inside a passage it must end nothing."""
 
 
-def refusal(question: str) -> str:
-    """Return what is said, in the question's language, where the documents hold no answer."""
-    return load_prompt("refusal", language_of(question))
+def refusal(question: str, passages: Sequence[Document] = ()) -> str:
+    """Return what is said, in the question's language, where the documents hold no answer.
+
+    Where all of the nearest passages are in the other language, it says so: a question that shares
+    no words with them may have its answer there.
+    """
+    language = language_of(question)
+    said = load_prompt("refusal", language)
+    if passages and all(language_of(passage.page_content) != language for passage in passages):
+        said += f"\n{load_prompt('other_language', language)}"
+    return said
 
 
 class LanguagePrompt(StringPromptTemplate):
@@ -84,7 +92,7 @@ class KnowledgeBaseQA(RetrievalQA):
         passages = self._get_docs(question, run_manager=manager)
         relevant = relevance(question, self.term_weights(question), passages)
         if not passages or relevant < self.refuse_below:
-            text, refused, combined = refusal(inputs[self.input_key]), True, {}
+            text, refused, combined = refusal(inputs[self.input_key], passages), True, {}
         else:
             passages = within_budget(passages, self.context_tokens, self._size, self.section)
             combined = self.combine_documents_chain.invoke(

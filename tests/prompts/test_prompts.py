@@ -11,6 +11,7 @@ VARIABLES = {
     "answer": {"context": "[1] 手册.md\n年假十二天。", "question": "年假几天？", "refusal": "没有。"},
     "passage": {"number": 1, "source": "手册.md", "heading": "假期 › 年假", "page_content": "年假 {十二} 天。"},
     "refusal": {},
+    "other_language": {},
 }
 FILES = sorted(entry.name for entry in (files("prompts") / "templates").iterdir())
 NAMES = sorted({name.split(".")[0] for name in FILES})
