@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from kb_assistant.evaluation import Comparison
     from kb_assistant.indexing import Indexer, IngestReport
     from kb_assistant.llms.base import Engine
-    from vectorstore import CollectionInfo, Hit, SourceInfo, Store, StoreRetriever
+    from vectorstore import CollectionInfo, Filter, Hit, SourceInfo, Store, StoreRetriever
 
 __all__ = ["MAX_QUESTION_CHARACTERS", "Assistant"]
 
@@ -221,7 +222,13 @@ class Assistant:
     # Questions
 
     def search(
-        self, question: str, *, limit: int = 10, collection: str | None = None, source: str | None = None
+        self,
+        question: str,
+        *,
+        limit: int = 10,
+        collection: str | None = None,
+        source: str | None = None,
+        only: Filter | None = None,
     ) -> list[Hit]:
         """Return the passages nearest to a question, the best first.
 
@@ -230,21 +237,39 @@ class Assistant:
             limit: how many at most.
             collection: where to look.
             source: only documents whose names match this pattern (`*`, `?`).
+            only: only documents that meet this; see `kb_assistant.choosing`.
 
         Raises:
             UsageError: the question is empty or too long.
         """
-        return self._store.search(collection or self.settings.collection, _checked(question), limit, source_glob=source)
+        from vectorstore import Filter
 
-    def ask(self, question: str, *, collection: str | None = None, history: Sequence[Turn] = ()) -> Answer:
+        chosen = only or Filter()
+        if source is not None:
+            chosen = replace(chosen, source=source)
+        return self._store.search(collection or self.settings.collection, _checked(question), limit, chosen)
+
+    def ask(
+        self,
+        question: str,
+        *,
+        collection: str | None = None,
+        history: Sequence[Turn] = (),
+        only: Filter | None = None,
+    ) -> Answer:
         """Answer a question from the documents; see `stream`."""
-        *_, answer = self.stream(question, collection=collection, history=history)
+        *_, answer = self.stream(question, collection=collection, history=history, only=only)
         if not isinstance(answer, Answer):  # `stream` ends with one, or raises
             raise TypeError(type(answer).__name__)
         return answer
 
     def stream(
-        self, question: str, *, collection: str | None = None, history: Sequence[Turn] = ()
+        self,
+        question: str,
+        *,
+        collection: str | None = None,
+        history: Sequence[Turn] = (),
+        only: Filter | None = None,
     ) -> Iterator[str | Answer]:
         """Yield the answer's text as it is written, then the `Answer`.
 
@@ -254,6 +279,7 @@ class Assistant:
             question: in Chinese or English.
             collection: where to look.
             history: the conversation so far, so that a follow-up is understood.
+            only: only documents that meet this; see `kb_assistant.choosing`.
 
         Raises:
             UsageError: the question is empty or too long.
@@ -263,8 +289,8 @@ class Assistant:
         from kb_assistant.conversation import settle
         from kb_assistant.streaming import ChainRun
 
-        asked = settle(_checked(question), history, lambda wording: self._covered(collection, wording))
-        chain = self._chain(collection, asked)
+        asked = settle(_checked(question), history, lambda wording: self._covered(collection, wording, only))
+        chain = self._chain(collection, asked, only)
         run = ChainRun(chain, {"query": asked.question, "search_query": asked.searched})
         written = False
         for piece in run.pieces():
@@ -275,8 +301,8 @@ class Assistant:
             yield answer.text
         yield answer
 
-    def _covered(self, collection: str | None, question: str) -> float:
-        hits = self.search(question, limit=self.settings.passages, collection=collection)
+    def _covered(self, collection: str | None, question: str, only: Filter | None) -> float:
+        hits = self.search(question, limit=self.settings.passages, collection=collection, only=only)
         return max((hit.coverage for hit in hits), default=0.0)
 
     def _answer(self, asked: Asked, run: Any) -> Answer:
@@ -346,22 +372,26 @@ class Assistant:
         """The `RetrievalQA` chain that answers from the default collection."""
         return self._chain(None)
 
-    def _retriever(self, collection: str | None, asked: Asked | None = None) -> StoreRetriever:
+    def _retriever(
+        self, collection: str | None, asked: Asked | None = None, only: Filter | None = None
+    ) -> StoreRetriever:
         from vectorstore import StoreRetriever
 
         name = collection or self.settings.collection
         retriever = StoreRetriever(store=self._store, collection=name, limit=self.settings.passages)
+        if only:
+            retriever.only = only
         if asked and asked.leaning:
             wordings = {"weight": asked.leaning, "also": asked.also, "context": asked.context}
             return retriever.model_copy(update=wordings)
         return retriever
 
-    def _chain(self, collection: str | None, asked: Asked | None = None) -> KnowledgeBaseQA:
+    def _chain(self, collection: str | None, asked: Asked | None = None, only: Filter | None = None) -> KnowledgeBaseQA:
         from kb_assistant.chain import build_chain
 
         name = collection or self.settings.collection
         return build_chain(
-            self._retriever(collection, asked),
+            self._retriever(collection, asked, only),
             self.engine,
             term_weights=lambda question: self._store.term_weights(name, question),
             refuse_below=self.settings.refuse_below,

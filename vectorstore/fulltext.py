@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 from sqlalchemy import Connection, text
 
@@ -35,6 +36,9 @@ _ELSEWHERE = 30
 _PASSAGES, _WORDS = "", " "
 """Kept among the terms: how many passages there are, and how many terms they hold in all."""
 _BATCH = 500
+
+Keep = Callable[[Sequence[int]], Sequence[int]]
+"""Returns those of some ids that may be found, in their order."""
 
 
 class FullTextIndex:
@@ -127,50 +131,61 @@ class FullTextIndex:
             connection.exec_driver_sql(f"DELETE FROM {self._frequencies} WHERE term = ? AND passages = 0", fewer)
 
     def search(
-        self, connection: Connection, question_terms: Sequence[str], limit: int, source_glob: str | None = None
+        self, connection: Connection, question_terms: Sequence[str], limit: int, keep: Keep | None = None
     ) -> list[int]:
-        """Return the ids of the passages that share terms with the question, best BM25 first."""
-        held = self._held(connection, [*question_terms, _PASSAGES, _WORDS])
-        asked = sorted((term for term in question_terms if held[term]), key=lambda term: held[term])
-        rarest = self._affordable(asked, held)
-        if len(rarest) == len(asked):
-            return self._ranked(connection, asked, limit, source_glob)
-        candidates = self._ranked(connection, rarest, max(_CANDIDATES, limit), source_glob)
-        scores = {
-            passage_id: _bm25(fields, asked, held) for passage_id, *fields in self._fields(connection, candidates)
-        }
-        return sorted(scores, key=lambda passage_id: (-scores[passage_id], passage_id))[:limit]
+        """Return the ids of the passages that share terms with the question, best BM25 first.
 
-    def _affordable(self, by_rarity: Sequence[str], held: Mapping[str, int]) -> list[str]:
-        """The rarest terms, as many as can be looked up; one at least."""
+        Args:
+            connection: the caller's.
+            question_terms: see `query_terms`.
+            limit: how many at most.
+            keep: returns those of some ids that may be found; None for all.
+        """
+        held = self._held(connection, question_terms)
+        asked = sorted((term for term in question_terms if held[term]), key=lambda term: held[term])
+        rarest = self._affordable(asked, held, limit)
+        if len(rarest) < len(asked):
+            candidates = self._ranked(connection, rarest, max(_CANDIDATES, limit), keep)
+            if len(candidates) >= limit or keep is None:
+                return self.rank(connection, asked, candidates)[:limit]
+        return self._ranked(connection, asked, limit, keep)
+
+    def rank(self, connection: Connection, question_terms: Sequence[str], passage_ids: Sequence[int]) -> list[int]:
+        """Return those of the passages that share terms with the question, best BM25 first; looks at each."""
+        held = self._held(connection, [*question_terms, _PASSAGES, _WORDS])
+        asked = [term for term in question_terms if held[term]]
+        scores = {
+            passage_id: _bm25(fields, asked, held) for passage_id, *fields in self._fields(connection, passage_ids)
+        }
+        return sorted((one for one in scores if scores[one]), key=lambda one: (-scores[one], one))
+
+    def _affordable(self, by_rarity: Sequence[str], held: Mapping[str, int], limit: int) -> list[str]:
+        """The rarest terms, as many as can be looked up, and as are needed to find `limit` passages."""
         chosen: list[str] = []
         postings = 0
         for term in by_rarity:
             postings += held[term]
-            if chosen and postings > self._most_postings:
+            if postings > self._most_postings and postings - held[term] >= limit:
                 break
             chosen.append(term)
         return chosen
 
-    def _ranked(
-        self, connection: Connection, asked: Sequence[str], limit: int, source_glob: str | None = None
-    ) -> list[int]:
+    def _ranked(self, connection: Connection, asked: Sequence[str], limit: int, keep: Keep | None) -> list[int]:
         """The passages that hold any of the terms, ranked by FTS5."""
         if not asked:
             return []
-        scope = ""
-        if source_glob is not None:
-            scope = (
-                "AND rowid IN (SELECT chunks.passage_id FROM chunks JOIN sources ON sources.id = chunks.source_id "
-                "WHERE sources.name GLOB :glob)"
-            )
         statement = text(
-            f"SELECT rowid FROM {self._table} WHERE {self._table} MATCH :query AND rank MATCH '{_RANK}' {scope} "
+            f"SELECT rowid FROM {self._table} WHERE {self._table} MATCH :query AND rank MATCH '{_RANK}' "
             "ORDER BY rank LIMIT :limit"
         )
         query = " OR ".join(f'"{term}"' for term in asked)
-        rows = connection.execute(statement, {"query": query, "limit": limit, "glob": source_glob})
-        return [int(row[0]) for row in rows]
+        rows = connection.execute(statement, {"query": query, "limit": -1 if keep else limit}).scalars()
+        if keep is None:
+            return list(rows)
+        found: list[int] = []
+        while len(found) < limit and (batch := list(islice(rows, _BATCH))):
+            found += keep(batch)
+        return found[:limit]
 
     def _fields(self, connection: Connection, passage_ids: Sequence[int]) -> list[tuple[int, str, str, str]]:
         """The passages' ids and the terms of their fields, of those that are there."""

@@ -7,13 +7,14 @@ a source, on a page, at lines. Every call here works inside the caller's transac
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
 from itertools import islice
 from typing import TypeVar
 
-from sqlalchemy import Connection, delete, exists, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, or_, select
 
 from vectorstore.fulltext import FullTextIndex
-from vectorstore.records import NewChunk, NewSource, StoredChunk, text_hash
+from vectorstore.records import EVERYTHING, Filter, NewChunk, NewSource, StoredChunk, text_hash
 from vectorstore.schema import chroma_queue, chunks, passages, sources
 
 __all__ = ["Passages"]
@@ -120,31 +121,50 @@ class Passages:
             rows = [{"collection_id": self._collection_id, "passage_id": one, "removed": removed} for one in ids]
             connection.execute(insert(chroma_queue), rows)
 
+    def matching(self, connection: Connection, only: Filter, limit: int) -> list[int]:
+        """Return the ids of up to `limit` passages of the documents that meet a filter."""
+        query = (
+            select(chunks.c.passage_id)
+            .join(sources, chunks.c.source_id == sources.c.id)
+            .where(sources.c.collection_id == self._collection_id, *_conditions(only))
+            .distinct()
+            .limit(limit)
+        )
+        return list(connection.execute(query).scalars())
+
+    def among(self, connection: Connection, ids: Sequence[int], only: Filter) -> list[int]:
+        """Return those of the passages that stand in a document that meets a filter, in the order of `ids`."""
+        kept: set[int] = set()
+        for batch in _batches(ids):
+            query = (
+                select(chunks.c.passage_id)
+                .join(sources, chunks.c.source_id == sources.c.id)
+                .where(chunks.c.passage_id.in_(batch), *_conditions(only))
+            )
+            kept.update(connection.execute(query).scalars())
+        return [one for one in ids if one in kept]
+
     def first(
-        self, connection: Connection, ids: Sequence[int], limit: int, source_glob: str | None = None
+        self, connection: Connection, ids: Sequence[int], limit: int, only: Filter = EVERYTHING
     ) -> list[StoredChunk]:
         """Return a chunk for each of the first `limit` passages that `find` finds, in the order of `ids`."""
         found: list[StoredChunk] = []
         for start in range(0, len(ids), limit):
             batch = ids[start : start + limit]
-            chunks = self.find(connection, batch, source_glob)
+            chunks = self.find(connection, batch, only)
             found += [chunks[one] for one in batch if one in chunks]
             if len(found) >= limit:
                 break
         return found[:limit]
 
-    def find(
-        self, connection: Connection, ids: Sequence[int], source_glob: str | None = None
-    ) -> dict[int, StoredChunk]:
-        """Return a chunk for each of the passages that exist, in the first source by name whose name matches."""
+    def find(self, connection: Connection, ids: Sequence[int], only: Filter = EVERYTHING) -> dict[int, StoredChunk]:
+        """Return a chunk for each of the passages that exist, in the first source by name that meets the filter."""
         first = func.row_number().over(partition_by=chunks.c.passage_id, order_by=(sources.c.name, chunks.c.position))
         query = (
             select(chunks.c.id, first.label("place"))
             .join(sources, chunks.c.source_id == sources.c.id)
-            .where(chunks.c.passage_id.in_(ids))
+            .where(chunks.c.passage_id.in_(ids), *_conditions(only))
         )
-        if source_glob is not None:
-            query = query.where(sources.c.name.op("GLOB")(source_glob))
         chosen = query.subquery()
         columns = (passages.c.id, passages.c.text, passages.c.text_hash, sources.c.name, sources.c.title)
         wanted = (
@@ -172,6 +192,23 @@ class Passages:
 
 
 _OF_CHUNK = ("heading", "page", "lines", "repeated", "char_start", "char_end", "link")
+
+
+def _conditions(only: Filter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if only.source is not None:
+        found.append(sources.c.name.op("GLOB")(only.source))
+    if only.suffixes:
+        found.append(or_(*(func.lower(sources.c.name).endswith(one, autoescape=True) for one in only.suffixes)))
+    if only.since is not None:
+        found.append(sources.c.modified_ns >= _midnight_ns(only.since))
+    if only.until is not None:
+        found.append(sources.c.modified_ns < _midnight_ns(only.until + timedelta(days=1)))
+    return found
+
+
+def _midnight_ns(day: date) -> int:
+    return int(datetime.combine(day, time()).timestamp()) * 1_000_000_000  # without a zone: the local one
 
 
 def _batches(items: Sequence[T]) -> Iterator[list[T]]:

@@ -12,6 +12,7 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
 from vectorstore.hybrid import Hit, fuse
+from vectorstore.records import EVERYTHING, Filter
 from vectorstore.store import Store
 
 __all__ = ["StoreRetriever", "as_document"]
@@ -24,6 +25,7 @@ class StoreRetriever(BaseRetriever):
     """Finds the `limit` passages of a collection that are nearest to a question, the best first.
 
     Attributes:
+        only: which documents are searched.
         also: other wordings of the question with their weights, 0 to 1; what all find is fused. A passage's
             coverage and score are then the largest that a wording gives it, times the weight of the wording.
         weight: of the question itself among them.
@@ -35,7 +37,7 @@ class StoreRetriever(BaseRetriever):
     store: Any  # a Store; pydantic would copy it by its annotation
     collection: str
     limit: int
-    source_glob: str | None = None
+    only: Filter = EVERYTHING
     also: tuple[tuple[float, str], ...] = ()
     weight: float = 1.0
     context: tuple[tuple[float, str], ...] = ()
@@ -51,7 +53,7 @@ class StoreRetriever(BaseRetriever):
 
     def _search(self, query: str, limit: int) -> list[Hit]:
         store: Store = self.store
-        return store.search(self.collection, query, limit, self.source_glob)
+        return store.search(self.collection, query, limit, self.only)
 
 
 def _fused(judged: Sequence[tuple[float, Sequence[Hit]]], others: Sequence[tuple[float, Sequence[Hit]]]) -> list[Hit]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,16 @@ from vectorstore.errors import EmbeddingMismatchError
 from vectorstore.fulltext import FullTextIndex
 from vectorstore.hybrid import Hit, coverage, fuse, similarity
 from vectorstore.passages import Passages
-from vectorstore.records import Collection, NewSource, StoredChunk, text_hash
+from vectorstore.records import EVERYTHING, Collection, Filter, NewSource, StoredChunk, text_hash
 
 __all__ = ["Store"]
 
 CANDIDATES = 50
 _EMBED_BATCH = 512
+_FEW = 2000
+"""Where a filter leaves no more passages, each is compared with the question: an index might miss them."""
+_DEEPEST = 5000
+"""The most vectors that Chroma is asked for, where a filter leaves few of those it finds."""
 
 
 class Store:
@@ -54,29 +59,63 @@ class Store:
 
     # Reading
 
-    def search(self, collection_name: str, question: str, limit: int, source_glob: str | None = None) -> list[Hit]:
-        """Return the passages nearest to the question, the best first.
+    def search(self, collection_name: str, question: str, limit: int, only: Filter = EVERYTHING) -> list[Hit]:
+        """Return the passages nearest to the question, the best first, in the documents that meet the filter.
 
         Raises:
             UnknownCollectionError: there is no such collection.
             EmbeddingMismatchError: it was embedded with another model.
         """
         collection = self._readable(collection_name)
-        full_text = FullTextIndex(collection.id)
+        full_text, passages = FullTextIndex(collection.id), Passages(collection.id)
         asked = query_terms(question)
         query = np.asarray(self.embedder.embed_query(question), dtype=np.float32)
         candidates = max(CANDIDATES, 2 * limit)
-        # Vectors are searched without the filter, so a filter needs more of them to choose from.
-        dense = self._index.search(collection, query.tolist(), candidates * (4 if source_glob else 1))
+        few = self._few(collection, only)
+        dense = self._nearest(collection, query, candidates, only, few)
         with self.catalog.transaction() as connection:
-            lexical = full_text.search(connection, asked, candidates, source_glob)
+            if few is not None:
+                lexical = full_text.rank(connection, asked, few)[:candidates]
+            else:
+                keep = partial(passages.among, connection, only=only) if only else None
+                lexical = full_text.search(connection, asked, candidates, keep)
             weights = full_text.weights(connection, asked)
             order = fuse([(1.0, lexical), (self.embedder.weight, dense)])
-            chunks = Passages(collection.id).first(connection, order, limit, source_glob)
+            chunks = passages.first(connection, order, limit, only)
             hashes = [chunk.text_hash for chunk in chunks]
             vectors = self.catalog.vectors(connection, collection.embedding, hashes)
         found = [(chunk, vectors.get(chunk.text_hash)) for chunk in chunks]
         return [self._hit(rank, *one, weights, query) for rank, one in enumerate(found, start=1)]
+
+    def _few(self, collection: Collection, only: Filter) -> list[int] | None:
+        """The passages that meet the filter, where they are so few that each can be looked at."""
+        if not only:
+            return None
+        with self.catalog.transaction() as connection:
+            found = Passages(collection.id).matching(connection, only, _FEW + 1)
+        return found if len(found) <= _FEW else None
+
+    def _nearest(
+        self, collection: Collection, query: np.ndarray, limit: int, only: Filter, few: list[int] | None
+    ) -> list[int]:
+        """The ids of the passages nearest to a vector that meet the filter."""
+        if few is not None:
+            with self.catalog.transaction() as connection:
+                hashes = self.catalog.hashes(connection, few)
+                vectors = self.catalog.vectors(connection, collection.embedding, list(set(hashes.values())))
+            near = {one: similarity(query, vectors[key]) for one, key in hashes.items() if key in vectors}
+            return sorted(near, key=lambda one: (-near[one], one))[:limit]
+        if not only:
+            return self._index.search(collection, query.tolist(), limit)
+        # Chroma knows nothing of documents: it is asked for more until enough of what it finds meets the filter.
+        wanted = 4 * limit
+        while True:
+            found = self._index.search(collection, query.tolist(), wanted)
+            with self.catalog.transaction() as connection:
+                kept = Passages(collection.id).among(connection, found, only)
+            if len(kept) >= limit or len(found) < wanted or wanted >= _DEEPEST:
+                return kept[:limit]
+            wanted *= 4
 
     def _hit(
         self,
