@@ -26,9 +26,11 @@ _RANK = f"bm25{_FIELD_WEIGHTS}"
 _K1, _B = 1.2, 0.75
 """FTS5's own, see https://www.sqlite.org/fts5.html#the_bm25_function."""
 
-_MOST_POSTINGS = 40_000
+_MOST_POSTINGS = 10_000
 """How many passages, counted once for each term, FTS5 ranks in one search; each takes about a microsecond."""
-_CANDIDATES = 300
+_SHARE = 16
+"""It is one in so many of all passages, where that is more."""
+_CANDIDATES = 100
 """How many passages are ranked by all terms where only the rarest could be looked up."""
 _ELSEWHERE = 30
 """How many passages a collection is thought to have beside its own, when terms are weighed."""
@@ -44,12 +46,13 @@ Keep = Callable[[Sequence[int]], Sequence[int]]
 class FullTextIndex:
     """The full-text index of one collection; every call works inside the caller's transaction."""
 
-    def __init__(self, collection_id: int, most_postings: int = _MOST_POSTINGS) -> None:
+    def __init__(self, collection_id: int, most_postings: int | None = None) -> None:
         """Name the index; `create` makes it.
 
         Args:
             collection_id: the collection.
-            most_postings: how many passages, counted once for each term, a search may look at.
+            most_postings: how many passages, counted once for each term, a search may look at; None for as many
+                as large and small collections were found to need, see docs/search.md.
         """
         self._most_postings = most_postings
         self._table = f"fulltext_{int(collection_id)}"
@@ -132,8 +135,8 @@ class FullTextIndex:
 
     def search(
         self, connection: Connection, question_terms: Sequence[str], limit: int, keep: Keep | None = None
-    ) -> list[int]:
-        """Return the ids of the passages that share terms with the question, best BM25 first.
+    ) -> list[tuple[int, float]]:
+        """Return (passage id, BM25) of the passages that share terms with the question, the best first.
 
         Args:
             connection: the caller's.
@@ -141,50 +144,60 @@ class FullTextIndex:
             limit: how many at most.
             keep: returns those of some ids that may be found; None for all.
         """
-        held = self._held(connection, question_terms)
+        held = self._held(connection, [*question_terms, _PASSAGES])
         asked = sorted((term for term in question_terms if held[term]), key=lambda term: held[term])
         rarest = self._affordable(asked, held, limit)
         if len(rarest) < len(asked):
-            candidates = self._ranked(connection, rarest, max(_CANDIDATES, limit), keep)
+            candidates = self._ranked(connection, rarest, max(_CANDIDATES, 2 * limit), keep)
             if len(candidates) >= limit or keep is None:
-                return self.rank(connection, asked, candidates)[:limit]
+                return self.rank(connection, asked, [one for one, _ in candidates])[:limit]
         return self._ranked(connection, asked, limit, keep)
 
-    def rank(self, connection: Connection, question_terms: Sequence[str], passage_ids: Sequence[int]) -> list[int]:
-        """Return those of the passages that share terms with the question, best BM25 first; looks at each."""
+    def rank(
+        self, connection: Connection, question_terms: Sequence[str], passage_ids: Sequence[int]
+    ) -> list[tuple[int, float]]:
+        """Return what `search` does of these passages alone; looks at each."""
         held = self._held(connection, [*question_terms, _PASSAGES, _WORDS])
         asked = [term for term in question_terms if held[term]]
         scores = {
             passage_id: _bm25(fields, asked, held) for passage_id, *fields in self._fields(connection, passage_ids)
         }
-        return sorted((one for one in scores if scores[one]), key=lambda one: (-scores[one], one))
+        found = [(one, score) for one, score in scores.items() if score]
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
     def _affordable(self, by_rarity: Sequence[str], held: Mapping[str, int], limit: int) -> list[str]:
         """The rarest terms, as many as can be looked up, and as are needed to find `limit` passages."""
+        most = self._most_postings
+        if most is None:
+            most = max(_MOST_POSTINGS, held[_PASSAGES] // _SHARE)
         chosen: list[str] = []
         postings = 0
         for term in by_rarity:
             postings += held[term]
-            if postings > self._most_postings and postings - held[term] >= limit:
+            if postings > most and postings - held[term] >= limit:
                 break
             chosen.append(term)
         return chosen
 
-    def _ranked(self, connection: Connection, asked: Sequence[str], limit: int, keep: Keep | None) -> list[int]:
+    def _ranked(
+        self, connection: Connection, asked: Sequence[str], limit: int, keep: Keep | None
+    ) -> list[tuple[int, float]]:
         """The passages that hold any of the terms, ranked by FTS5."""
         if not asked:
             return []
         statement = text(
-            f"SELECT rowid FROM {self._table} WHERE {self._table} MATCH :query AND rank MATCH '{_RANK}' "
+            f"SELECT rowid, rank FROM {self._table} WHERE {self._table} MATCH :query AND rank MATCH '{_RANK}' "
             "ORDER BY rank LIMIT :limit"
         )
         query = " OR ".join(f'"{term}"' for term in asked)
-        rows = connection.execute(statement, {"query": query, "limit": -1 if keep else limit}).scalars()
+        rows = connection.execute(statement, {"query": query, "limit": -1 if keep else limit})
+        ranked = ((int(passage_id), -float(rank)) for passage_id, rank in rows)
         if keep is None:
-            return list(rows)
-        found: list[int] = []
-        while len(found) < limit and (batch := list(islice(rows, _BATCH))):
-            found += keep(batch)
+            return list(ranked)
+        found: list[tuple[int, float]] = []
+        while len(found) < limit and (batch := dict(islice(ranked, _BATCH))):
+            found += [(one, batch[one]) for one in keep(list(batch))]
+        rows.close()
         return found[:limit]
 
     def _fields(self, connection: Connection, passage_ids: Sequence[int]) -> list[tuple[int, str, str, str]]:
@@ -235,16 +248,14 @@ def _frequencies(passages: Iterable[Sequence[str]]) -> Counter[str]:
 
 def _bm25(fields: Sequence[str], asked: Iterable[str], held: Mapping[str, int]) -> float:
     """What FTS5's bm25() gives for all of the terms, higher is better."""
-    words = [field.split() for field in fields]
-    weighted: Counter[str] = Counter()
-    for field, weight in zip(words, _FIELD_WEIGHTS, strict=True):
-        for term, times in Counter(field).items():
-            weighted[term] += weight * times  # type: ignore[assignment]
     passages = held[_PASSAGES]
-    length = sum(map(len, words)) * passages / held[_WORDS]
+    words = sum(field.count(" ") + 1 for field in fields if field)
+    penalty = _K1 * (1 - _B + _B * words * passages / held[_WORDS])
+    # With a space of its own on either side of each, terms are counted without making a list of them.
+    parted = [(f" {field.replace(' ', '  ')} ", weight) for field, weight in zip(fields, _FIELD_WEIGHTS, strict=True)]
     found = 0.0
     for term in asked:
+        times = sum(weight * field.count(f" {term} ") for field, weight in parted)
         rarity = math.log((passages - held[term] + 0.5) / (held[term] + 0.5))
-        times = weighted[term]
-        found += max(rarity, 1e-6) * times * (_K1 + 1) / (times + _K1 * (1 - _B + _B * length))
+        found += max(rarity, 1e-6) * times * (_K1 + 1) / (times + penalty)
     return found

@@ -80,7 +80,7 @@ class Store:
                 keep = partial(passages.among, connection, only=only) if only else None
                 lexical = full_text.search(connection, asked, candidates, keep)
             weights = full_text.weights(connection, asked)
-            order = fuse([(1.0, lexical), (self.embedder.weight, dense)])
+            order = fuse([(1.0, [one for one, _ in lexical]), (self.embedder.weight, dense)])
             chunks = passages.first(connection, order, limit, only)
             hashes = [chunk.text_hash for chunk in chunks]
             vectors = self.catalog.vectors(connection, collection.embedding, hashes)

@@ -118,7 +118,7 @@ def rank_by(method: str, assistant: Assistant, question: str, collection: str) -
         ids = store._index.search(info, store.embedder.embed_query(question), CUTOFF)
     with store.catalog.transaction() as connection:
         if method == "bm25":
-            ids = FullTextIndex(info.id).search(connection, query_terms(question), CUTOFF)
+            ids = [one for one, _ in FullTextIndex(info.id).search(connection, query_terms(question), CUTOFF)]
         found = Passages(info.id).find(connection, ids)
     return [found[one] for one in ids if one in found]
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,10 @@ ROWS = [
     (3, "warranty.html", "Warranty", "Rechargeable batteries are covered for 12 months."),
     (4, "vpn.md", "", "Remote access uses WireGuard."),
 ]
+
+
+def found(index: FullTextIndex, connection: Connection, asked: Sequence[str], limit: int) -> list[int]:
+    return [one for one, _ in index.search(connection, asked, limit)]
 
 
 @pytest.fixture
@@ -49,31 +53,31 @@ def index(connection: Connection) -> FullTextIndex:
     ],
 )
 def test_the_best_comes_first(connection: Connection, index: FullTextIndex, question: str, best: int) -> None:
-    assert index.search(connection, query_terms(question), 10)[0] == best
+    assert found(index, connection, query_terms(question), 10)[0] == best
 
 
 def test_nothing_is_found_for_no_terms_or_unknown_ones(connection: Connection, index: FullTextIndex) -> None:
-    assert index.search(connection, [], 10) == []
-    assert index.search(connection, query_terms("zebra"), 10) == []
-    assert index.search(connection, ["near", "or", "and", "not"], 10) == []
+    assert found(index, connection, [], 10) == []
+    assert found(index, connection, query_terms("zebra"), 10) == []
+    assert found(index, connection, ["near", "or", "and", "not"], 10) == []
 
 
 def test_no_more_than_asked_for(connection: Connection, index: FullTextIndex) -> None:
     asked = query_terms("年假 酒店 batteries wireguard")
-    assert len(index.search(connection, asked, 10)) == 4
-    assert len(index.search(connection, asked, 2)) == 2
+    assert len(found(index, connection, asked, 10)) == 4
+    assert len(found(index, connection, asked, 2)) == 2
 
 
 def test_a_renamed_file_is_found_by_its_new_name_only(connection: Connection, index: FullTextIndex) -> None:
     index.rename(connection, 4, "tunnel.md")
-    assert index.search(connection, ["vpn"], 10) == []
-    assert index.search(connection, ["tunnel"], 10) == [4]
-    assert index.search(connection, ["wireguard"], 10) == [4]
+    assert found(index, connection, ["vpn"], 10) == []
+    assert found(index, connection, ["tunnel"], 10) == [4]
+    assert found(index, connection, ["wireguard"], 10) == [4]
 
 
 def test_what_is_removed_is_not_found_and_not_counted(connection: Connection, index: FullTextIndex) -> None:
     index.remove(connection, [3, 99])
-    assert index.search(connection, query_terms("batteries"), 10) == []
+    assert found(index, connection, query_terms("batteries"), 10) == []
     assert index.count(connection) == 3
 
 
@@ -135,18 +139,20 @@ def test_few_look_ups_rank_as_all_do(connection: Connection, index: FullTextInde
     """Where candidates are chosen by the rarest terms, all terms rank them, with the order that FTS5 gives."""
     index.add(connection, [(10 + n, f"{n}.md", "", f"{LONG[n % 4]} {'页 page ' * n}") for n in range(40)])
     asked = query_terms(question)
-    everything = index.search(connection, asked, 100)
-    few = FullTextIndex(7, most_postings=25).search(connection, asked, 8)
+    everything = found(index, connection, asked, 100)
+    few = found(FullTextIndex(7, most_postings=25), connection, asked, 8)
     assert len(few) == 8
     assert few == [one for one in everything if one in few]
-    assert index.rank(connection, asked, range(100)) == everything
+    ranked = index.rank(connection, asked, range(100))
+    assert [one for one, _ in ranked] == everything
+    assert [score for _, score in ranked] == pytest.approx([score for _, score in index.search(connection, asked, 100)])
 
 
 @pytest.mark.usefixtures("index")
 def test_as_many_terms_are_looked_up_as_find_enough(connection: Connection) -> None:
     index = FullTextIndex(7, most_postings=0)
-    assert index.search(connection, query_terms("wireguard batteries"), 1) == [4]
-    assert sorted(index.search(connection, query_terms("wireguard batteries"), 2)) == [3, 4]
+    assert found(index, connection, query_terms("wireguard batteries"), 1) == [4]
+    assert sorted(found(index, connection, query_terms("wireguard batteries"), 2)) == [3, 4]
 
 
 def test_a_dropped_index_leaves_no_table(connection: Connection, index: FullTextIndex) -> None:
