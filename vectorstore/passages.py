@@ -6,7 +6,7 @@ a source, on a page, at lines. Every call here works inside the caller's transac
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from itertools import islice
 from typing import TypeVar
@@ -145,14 +145,19 @@ class Passages:
         return [one for one in ids if one in kept]
 
     def first(
-        self, connection: Connection, ids: Sequence[int], limit: int, only: Filter = EVERYTHING
+        self,
+        connection: Connection,
+        ids: Sequence[int],
+        limit: int,
+        only: Filter = EVERYTHING,
+        wanted: Callable[[StoredChunk], bool] = lambda chunk: True,
     ) -> list[StoredChunk]:
-        """Return a chunk for each of the first `limit` passages that `find` finds, in the order of `ids`."""
+        """Return a chunk for each of the first `limit` passages that `find` finds and that are `wanted`, in order."""
         found: list[StoredChunk] = []
         for start in range(0, len(ids), limit):
             batch = ids[start : start + limit]
             chunks = self.find(connection, batch, only)
-            found += [chunks[one] for one in batch if one in chunks]
+            found += [chunks[one] for one in batch if one in chunks and wanted(chunks[one])]
             if len(found) >= limit:
                 break
         return found[:limit]

@@ -11,6 +11,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
+from vectorstore.duplicates import Distinct
 from vectorstore.hybrid import Hit, fuse
 from vectorstore.records import EVERYTHING, Filter
 from vectorstore.store import Store
@@ -49,7 +50,9 @@ class StoreRetriever(BaseRetriever):
         deep = max(_DEEP, 2 * self.limit)
         judged = [(weight, self._search(text, deep)) for weight, text in wordings]
         others = [(weight, self._search(text, deep)) for weight, text in self.context]
-        return [as_document(hit) for hit in _fused(judged, others)[: self.limit]]
+        distinct = Distinct()
+        hits = [hit for hit in _fused(judged, others) if distinct.add(hit)][: self.limit]
+        return [as_document(replace(hit, rank=rank)) for rank, hit in enumerate(hits, start=1)]
 
     def _search(self, query: str, limit: int) -> list[Hit]:
         store: Store = self.store

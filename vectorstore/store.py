@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from vectorstore.analysis import query_terms
 from vectorstore.catalog import Catalog
 from vectorstore.chroma import VectorIndex
+from vectorstore.duplicates import Distinct
 from vectorstore.embeddings import Embedder
 from vectorstore.errors import EmbeddingMismatchError
 from vectorstore.fulltext import FullTextIndex
@@ -62,6 +63,8 @@ class Store:
     def search(self, collection_name: str, question: str, limit: int, only: Filter = EVERYTHING) -> list[Hit]:
         """Return the passages nearest to the question, the best first, in the documents that meet the filter.
 
+        Of nearly the same text only the best is among them, see `duplicates`.
+
         Raises:
             UnknownCollectionError: there is no such collection.
             EmbeddingMismatchError: it was embedded with another model.
@@ -81,7 +84,7 @@ class Store:
                 lexical = full_text.search(connection, asked, candidates, keep)
             weights = full_text.weights(connection, asked)
             order = fuse([(1.0, [one for one, _ in lexical]), (self.embedder.weight, dense)])
-            chunks = passages.first(connection, order, limit, only)
+            chunks = passages.first(connection, order, limit, only, Distinct().add)
             hashes = [chunk.text_hash for chunk in chunks]
             vectors = self.catalog.vectors(connection, collection.embedding, hashes)
         found = [(chunk, vectors.get(chunk.text_hash)) for chunk in chunks]
