@@ -301,7 +301,7 @@ class Assistant:
             yield answer.text
         yield answer
 
-    def _covered(self, collection: str | None, question: str, only: Filter | None) -> float:
+    def _covered(self, collection: str | None, question: str, only: Filter | None = None) -> float:
         hits = self.search(question, limit=self.settings.passages, collection=collection, only=only)
         return max((hit.coverage for hit in hits), default=0.0)
 

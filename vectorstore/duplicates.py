@@ -54,7 +54,7 @@ class Distinct:
     def add(self, passage: Passage) -> bool:
         """Return whether the passage is unlike all that were added, and add it if it is."""
         shown = unicodedata.normalize("NFKC", " ".join((passage.title or "", *passage.heading, passage.text)))
-        alike = self._kept[tuple(sorted(_TELLING.findall(shown.casefold())))]
+        alike = self._kept[tuple(_TELLING.findall(shown.casefold()))]
         if any(_resemblance(self._terms(passage.text), self._terms(text)) >= _ALIKE for text in alike):
             return False
         alike.append(passage.text)
