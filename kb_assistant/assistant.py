@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kb_assistant.evaluation.calibration import Calibration
     from kb_assistant.indexing import Indexer, IngestReport
     from kb_assistant.llms.base import Engine
-    from vectorstore import CollectionInfo, Hit, SourceInfo, Store, StoreRetriever
+    from vectorstore import CollectionInfo, Filter, Hit, SourceInfo, Store, StoreRetriever
 
 __all__ = ["MAX_QUESTION_CHARACTERS", "Assistant"]
 
@@ -246,7 +246,13 @@ class Assistant:
     # Questions
 
     def search(
-        self, question: str, *, limit: int = 10, collection: str | None = None, source: str | None = None
+        self,
+        question: str,
+        *,
+        limit: int = 10,
+        collection: str | None = None,
+        source: str | None = None,
+        only: Filter | None = None,
     ) -> list[Hit]:
         """Return the passages nearest to a question, the best first.
 
@@ -255,15 +261,28 @@ class Assistant:
             limit: how many at most.
             collection: where to look.
             source: only documents whose names match this pattern (`*`, `?`).
+            only: only documents that meet this; see `kb_assistant.choosing`.
 
         Raises:
             UsageError: the question is empty or too long.
         """
-        return self._store.search(collection or self.settings.collection, _checked(question), limit, source_glob=source)
+        from vectorstore import Filter
 
-    def ask(self, question: str, *, collection: str | None = None, history: Sequence[Turn] = ()) -> Answer:
+        chosen = only or Filter()
+        if source is not None:
+            chosen = replace(chosen, source=source)
+        return self._store.search(collection or self.settings.collection, _checked(question), limit, chosen)
+
+    def ask(
+        self,
+        question: str,
+        *,
+        collection: str | None = None,
+        history: Sequence[Turn] = (),
+        only: Filter | None = None,
+    ) -> Answer:
         """Answer a question from the documents; see `stream`."""
-        *_, answer = self.stream(question, collection=collection, history=history)
+        *_, answer = self.stream(question, collection=collection, history=history, only=only)
         if not isinstance(answer, Answer):  # `stream` ends with one, or raises
             raise TypeError(type(answer).__name__)
         return answer
@@ -274,6 +293,7 @@ class Assistant:
         *,
         collection: str | None = None,
         history: Sequence[Turn] = (),
+        only: Filter | None = None,
         on_passages: Callable[[tuple[Citation, ...]], None] = lambda passages: None,
     ) -> Iterator[str | Answer]:
         """Yield the answer's text as it is written, then the `Answer`.
@@ -284,6 +304,7 @@ class Assistant:
             question: in Chinese or English.
             collection: where to look.
             history: the conversation so far, so that a follow-up is understood.
+            only: only documents that meet this; see `kb_assistant.choosing`.
             on_passages: called with the beginnings of the passages once they are found, before any text.
 
         Raises:
@@ -294,8 +315,8 @@ class Assistant:
         from kb_assistant.conversation import settle
         from kb_assistant.streaming import ChainRun
 
-        asked = settle(_checked(question), history, lambda wording: self.covered(wording, collection))
-        chain = self._chain(collection, asked)
+        asked = settle(_checked(question), history, lambda wording: self.covered(wording, collection, only))
+        chain = self._chain(collection, asked, only)
         inputs = {"query": asked.question, "search_query": asked.searched}
         run = ChainRun(chain, inputs, lambda passages: on_passages(_beginnings(passages)))
         written = False
@@ -307,9 +328,9 @@ class Assistant:
             yield answer.text
         yield answer
 
-    def covered(self, question: str, collection: str | None = None) -> float:
+    def covered(self, question: str, collection: str | None = None, only: Filter | None = None) -> float:
         """Return the share of a question, 0 to 1, that the passage nearest to it covers."""
-        hits = self.search(question, limit=self.settings.passages, collection=collection)
+        hits = self.search(question, limit=self.settings.passages, collection=collection, only=only)
         return max((hit.coverage for hit in hits), default=0.0)
 
     def _answer(self, asked: Asked, run: Any) -> Answer:
@@ -411,21 +432,25 @@ class Assistant:
         """The `RetrievalQA` chain that answers from the default collection."""
         return self._chain(None)
 
-    def _retriever(self, collection: str | None, asked: Asked | None = None) -> StoreRetriever:
+    def _retriever(
+        self, collection: str | None, asked: Asked | None = None, only: Filter | None = None
+    ) -> StoreRetriever:
         from vectorstore import StoreRetriever
 
         name = collection or self.settings.collection
         retriever = StoreRetriever(store=self._store, collection=name, limit=self.settings.passages)
+        if only:
+            retriever.only = only
         if asked and asked.leaning:
             wordings = {"weight": asked.leaning, "also": asked.also, "context": asked.context}
             return retriever.model_copy(update=wordings)
         return retriever
 
-    def _chain(self, collection: str | None, asked: Asked | None = None) -> KnowledgeBaseQA:
+    def _chain(self, collection: str | None, asked: Asked | None = None, only: Filter | None = None) -> KnowledgeBaseQA:
         from kb_assistant.chain import build_chain
 
         name = collection or self.settings.collection
-        retriever = self._retriever(collection, asked)
+        retriever = self._retriever(collection, asked, only)
         return build_chain(
             retriever,
             self.engine,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from kb_assistant.answer import Answer, Turn
     from kb_assistant.assistant import Assistant
     from kb_assistant.indexing import IngestReport
+    from vectorstore import Filter
 
 __all__ = ["cli"]
 
@@ -32,6 +34,15 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 _COLLECTION = click.option("--collection", metavar="NAME", help="Collection to use.")
 _ENGINE = click.option("--engine", metavar="NAME", help="auto, ipex or extractive.")
 _MODEL = click.option("--model", metavar="FOLDER", help="Folder of a language model, or its name in kb models list.")
+
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+_DOCUMENTS = (
+    click.option("--source", metavar="GLOB", help="Only documents whose names match."),
+    click.option("--type", "types", multiple=True, metavar="TYPE", help="Only such, as pdf or word. Repeatable."),
+    click.option("--since", type=_DAY, metavar="DATE", help="Only files changed on that day (2024-12-31) or later."),
+    click.option("--until", type=_DAY, metavar="DATE", help="Only files not changed after that day."),
+)
 
 
 def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -141,29 +152,46 @@ def _followed(reports: Iterator[IngestReport], *, quiet: bool) -> IngestReport:
 @cli.command()
 @click.argument("question", metavar="QUESTION")
 @click.option("-k", "limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many passages.")
-@click.option("--source", metavar="GLOB", help="Only documents whose names match.")
-@_options(_COLLECTION, _JSON)
+@_options(*_DOCUMENTS, _COLLECTION, _JSON)
 def search(
-    question: str, limit: int, source: str | None, collection: str | None, as_json: bool, home: Path | None
+    question: str,
+    limit: int,
+    source: str | None,
+    types: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    collection: str | None,
+    as_json: bool,
+    home: Path | None,
 ) -> None:
     """Find passages, without an answer."""
     from kb_assistant import render
 
-    asked = _question(question)
+    asked, only = _question(question), _only(source, types, since, until)
     with _assistant(home) as assistant:
-        hits = assistant.search(asked, limit=limit, collection=collection, source=source)
+        hits = assistant.search(asked, limit=limit, collection=collection, only=only)
     _say(render.to_json(render.hits_json(asked, hits)) if as_json else render.hits_text(hits))
 
 
 @cli.command()
 @click.argument("question", metavar="QUESTION")
-@_options(_COLLECTION, _ENGINE, _MODEL, _JSON)
+@_options(*_DOCUMENTS, _COLLECTION, _ENGINE, _MODEL, _JSON)
 def ask(
-    question: str, collection: str | None, engine: str | None, model: str | None, as_json: bool, home: Path | None
+    question: str,
+    source: str | None,
+    types: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    collection: str | None,
+    engine: str | None,
+    model: str | None,
+    as_json: bool,
+    home: Path | None,
 ) -> None:
     """Answer one question, with citations; "-" reads it from standard input."""
+    only = _only(source, types, since, until)
     with _assistant(home, engine=engine, model=model) as assistant:
-        _answer(assistant, _question(question), collection, as_json=as_json)
+        _answer(assistant, _question(question), collection, only=only, as_json=as_json)
         _say_if_extractive(assistant)
 
 
@@ -405,6 +433,12 @@ def _setting(argument: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def _only(source: str | None, types: tuple[str, ...], since: datetime | None, until: datetime | None) -> Filter:
+    from kb_assistant.choosing import documents
+
+    return documents(source, types, since and since.date(), until and until.date())
+
+
 def _question(argument: str) -> str:
     return sys.stdin.read() if argument == "-" else argument
 
@@ -422,6 +456,7 @@ def _answer(
     collection: str | None,
     *,
     history: tuple[Turn, ...] = (),
+    only: Filter | None = None,
     as_json: bool = False,
 ) -> Answer:
     """Print an answer, as it is written or as one JSON document, and return it."""
@@ -431,7 +466,7 @@ def _answer(
     answer: Answer | None = None
     written = ""
     at_once = assistant.engine_name == "extractive"  # then it is not written, and its highlights are known with it
-    for piece in assistant.stream(question, collection=collection, history=history):
+    for piece in assistant.stream(question, collection=collection, history=history, only=only):
         if not isinstance(piece, str):
             answer = piece
         elif not (as_json or at_once):

@@ -145,6 +145,7 @@ class Indexer:
         self, collection: Collection, reader: Reader, roots: list[Path], plan: Plan, progress: Progress
     ) -> IngestReport:
         self._store.catalog.set_roots(collection.id, roots)
+        self._store.catalog.set_modified(plan.touched)
         outcomes = _settled(plan)
         for item, old in plan.rename:
             self._store.catalog.rename_source(collection.id, old.id, item.name, str(item.found.path))
@@ -177,6 +178,7 @@ class Indexer:
             pages=reading.pages,
             notes=reading.notes,
             chunks=tuple(_new_chunk(chunk) for chunk in reading.chunks),
+            modified_ns=item.state[1],
         )
 
 

@@ -71,6 +71,8 @@ class Plan:
     unchanged: list[SourceInfo] = field(default_factory=list)
     gone: list[SourceInfo] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+    touched: dict[int, int] = field(default_factory=dict)
+    """Sources whose files have another date now and the same content, by id, with the date."""
     files: int = 0
     """How many files were found that there is a loader for."""
 
@@ -151,6 +153,8 @@ class _Comparison:
             )
             return
         item = ToParse(found, name, digest, state, old)
+        if old is not None and old.modified_ns != item.state[1]:
+            self.plan.touched[old.id] = item.state[1]
         if old is None or old.content_hash != digest or not self.made_with.holds(old):
             self.plan.parse.append(item)
         elif old.name != name:
@@ -198,6 +202,7 @@ def _match_renames(plan: Plan, made_with: MadeWith) -> None:
         source = by_content.pop(key, None) if item.old is None else None
         if source:
             plan.rename.append((item, source))
+            plan.touched[source.id] = item.state[1]
         else:
             parse.append(item)
     moved = {source.id for _, source in plan.rename}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         UnknownSourceError,
     )
     from vectorstore.hybrid import Hit, coverage, line_at
-    from vectorstore.records import Collection, CollectionInfo, NewChunk, NewSource, SourceInfo
+    from vectorstore.records import Collection, CollectionInfo, Filter, NewChunk, NewSource, SourceInfo
     from vectorstore.reranker import Reranker, find_reranker
     from vectorstore.retriever import StoreRetriever, as_document
     from vectorstore.store import Store
@@ -40,7 +40,7 @@ _MODULES = {
         "UnknownSourceError",
     ),
     "hybrid": ("Hit", "coverage", "line_at"),
-    "records": ("Collection", "CollectionInfo", "NewChunk", "NewSource", "SourceInfo"),
+    "records": ("Collection", "CollectionInfo", "Filter", "NewChunk", "NewSource", "SourceInfo"),
     "reranker": ("Reranker", "find_reranker"),
     "retriever": ("StoreRetriever", "as_document"),
     "store": ("Store",),
@@ -55,6 +55,7 @@ __all__ = [
     "EmbeddingMismatchError",
     "EmbeddingModelError",
     "EmptyStoreError",
+    "Filter",
     "HashedEmbeddings",
     "Hit",
     "NewChunk",

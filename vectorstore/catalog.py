@@ -5,7 +5,7 @@ Readers see a source as it was or as it is: `replace_source` is one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -164,6 +164,12 @@ class Catalog:
             else:
                 connection.execute(update(sources).where(sources.c.id == source_id).values(values))
             Passages(collection_id).put(connection, source_id, source)
+
+    def set_modified(self, modified_ns: Mapping[int, int]) -> None:
+        """Note when sources' files were changed last, by source id; their content is the same."""
+        with self.transaction() as connection:
+            for source_id, when in modified_ns.items():
+                connection.execute(update(sources).where(sources.c.id == source_id).values(modified_ns=when))
 
     def rename_source(self, collection_id: int, source_id: int, name: str, path: str) -> None:
         """Move a source to another path; its chunks and vectors stay."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 from sqlalchemy import Connection, text
 
@@ -27,9 +28,11 @@ _K1, _B = 1.2, 0.75
 MOST_OF_A_TERM = _K1 + 1
 """What BM25 multiplies a term's inverse document frequency with at most."""
 
-_MOST_POSTINGS = 40_000
+_MOST_POSTINGS = 10_000
 """How many passages, counted once for each term, FTS5 ranks in one search; each takes about a microsecond."""
-_CANDIDATES = 300
+_SHARE = 16
+"""It is one in so many of all passages, where that is more."""
+_CANDIDATES = 100
 """How many passages are ranked by all terms where only the rarest could be looked up."""
 _ELSEWHERE = 30
 """How many passages a collection is thought to have beside its own, when terms are weighed."""
@@ -38,16 +41,20 @@ _PASSAGES, _WORDS = "", " "
 """Kept among the terms: how many passages there are, and how many terms they hold in all."""
 _BATCH = 500
 
+Keep = Callable[[Sequence[int]], Sequence[int]]
+"""Returns those of some ids that may be found, in their order."""
+
 
 class FullTextIndex:
     """The full-text index of one collection; every call works inside the caller's transaction."""
 
-    def __init__(self, collection_id: int, most_postings: int = _MOST_POSTINGS) -> None:
+    def __init__(self, collection_id: int, most_postings: int | None = None) -> None:
         """Name the index; `create` makes it.
 
         Args:
             collection_id: the collection.
-            most_postings: how many passages, counted once for each term, a search may look at.
+            most_postings: how many passages, counted once for each term, a search may look at; None for as many
+                as large and small collections were found to need, see docs/search.md.
         """
         self._most_postings = most_postings
         self._table = f"fulltext_{int(collection_id)}"
@@ -129,53 +136,73 @@ class FullTextIndex:
             connection.exec_driver_sql(f"DELETE FROM {self._frequencies} WHERE term = ? AND passages = 0", fewer)
 
     def search(
-        self, connection: Connection, question_terms: Sequence[str], limit: int, source_glob: str | None = None
+        self, connection: Connection, question_terms: Sequence[str], limit: int, keep: Keep | None = None
     ) -> list[tuple[int, float]]:
         """Return (passage id, BM25) of the passages that share terms with the question, the best first.
 
         A term gives at most `MOST_OF_A_TERM` times its inverse document frequency.
-        """
-        held = self._held(connection, [*question_terms, _PASSAGES, _WORDS])
-        asked = sorted((term for term in question_terms if held[term]), key=lambda term: held[term])
-        rarest = self._affordable(asked, held)
-        if len(rarest) == len(asked):
-            return self._ranked(connection, asked, limit, source_glob)
-        candidates = [one for one, _ in self._ranked(connection, rarest, max(_CANDIDATES, limit), source_glob)]
-        scores = {
-            passage_id: _bm25(fields, asked, held) for passage_id, *fields in self._fields(connection, candidates)
-        }
-        return sorted(scores.items(), key=lambda one: (-one[1], one[0]))[:limit]
 
-    def _affordable(self, by_rarity: Sequence[str], held: Mapping[str, int]) -> list[str]:
-        """The rarest terms, as many as can be looked up; one at least."""
+        Args:
+            connection: the caller's.
+            question_terms: see `query_terms`.
+            limit: how many at most.
+            keep: returns those of some ids that may be found; None for all.
+        """
+        held = self._held(connection, [*question_terms, _PASSAGES])
+        asked = sorted((term for term in question_terms if held[term]), key=lambda term: held[term])
+        rarest = self._affordable(asked, held, limit)
+        if len(rarest) < len(asked):
+            candidates = self._ranked(connection, rarest, max(_CANDIDATES, 2 * limit), keep)
+            if len(candidates) >= limit or keep is None:
+                return self.rank(connection, asked, [one for one, _ in candidates])[:limit]
+        return self._ranked(connection, asked, limit, keep)
+
+    def rank(
+        self, connection: Connection, question_terms: Sequence[str], passage_ids: Sequence[int]
+    ) -> list[tuple[int, float]]:
+        """Return what `search` does of these passages alone; looks at each."""
+        held = self._held(connection, [*question_terms, _PASSAGES, _WORDS])
+        asked = [term for term in question_terms if held[term]]
+        scores = {
+            passage_id: _bm25(fields, asked, held) for passage_id, *fields in self._fields(connection, passage_ids)
+        }
+        found = [(one, score) for one, score in scores.items() if score]
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+
+    def _affordable(self, by_rarity: Sequence[str], held: Mapping[str, int], limit: int) -> list[str]:
+        """The rarest terms, as many as can be looked up, and as are needed to find `limit` passages."""
+        most = self._most_postings
+        if most is None:
+            most = max(_MOST_POSTINGS, held[_PASSAGES] // _SHARE)
         chosen: list[str] = []
         postings = 0
         for term in by_rarity:
             postings += held[term]
-            if chosen and postings > self._most_postings:
+            if postings > most and postings - held[term] >= limit:
                 break
             chosen.append(term)
         return chosen
 
     def _ranked(
-        self, connection: Connection, asked: Sequence[str], limit: int, source_glob: str | None = None
+        self, connection: Connection, asked: Sequence[str], limit: int, keep: Keep | None
     ) -> list[tuple[int, float]]:
-        """The passages that hold any of the terms, and what FTS5's bm25() gives them."""
+        """The passages that hold any of the terms, ranked by FTS5."""
         if not asked:
             return []
-        scope = ""
-        if source_glob is not None:
-            scope = (
-                "AND rowid IN (SELECT chunks.passage_id FROM chunks JOIN sources ON sources.id = chunks.source_id "
-                "WHERE sources.name GLOB :glob)"
-            )
         statement = text(
-            f"SELECT rowid, rank FROM {self._table} WHERE {self._table} MATCH :query AND rank MATCH '{_RANK}' {scope} "
+            f"SELECT rowid, rank FROM {self._table} WHERE {self._table} MATCH :query AND rank MATCH '{_RANK}' "
             "ORDER BY rank LIMIT :limit"
         )
         query = " OR ".join(f'"{term}"' for term in asked)
-        rows = connection.execute(statement, {"query": query, "limit": limit, "glob": source_glob})
-        return [(int(passage_id), -float(rank)) for passage_id, rank in rows]
+        rows = connection.execute(statement, {"query": query, "limit": -1 if keep else limit})
+        ranked = ((int(passage_id), -float(rank)) for passage_id, rank in rows)
+        if keep is None:
+            return list(ranked)
+        found: list[tuple[int, float]] = []
+        while len(found) < limit and (batch := dict(islice(ranked, _BATCH))):
+            found += [(one, batch[one]) for one in keep(list(batch))]
+        rows.close()
+        return found[:limit]
 
     def _fields(self, connection: Connection, passage_ids: Sequence[int]) -> list[tuple[int, str, str, str]]:
         """The passages' ids and the terms of their fields, of those that are there."""
@@ -225,16 +252,14 @@ def _frequencies(passages: Iterable[Sequence[str]]) -> Counter[str]:
 
 def _bm25(fields: Sequence[str], asked: Iterable[str], held: Mapping[str, int]) -> float:
     """What FTS5's bm25() gives for all of the terms, higher is better."""
-    words = [field.split() for field in fields]
-    weighted: Counter[str] = Counter()
-    for field, weight in zip(words, _FIELD_WEIGHTS, strict=True):
-        for term, times in Counter(field).items():
-            weighted[term] += weight * times  # type: ignore[assignment]
     passages = held[_PASSAGES]
-    length = sum(map(len, words)) * passages / held[_WORDS]
+    words = sum(field.count(" ") + 1 for field in fields if field)
+    penalty = _K1 * (1 - _B + _B * words * passages / held[_WORDS])
+    # With a space of its own on either side of each, terms are counted without making a list of them.
+    parted = [(f" {field.replace(' ', '  ')} ", weight) for field, weight in zip(fields, _FIELD_WEIGHTS, strict=True)]
     found = 0.0
     for term in asked:
+        times = sum(weight * field.count(f" {term} ") for field, weight in parted)
         rarity = math.log((passages - held[term] + 0.5) / (held[term] + 0.5))
-        times = weighted[term]
-        found += max(rarity, 1e-6) * times * (_K1 + 1) / (times + _K1 * (1 - _B + _B * length))
+        found += max(rarity, 1e-6) * times * (_K1 + 1) / (times + penalty)
     return found

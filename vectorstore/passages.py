@@ -6,14 +6,15 @@ a source, on a page, at lines. Every call here works inside the caller's transac
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, func, insert, or_, select
 
 from vectorstore.fulltext import FullTextIndex
-from vectorstore.records import NewChunk, NewSource, StoredChunk, text_hash
+from vectorstore.records import EVERYTHING, Filter, NewChunk, NewSource, StoredChunk, text_hash
 from vectorstore.schema import chroma_queue, chunks, passages, sources
 
 __all__ = ["Passages"]
@@ -136,31 +137,55 @@ class Passages:
             end = max(end, row.char_end)
         return "".join(parts) if rows else None
 
+    def matching(self, connection: Connection, only: Filter, limit: int) -> list[int]:
+        """Return the ids of up to `limit` passages of the documents that meet a filter."""
+        query = (
+            select(chunks.c.passage_id)
+            .join(sources, chunks.c.source_id == sources.c.id)
+            .where(sources.c.collection_id == self._collection_id, *_conditions(only))
+            .distinct()
+            .limit(limit)
+        )
+        return list(connection.execute(query).scalars())
+
+    def among(self, connection: Connection, ids: Sequence[int], only: Filter) -> list[int]:
+        """Return those of the passages that stand in a document that meets a filter, in the order of `ids`."""
+        kept: set[int] = set()
+        for batch in _batches(ids):
+            query = (
+                select(chunks.c.passage_id)
+                .join(sources, chunks.c.source_id == sources.c.id)
+                .where(chunks.c.passage_id.in_(batch), *_conditions(only))
+            )
+            kept.update(connection.execute(query).scalars())
+        return [one for one in ids if one in kept]
+
     def first(
-        self, connection: Connection, ids: Sequence[int], limit: int, source_glob: str | None = None
+        self,
+        connection: Connection,
+        ids: Sequence[int],
+        limit: int,
+        only: Filter = EVERYTHING,
+        wanted: Callable[[StoredChunk], bool] = lambda chunk: True,
     ) -> list[StoredChunk]:
-        """Return a chunk for each of the first `limit` passages that `find` finds, in the order of `ids`."""
+        """Return a chunk for each of the first `limit` passages that `find` finds and that are `wanted`, in order."""
         found: list[StoredChunk] = []
         for start in range(0, len(ids), limit):
             batch = ids[start : start + limit]
-            chunks = self.find(connection, batch, source_glob)
-            found += [chunks[one] for one in batch if one in chunks]
+            chunks = self.find(connection, batch, only)
+            found += [chunks[one] for one in batch if one in chunks and wanted(chunks[one])]
             if len(found) >= limit:
                 break
         return found[:limit]
 
-    def find(
-        self, connection: Connection, ids: Sequence[int], source_glob: str | None = None
-    ) -> dict[int, StoredChunk]:
-        """Return a chunk for each of the passages that exist, in the first source by name whose name matches."""
+    def find(self, connection: Connection, ids: Sequence[int], only: Filter = EVERYTHING) -> dict[int, StoredChunk]:
+        """Return a chunk for each of the passages that exist, in the first source by name that meets the filter."""
         first = func.row_number().over(partition_by=chunks.c.passage_id, order_by=(sources.c.name, chunks.c.position))
         query = (
             select(chunks.c.id, first.label("place"))
             .join(sources, chunks.c.source_id == sources.c.id)
-            .where(chunks.c.passage_id.in_(ids))
+            .where(chunks.c.passage_id.in_(ids), *_conditions(only))
         )
-        if source_glob is not None:
-            query = query.where(sources.c.name.op("GLOB")(source_glob))
         chosen = query.subquery()
         wanted = _stored().join(chosen, chosen.c.id == chunks.c.id).where(chosen.c.place == 1)
         return {row.found_id: _chunk(row) for row in connection.execute(wanted)}
@@ -209,6 +234,23 @@ def _chunk(row: Row[Any]) -> StoredChunk:
 
 
 _OF_CHUNK = ("heading", "page", "lines", "repeated", "char_start", "char_end", "link")
+
+
+def _conditions(only: Filter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if only.source is not None:
+        found.append(sources.c.name.op("GLOB")(only.source))
+    if only.suffixes:
+        found.append(or_(*(func.lower(sources.c.name).endswith(one, autoescape=True) for one in only.suffixes)))
+    if only.since is not None:
+        found.append(sources.c.modified_ns >= _midnight_ns(only.since))
+    if only.until is not None:
+        found.append(sources.c.modified_ns < _midnight_ns(only.until + timedelta(days=1)))
+    return found
+
+
+def _midnight_ns(day: date) -> int:
+    return int(datetime.combine(day, time()).timestamp()) * 1_000_000_000  # without a zone: the local one
 
 
 def _batches(items: Sequence[T]) -> Iterator[list[T]]:

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import date
 
-__all__ = ["Collection", "CollectionInfo", "NewChunk", "NewSource", "SourceInfo", "StoredChunk", "text_hash"]
+__all__ = [
+    "EVERYTHING",
+    "Collection",
+    "CollectionInfo",
+    "Filter",
+    "NewChunk",
+    "NewSource",
+    "SourceInfo",
+    "StoredChunk",
+    "text_hash",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,7 @@ class NewChunk:
 
 @dataclass(frozen=True, slots=True)
 class NewSource:
-    """A file to be stored, under the name that it is cited by."""
+    """A file to be stored, under the name that it is cited by; `modified_ns` is when it was changed, as UNIX time."""
 
     name: str
     path: str
@@ -53,6 +64,7 @@ class NewSource:
     pages: int | None
     notes: tuple[str, ...]
     chunks: tuple[NewChunk, ...]
+    modified_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,7 @@ class SourceInfo:
     pages: int | None
     notes: tuple[str, ...]
     chunks: int
+    modified_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,30 @@ class CollectionInfo(Collection):
     sources: int
     chunks: int
     passages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which documents are searched: those that meet all of it.
+
+    Attributes:
+        source: a pattern (`*`, `?`) that their names match.
+        suffixes: endings such as ".pdf", in lower case, one of which their names have; empty for any.
+        since: the first day on which their files may have been changed last, in local time.
+        until: the last such day.
+    """
+
+    source: str | None = None
+    suffixes: tuple[str, ...] = ()
+    since: date | None = None
+    until: date | None = None
+
+    def __bool__(self) -> bool:
+        """Whether it keeps anything out."""
+        return self != EVERYTHING
+
+
+EVERYTHING = Filter()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
+from vectorstore.duplicates import Distinct
 from vectorstore.hybrid import Hit, fuse
-from vectorstore.records import StoredChunk
+from vectorstore.records import EVERYTHING, Filter, StoredChunk
 from vectorstore.store import Store
 
 __all__ = ["StoreRetriever", "as_document"]
@@ -27,6 +28,7 @@ class StoreRetriever(BaseRetriever):
     """Finds the `limit` passages of a collection that are nearest to a question, the best first.
 
     Attributes:
+        only: which documents are searched.
         also: other wordings of the question with their weights, 0 to 1; what all find is fused. A passage's
             coverage and score are then the largest that a wording gives it, times the weight of the wording.
         weight: of the question itself among them.
@@ -38,7 +40,7 @@ class StoreRetriever(BaseRetriever):
     store: Any  # a Store; pydantic would copy it by its annotation
     collection: str
     limit: int
-    source_glob: str | None = None
+    only: Filter = EVERYTHING
     also: tuple[tuple[float, str], ...] = ()
     weight: float = 1.0
     context: tuple[tuple[float, str], ...] = ()
@@ -50,7 +52,9 @@ class StoreRetriever(BaseRetriever):
         deep = max(_DEEP, 2 * self.limit)
         judged = [(weight, self._search(text, deep)) for weight, text in wordings]
         others = [(weight, self._search(text, deep)) for weight, text in self.context]
-        return [as_document(hit) for hit in _fused(judged, others)[: self.limit]]
+        distinct = Distinct()
+        hits = [hit for hit in _fused(judged, others) if distinct.add(hit)][: self.limit]
+        return [as_document(replace(hit, rank=rank)) for rank, hit in enumerate(hits, start=1)]
 
     def section(self, passage: Document) -> list[Document]:
         """Return a passage that was found and those around it in its section, in the document's order.
@@ -63,7 +67,7 @@ class StoreRetriever(BaseRetriever):
 
     def _search(self, query: str, limit: int) -> list[Hit]:
         store: Store = self.store
-        return store.search(self.collection, query, limit, self.source_glob)
+        return store.search(self.collection, query, limit, self.only)
 
 
 def _fused(judged: Sequence[tuple[float, Sequence[Hit]]], others: Sequence[tuple[float, Sequence[Hit]]]) -> list[Hit]:

@@ -86,6 +86,7 @@ sources = Table(
     Column("title", Text),
     Column("pages", Integer),
     Column("notes", JSON, nullable=False),
+    Column("modified_ns", Integer),
     UniqueConstraint("collection_id", "name"),
     UniqueConstraint("collection_id", "path"),
 )
@@ -177,6 +178,7 @@ def _make_current(engine: Engine, path: Path) -> int:
         if version == 0:
             metadata.create_all(connection)
         elif version == 1:
+            connection.execute(text("ALTER TABLE sources ADD COLUMN modified_ns INTEGER"))
             for collection_id in connection.execute(text("SELECT id FROM collections")).scalars().all():
                 FullTextIndex(collection_id).recount(connection)
         if version < SCHEMA_VERSION:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,23 @@ from filelock import FileLock, Timeout
 from vectorstore.analysis import query_terms
 from vectorstore.catalog import Catalog
 from vectorstore.chroma import VectorIndex
+from vectorstore.duplicates import Distinct
 from vectorstore.embeddings import Embedder
 from vectorstore.errors import EmbeddingMismatchError, UnknownSourceError
 from vectorstore.fulltext import MOST_OF_A_TERM, FullTextIndex
 from vectorstore.hybrid import Hit, blend, coverage, similarity
 from vectorstore.passages import Passages
-from vectorstore.records import Collection, NewSource, StoredChunk, text_hash
+from vectorstore.records import EVERYTHING, Collection, Filter, NewSource, StoredChunk, text_hash
 from vectorstore.reranker import Reranker
 
 __all__ = ["Store"]
 
 CANDIDATES = 50
 _EMBED_BATCH = 512
+_FEW = 2000
+"""Where a filter leaves no more passages, each is compared with the question: an index might miss them."""
+_DEEPEST = 5000
+"""The most vectors that Chroma is asked for, where a filter leaves few of those it finds."""
 
 
 class Store:
@@ -58,8 +64,10 @@ class Store:
 
     # Reading
 
-    def search(self, collection_name: str, question: str, limit: int, source_glob: str | None = None) -> list[Hit]:
-        """Return the passages nearest to the question, the best first.
+    def search(self, collection_name: str, question: str, limit: int, only: Filter = EVERYTHING) -> list[Hit]:
+        """Return the passages nearest to the question, the best first, in the documents that meet the filter.
+
+        Of nearly the same text only the best is among them, see `duplicates`.
 
         Raises:
             UnknownCollectionError: there is no such collection.
@@ -67,28 +75,62 @@ class Store:
             RerankerError: there is a reranker, and it cannot be loaded.
         """
         collection = self._readable(collection_name)
-        full_text = FullTextIndex(collection.id)
+        full_text, passages = FullTextIndex(collection.id), Passages(collection.id)
         asked = query_terms(question)
         query = np.asarray(self.embedder.embed_query(question), dtype=np.float32)
         candidates = max(CANDIDATES, 2 * limit)
-        # Vectors are searched without the filter, so a filter needs more of them to choose from.
-        dense = self._index.search(collection, query.tolist(), candidates * (4 if source_glob else 1))
+        few = self._few(collection, only)
+        dense = self._nearest(collection, query, candidates, only, few)
         with self.catalog.transaction() as connection:
-            lexical = full_text.search(connection, asked, candidates, source_glob)
+            if few is not None:
+                lexical = full_text.rank(connection, asked, few)[:candidates]
+            else:
+                keep = partial(passages.among, connection, only=only) if only else None
+                lexical = full_text.search(connection, asked, candidates, keep)
             weights = full_text.weights(connection, asked)
             wanted = list(dict.fromkeys([*dense, *(one for one, _ in lexical)]))
             hashes = self.catalog.hashes(connection, wanted)
-            vectors = self.catalog.vectors(connection, collection.embedding, list(hashes.values()))
+            vectors = self.catalog.vectors(connection, collection.embedding, list(set(hashes.values())))
             alike = {key: similarity(query, vector) for key, vector in vectors.items()}
             near = {one: alike.get(hashes[one], 0.0) for one in wanted if one in hashes}
             found = blend(lexical, MOST_OF_A_TERM * sum(weights.values()), near, self.embedder.weight)
             most = max(limit, self.reranker.candidates) if self.reranker else limit
-            chunks = Passages(collection.id).first(connection, [one for one, _ in found], most, source_glob)
+            chunks = passages.first(connection, [one for one, _ in found], most, only, Distinct().add)
         order, read = self._reranked(question, chunks)
         return [
             self._hit(rank, chunk, weights, alike.get(chunk.text_hash, 0.0), read.get(chunk.id))
             for rank, chunk in enumerate(order[:limit], start=1)
         ]
+
+    def _few(self, collection: Collection, only: Filter) -> list[int] | None:
+        """The passages that meet the filter, where they are so few that each can be looked at."""
+        if not only:
+            return None
+        with self.catalog.transaction() as connection:
+            found = Passages(collection.id).matching(connection, only, _FEW + 1)
+        return found if len(found) <= _FEW else None
+
+    def _nearest(
+        self, collection: Collection, query: np.ndarray, limit: int, only: Filter, few: list[int] | None
+    ) -> list[int]:
+        """The ids of the passages nearest to a vector that meet the filter."""
+        if few is not None:
+            with self.catalog.transaction() as connection:
+                hashes = self.catalog.hashes(connection, few)
+                vectors = self.catalog.vectors(connection, collection.embedding, list(set(hashes.values())))
+            near = {one: similarity(query, vectors[key]) for one, key in hashes.items() if key in vectors}
+            return sorted(near, key=lambda one: (-near[one], one))[:limit]
+        if not only:
+            return self._index.search(collection, query.tolist(), limit)
+        # Chroma knows nothing of documents: it is asked for more until enough of what it finds meets the filter.
+        wanted = 4 * limit
+        while True:
+            found = self._index.search(collection, query.tolist(), wanted)
+            with self.catalog.transaction() as connection:
+                kept = Passages(collection.id).among(connection, found, only)
+            if len(kept) >= limit or len(found) < wanted or wanted >= _DEEPEST:
+                return kept[:limit]
+            wanted *= 4
 
     def _reranked(self, question: str, found: list[StoredChunk]) -> tuple[list[StoredChunk], dict[int, float]]:
         """What was found, the best of it in the reranker's order, and its scores of those by chunk."""

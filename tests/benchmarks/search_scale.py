@@ -86,7 +86,7 @@ def measure(folder: Path, size: int, asked: Sequence[Asked], *, dense: bool, exh
 
 def _full_text(store: Store, index: FullTextIndex, one: Asked) -> list[int]:
     with store.catalog.transaction() as connection:
-        return index.search(connection, query_terms(one.text), 50)
+        return [found for found, _ in index.search(connection, query_terms(one.text), 50)]
 
 
 def build(store: Store, size: int, *, dense: bool) -> None:

@@ -195,6 +195,25 @@ def test_a_refusal_offers_the_nearest_passages(kb: Callable, docs: Path) -> None
     assert run.out.startswith("The answer is not in these documents.\n\nThe nearest passages:\n[1] leave.md:3")
 
 
+def test_search_and_ask_keep_to_types_and_dates(kb: Callable, docs: Path) -> None:
+    (docs / "old.txt").write_text("Staff got 10 days of annual leave.\n")
+    os.utime(docs / "old.txt", (1_600_000_000, 1_600_000_000))  # in September 2020
+    kb("ingest", docs)
+    question = "How many days of annual leave do staff get?"
+
+    def found(*options: str) -> set[str]:
+        return {hit["source"] for hit in kb("search", question, "--json", *options).json()["hits"]}
+
+    assert found("--type", "markdown") == {"leave.md"}
+    assert found("--type", "txt", "--type", "md") == {"leave.md", "old.txt", "病假.txt"}
+    assert found("--since", "2020-10-01") == {"leave.md", "病假.txt"}
+    assert found("--until", "2020-10-01") == found("--until", "2020-10-01", "--source", "o*") == {"old.txt"}
+    assert "15 days" in kb("ask", question, "--json", "--since", "2020-10-01").json()["answer"]
+    assert "10 days" in kb("ask", question, "--json", "--until", "2020-10-01").json()["answer"]
+    for options in (["--type", "exe"], ["--since", "yesterday"], ["--since", "2024-02-01", "--until", "2024-01-01"]):
+        assert kb("search", question, *options).code == 2
+
+
 def test_sources_remove_and_collections(kb: Callable, docs: Path) -> None:
     kb("ingest", docs, "--collection", "hr")
     assert [one["source"] for one in kb("sources", "--collection", "hr", "--json").json()] == ["leave.md", "病假.txt"]

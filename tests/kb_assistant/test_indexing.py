@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from kb_assistant import Assistant, planning
+from kb_assistant.choosing import documents
 from kb_assistant.errors import EmptiedFolderError, UsageError
 from kb_assistant.indexing import IngestReport
 from vectorstore import UnknownCollectionError
@@ -52,6 +54,20 @@ def test_an_edit_replaces_what_was_there(kb: Assistant, docs: Path) -> None:
     (hit,) = kb.search("annual holiday", limit=1)
     assert hit.text == "Leave\n\nStaff get 20 days of annual holiday."
     assert "15 days" not in " ".join(hit.text for hit in kb.search("15 days annual leave"))
+
+
+def test_a_new_date_alone_is_noted_and_nothing_is_read_again(kb: Assistant, docs: Path) -> None:
+    kb.ingest(docs)
+    os.utime(docs / "leave.md", (1_600_000_000, 1_600_000_000))
+    kb.ingest(docs, dry_run=True)
+    only = documents(until=date(2020, 12, 31))
+    assert kb.search("annual leave", only=only) == []
+    again = kb.ingest(docs)
+    assert (counts(again), again.chunks_embedded) == ({"unchanged": 3}, 0)
+    assert {hit.source for hit in kb.search("annual leave", only=only)} == {"leave.md"}
+    (docs / "leave.md").rename(docs / "holidays.md")
+    kb.ingest(docs)
+    assert {hit.source for hit in kb.search("annual leave", only=only)} == {"holidays.md"}
 
 
 def test_a_deleted_file_no_longer_answers(kb: Assistant, docs: Path) -> None:

@@ -219,6 +219,7 @@ def test_a_catalogue_of_version_1_is_brought_up_to_date(path: Path, source: Call
     former.execute(
         f"CREATE VIRTUAL TABLE fulltext_{collection.id}_terms USING fts5vocab(fulltext_{collection.id}, 'row')"
     )
+    former.execute("ALTER TABLE sources DROP COLUMN modified_ns")
     former.execute("PRAGMA user_version = 1")
     former.close()
     for _ in range(2):  # brought up to date, and then left alone
@@ -226,6 +227,8 @@ def test_a_catalogue_of_version_1_is_brought_up_to_date(path: Path, source: Call
         with again.transaction() as connection:
             assert connection.exec_driver_sql(frequencies).all() == expected
             assert FullTextIndex(collection.id).search(connection, ["report"], 5) != []
+        (kept,) = again.sources(collection.id)
+        assert (kept.name, kept.chunks, kept.modified_ns) == ("a.md", 2, None)
         again.close()
 
 

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from vectorstore import Collection, NewSource, Store
+from vectorstore import Collection, Filter, NewSource, Store
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_filter_shows_the_source_that_matches(
     store: Store, docs: Collection, source: Callable[..., NewSource]
 ) -> None:
     store.replace(docs, [source("a.md", "Shared words."), source("b/c.md", "Shared words.")])
-    assert [hit.source for hit in store.search("docs", "shared", 5, source_glob="b/*")] == ["b/c.md"]
+    assert [hit.source for hit in store.search("docs", "shared", 5, Filter("b/*"))] == ["b/c.md"]
 
 
 def test_a_text_that_a_source_repeats_is_cited_from_its_first_place(

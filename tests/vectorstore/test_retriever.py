@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vectorstore import NewChunk, NewSource, Store, StoreRetriever
+from vectorstore import Filter, NewChunk, NewSource, Store, StoreRetriever
 
 
 @pytest.mark.usefixtures("handbook")
@@ -26,7 +26,7 @@ def test_it_gives_langchain_documents_the_best_first(store: Store) -> None:
 
 @pytest.mark.usefixtures("handbook")
 def test_it_keeps_to_the_sources_it_was_given(store: Store) -> None:
-    retriever = StoreRetriever(store=store, collection="handbook", limit=5, source_glob="support/*")
+    retriever = StoreRetriever(store=store, collection="handbook", limit=5, only=Filter(source="support/*"))
     found = retriever.invoke("batteries and WireGuard 年假")
     assert {document.metadata["source"] for document in found} == {"support/warranty.html", "support/vpn.md"}
 

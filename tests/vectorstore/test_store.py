@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 
 import chromadb
@@ -19,6 +21,7 @@ from vectorstore import (
     Collection,
     Embedder,
     EmbeddingMismatchError,
+    Filter,
     HashedEmbeddings,
     NewSource,
     Store,
@@ -174,8 +177,70 @@ def test_no_more_than_asked_for(
 )
 @pytest.mark.usefixtures("handbook")
 def test_only_sources_that_match_are_searched(store: Store, glob: str, sources: set[str]) -> None:
-    hits = store.search("handbook", "年假 酒店 batteries WireGuard", 10, source_glob=glob)
+    hits = store.search("handbook", "年假 酒店 batteries WireGuard", 10, only=Filter(source=glob))
     assert {hit.source for hit in hits} == sources
+
+
+def _at(*when: int) -> int:
+    return int(datetime(*when).timestamp()) * 1_000_000_000  # type: ignore[arg-type]
+
+
+DATED = {
+    "a.md": _at(2023, 12, 31, 23, 59, 59),
+    "b.PDF": _at(2024, 1, 1),
+    "c.pdf": _at(2024, 6, 30, 23, 59, 59),
+    "100%pdf": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("only", "sources"),
+    [
+        (Filter(suffixes=(".pdf",)), {"b.PDF", "c.pdf"}),
+        (Filter(suffixes=(".pdf", ".md")), {"a.md", "b.PDF", "c.pdf"}),
+        (Filter(suffixes=("%pdf",)), {"100%pdf"}),
+        (Filter(since=date(2024, 1, 1)), {"b.PDF", "c.pdf"}),
+        (Filter(until=date(2023, 12, 31)), {"a.md"}),
+        (Filter(until=date(2024, 6, 30)), {"a.md", "b.PDF", "c.pdf"}),
+        (Filter(since=date(2024, 1, 2), until=date(2024, 6, 30)), {"c.pdf"}),
+        (Filter("[ab]*", (".pdf",), date(2024, 1, 1), date(2024, 1, 1)), {"b.PDF"}),
+        (Filter("a*", (".pdf",)), set()),
+        (Filter(), set(DATED)),
+    ],
+)
+def test_only_documents_that_meet_the_filter_are_searched(
+    store: Store, source: Callable[..., NewSource], only: Filter, sources: set[str]
+) -> None:
+    made = [replace(source(name, f"annual leave, {name}"), modified_ns=when) for name, when in DATED.items()]
+    store.replace(store.prepare("docs"), made)
+    assert {hit.source for hit in store.search("docs", "annual leave", 10, only)} == sources
+
+
+def test_a_text_in_two_documents_is_found_in_the_one_that_meets_the_filter(
+    store: Store, source: Callable[..., NewSource]
+) -> None:
+    store.replace(store.prepare("docs"), [source("a.md", "annual leave"), source("b.pdf", "annual leave")])
+    (hit,) = store.search("docs", "annual leave", 10, Filter(suffixes=(".pdf",)))
+    assert hit.source == "b.pdf"
+
+
+def test_vectors_find_what_a_narrow_filter_leaves(store: Store, source: Callable[..., NewSource]) -> None:
+    """However many passages that the filter keeps out are nearer, and although no term is shared."""
+    near = [f"kubernetes kubernetes {number}" for number in range(400)]
+    store.replace(store.prepare("docs"), [source("near.md", *near), source("far.txt", "kubernetics")])
+    assert [hit.text for hit in store.search("docs", "kubernetes", 5, Filter("far*"))] == ["kubernetics"]
+
+
+def test_a_wide_filter_finds_enough_behind_what_it_keeps_out(store: Store, source: Callable[..., NewSource]) -> None:
+    """More passages than are looked at one by one, and the nearest 300 of others."""
+    kept_out = [f"kubernetes {number}" for number in range(300)]
+    left = [f"kubernetics {number}" for number in range(2100)]
+    collection = store.prepare("docs")
+    store.replace(collection, [source("out.md", *kept_out), source("left.txt", *left), source("one.txt", "kubernetes")])
+    hits = store.search("docs", "kubernetes", 10, Filter(suffixes=(".txt",)))
+    assert hits[0].source == "one.txt"
+    assert len(hits) == 10
+    assert {hit.source for hit in hits[1:]} == {"left.txt"}
 
 
 @pytest.mark.parametrize("question", ["", "？", "的", "鱼", '" OR * NEAR(', "x" * 5000])
