@@ -71,13 +71,16 @@ def relevance_features(question: str, weights: Mapping[str, float], passages: Se
     others = [one.coverage for one in seen if one is not best]
     asked = [word for word in words(terms(question)) if word in wanted]
     said = [word for word in best.words if word in wanted]
+    close = max(_densest(wanted, one.words, 2 * len(wanted) + 4) for one in seen) / total
+    long = math.log(1 + len(wanted))
     return {
         "best": best.coverage,
         "best_squared": best.coverage**2,
         "first": seen[0].coverage,
         "together": share(wanted, together),
         "margin": best.coverage - (sum(others) / len(others) if others else 0.0),
-        "close": max(_densest(wanted, one.words, 2 * len(wanted) + 4) for one in seen) / total,
+        "close": close,
+        "close_long": close * long,  # a few terms stand together anywhere, many only where they are spoken of
         "close_wide": max(_densest(wanted, one.words, 6 * len(wanted) + 20) for one in seen) / total,
         "frequency": sum(weight * best.counts[term] / (best.counts[term] + 1.5) for term, weight in wanted.items())
         / total,
@@ -85,7 +88,7 @@ def relevance_features(question: str, weights: Mapping[str, float], passages: Se
         "mass": math.log(1 + best.coverage * total / most),
         "missing_mass": math.log(1 + sum(missing) / most),
         "heaviest_missing": max(missing, default=0.0) / most,
-        "terms": math.log(1 + len(wanted)),
+        "terms": long,
         "has_names": float(bool(names)),
         "names": share(names, best.found) if names else 0.5,
         "names_missing": 1 - share(names, together) if names else 0.0,
