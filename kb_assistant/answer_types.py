@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-__all__ = ["KINDS", "answer_kind", "answer_words", "asked_near", "what_is_counted"]
+__all__ = ["KINDS", "answer_kind", "answer_words", "asked_near", "cues", "what_is_counted"]
 
 _ZH_DIGITS = "〇零一二三四五六七八九十百千万萬亿億两兩"
 _MONTHS = (
@@ -109,6 +109,93 @@ _WORDS = {
 KINDS = tuple(_WORDS)
 """The kinds of answers that are told apart."""
 
+# Of a question's subject: the words that ask about it, and the words that tell of it.
+_CUES = {
+    "length": (
+        r"\bhow (?:long|tall|high|deep|wide|far|large|big)\b|长|長|高|宽|寬|深|距离|距離|直径|直徑|海拔",
+        r"\d ?(?:mm|cm|m|km|feet|foot|ft|inch(?:es)?|miles?|met(?:er|re)s?)\b"
+        r"|[\d十百千万萬]\s?(?:[余餘多]?[公英]?[里尺寸分]|毫?厘?千?米)",
+    ),
+    "area": (r"\barea\b|面积|面積|多大", r"\bsquare\b|\bacres?\b|\bhectares?\b|平方|公顷|公頃|[亩畝]|km²"),
+    "weight": (
+        r"\bweigh|\bheavy\b|\bmass\b|重量|体重|體重|多重",
+        r"\d ?(?:kg|g|tons?|tonnes?|pounds?|lbs?)\b|公斤|千克|[吨噸]|[\d十百]克",
+    ),
+    "money": (
+        r"\bhow much\b|\bcosts?\b|\bprice\b|\bpaid\b|钱|錢|价|價|费|費|票房|奖金|獎金|薪|收入",
+        r"[$€£¥]|\b(?:dollars?|euros?|pounds?)\b|[\d十百千万萬亿億]\s?[美日欧歐港英]?[元圆圓镑鎊]",
+    ),
+    "share": (
+        r"\bpercent|\bproportion|\bfraction|\bshare\b|比例|比率|百分|率[是为為达]|分之",
+        r"%|％|\bpercent|百分之|分之|[成]",
+    ),
+    "people": (
+        r"\bpopulation\b|\bhow many people\b|人口|多少人|[几幾]人",
+        r"\bpeople\b|\bpopulation\b|[\d十百千万萬亿億]\s?人|人口",
+    ),
+    "colour": (
+        r"\bcolou?rs?\b|颜色|顏色|什么色|什麼色",
+        r"\b(?:red|blue|green|white|black|yellow|brown|gray|grey|orange|purple|pink|gold)\b"
+        r"|[红紅黄黃蓝藍绿綠白黑紫灰棕褐银銀金橙粉青赤]色",
+    ),
+    "works": (
+        r"\b(?:books?|novels?|films?|movies?|songs?|albums?|works)\b|著作|作品|影片|电影|電影|歌曲|专辑|專輯"
+        r"|[哪那][一几幾]?[部首本]|小说|小說|节目|節目",
+        r"[《『“\"]",
+    ),
+    "post": (
+        r"\b(?:position|post|job|title|office)\b|职务|職務|职位|職位|职业|職業|官职|官職|身份|何职|何職|什么官",
+        r"\b(?:served|appointed|elected|president|director|minister|chair)|[任职職授擢迁遷]|当选|當選|主席"
+        r"|[书書][记記]|教授|[部局校院市省会會县縣]长",
+    ),
+    "list": (
+        r"\b(?:what|which) (?:\w+ )?(?:are|were|\w+s are|\w+s were)\b|\btypes of\b"
+        r"|哪些|哪[几幾]|有什[么麼]|分别|分別|包括",
+        r"、.*、|, .*, (?:and|or) |包括|分别|分別|\binclud|\bsuch as\b",
+    ),
+    "use": (
+        r"\bused? for\b|\bpurpose\b|\bfunction\b|用途|作用|功能|用来|用來|用於|用于|功效|治疗|治療",
+        r"\bused?\b|\bin order to\b|\bfor\b|用于|用於|用作|可用|用来|用來|作用|功能|治疗|治療|以便",
+    ),
+    "look": (
+        r"\blook|\bappearance\b|\bshape\b|特点|特點|特征|特徵|外形|外观|外觀|形状|形狀|样子|樣子|什么样|什麼樣",
+        r"\bshaped?\b|形|状|狀|[长長][约約]?\d|色|呈|光滑|[大小短粗细細]",
+    ),
+    "food": (r"\beats?\b|\bfeeds?\b|\bdiet\b|什么为食|什麼為食|吃什|食物|食性", r"\beats?\b|\bfeeds?\b|\bdiet|食|吃"),
+    "home": (
+        r"\blive|\bhabitat|\bfound\b|栖息|棲息|生活|分布|生长|生長|产于|產於",
+        r"\blives?\b|\bfound\b|\bhabitat|分布|栖|棲|生活|生长|生長|产[于地]|產[於地]|见于|見於",
+    ),
+    "death": (
+        r"\bdie[ds]?\b|\bdeath\b|去世|逝世|怎么死|死因|死于|病逝",
+        r"\bdie[ds]?\b|\bdeath\b|\bkilled\b|死|逝|卒|去世|病故|[杀殺诛誅]|自[杀殺尽盡]|享年|薨|崩",
+    ),
+    "birth": (
+        r"\bborn\b|\bbirth|出生|生于|生於|诞生|誕生",
+        r"\bborn\b|\bbirth|出生|生于|生於|诞|誕|\d{4}年.{0,9}[－—–~-]",
+    ),
+    "school": (
+        r"\b(?:graduate|university|college|school|study|studied)\b|毕业|畢業|就读|就讀|学校|學校|大学|大學|学院|學院",
+        r"\bgraduat|\bUniversity\b|\bCollege\b|\bSchool\b|[毕畢][业業]|就[读讀]|大[学學]|[学學]院|[学學]校|学士|碩士|硕士"
+        r"|博士",
+    ),
+    "manner": (
+        r"\bhow (?:did|do|does|was|were|is|are|can)\b|如何|怎[么麼样樣]|方式|方法|何种|何種",
+        r"\bby \w+ing\b|\bthrough\b|\busing\b|通过|通過|透过|透過|以.{1,12}方式|利用|采用|採用|使用|[经經]由",
+    ),
+    "result": (
+        r"\bresult|\beffect|\bconsequence|\bhappen|结果|結果|影响|影響|后果|後果|反应|反應|回应|回應|怎么说",
+        r"\bresult|\bcaus|\bled to\b|\btherefore\b|导致|導致|结果|結果|使|令|造成|因此|表示|[说說認认]",
+    ),
+    "importance": (
+        r"\bimportan|\bsignifican|\bmeaning\b|意义|意義|重要|地位|评价|評價|寓意|含义|含義|意思",
+        r"\bimportan|\bsignifican|\bmeans?\b|重要|最|意[为為指味义義思]|视为|視為|被[称稱誉譽]|表示|象征|象徵|寓意|指",
+    ),
+}
+_COMPILED = {
+    name: tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns) for name, patterns in _CUES.items()
+}
+
 _INTERROGATIVE = re.compile(
     r"\bhow (?:many|much|long|often|old|far)\b|\b(?:what|which|who|whom|whose|when|where|why|how)\b"
     r"|什么|什麼|甚麼|多少|多久|哪[一些]?[个個位名年里裡兒儿]?|谁|誰|何[时時处處地人年]|为何|為何|如何|怎[么麼样樣]|几|幾|第几|第幾",
@@ -133,6 +220,12 @@ def answer_words(kind: str, question: str, text: str) -> Iterator[tuple[int, int
     for match in _WORDS[kind].finditer(text):
         if match[0].casefold() not in said:
             yield match.span()
+
+
+def cues(question: str) -> dict[str, re.Pattern[str]]:
+    """Return the subjects that a question asks about (length, colour), each with the pattern of what tells of it."""
+    asked = unicodedata.normalize("NFKC", question)
+    return {name: answer for name, (question_words, answer) in _COMPILED.items() if question_words.search(asked)}
 
 
 def asked_near(question: str) -> str:

@@ -103,7 +103,7 @@ def best_sentences(question: str, weights: Mapping[str, float], passages: Sequen
         weights: its terms, each with how much it says.
         passages: where to look, the best first.
     """
-    model = load_coefficients("extractive")
+    model = load_coefficients(f"extractive_{language_of(question)}")
     found = sentences(passages)
     scores = [model(row) for row in features(question, weights, found)]
     most = max(scores, default=0.0)

@@ -1,7 +1,8 @@
 """How likely a sentence is to hold the answer: features of a question, a sentence and its surroundings.
 
 They are plain numbers, mostly shares between 0 and 1, of the same meaning in Chinese and
-English. Their coefficients are fitted by tests/benchmarks/fit_extractive.py.
+English. Their coefficients are fitted by tests/benchmarks/fit_extractive.py, for each language
+its own.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from kb_assistant.answer_types import answer_kind, answer_words, asked_near, what_is_counted
+from kb_assistant.answer_types import answer_kind, answer_words, asked_near, cues, what_is_counted
 from kb_assistant.overlap import common, runs, share, words
 from vectorstore import query_terms, terms
 
@@ -20,6 +22,12 @@ __all__ = ["Candidate", "sentence_features"]
 
 _PREFIX = 4
 _RAREST = 3
+_DEFINES = re.compile(
+    r"^(?:what|who) (?:is|are|was|were) (?:the |an? )?(?:\w+ ?){1,3}\?$"
+    r"|(?:是什[么麼]|是[谁誰]|什[么麼]是|指的?是?什[么麼])",
+    re.IGNORECASE,
+)
+"""A question what a thing is, which its passage's first sentence tells."""
 _QUOTED = re.compile(r"[“\"《「『]([^”\"》」』]{2,40})[”\"》」』]")
 
 
@@ -56,6 +64,8 @@ class _Question:
     quoted: tuple[str, ...]
     kind: str | None
     counted: str
+    cues: Mapping[str, re.Pattern[str]]
+    defines: bool
 
 
 def sentence_features(
@@ -113,6 +123,8 @@ def _question(question: str, weights: Mapping[str, float]) -> _Question:
         tuple(_QUOTED.findall(question)),
         answer_kind(question),
         what_is_counted(question),
+        cues(question),
+        bool(_DEFINES.search(question)),
     )
 
 
@@ -148,6 +160,9 @@ def _own(asked: _Question, one: Candidate, tokens: Sequence[str], found: frozens
         "repeats": own * float(one.asks),
         "closeness": _closeness(asked, said),
     }
+    row |= {f"cue_{name}": float(bool(pattern.search(one.text))) for name, pattern in asked.cues.items()}
+    if asked.cues:
+        row["cue_own"] = own * float(any(row[f"cue_{name}"] for name in asked.cues))
     if asked.kind:
         spans = list(answer_words(asked.kind, asked.text, one.text))
         row[f"{asked.kind}_words"] = float(bool(spans))
@@ -193,7 +208,19 @@ def _topic(
     before = around.union(*(term_sets[place] for place in inside if place < index))
     held = {term: weight for term, weight in asked.weights.items() if term in passage}
     others = frozenset[str]().union(*(term_sets[place] for place in inside if place != index))
+    topic = _named(asked.text, candidates[inside[0]])
+    rest = {term: weight for term, weight in asked.weights.items() if term not in topic}
+    said = share(rest, found)
+    leads = index == inside[0]
     return {
+        "rest": said,
+        "rest_not_lead": said * float(not leads),
+        "rest_all": float(bool(rest) and said > 0.99),
+        "rest_none": float(bool(rest) and said == 0),
+        "rest_weight": said * sum(rest.values()) / asked.total if asked.total else 0.0,
+        "rest_around": share(rest, around),
+        "names_topic": float(bool(topic) and topic <= found),
+        "defines": float(asked.defines and leads),
         "with_lead": share(asked.weights, found | lead | around) - own,
         "with_before": share(asked.weights, found | before) - own,
         "beyond_lead": share(asked.weights, found - lead),
@@ -201,6 +228,24 @@ def _topic(
         "only_here": share(asked.weights, found - others),
         "is_lead": float(index == inside[0]),
     }
+
+
+def _named(question: str, lead: Candidate) -> frozenset[str]:
+    """The terms of the longest words that a question shares with a passage's title, headings or first sentence.
+
+    That is, most often, what both are about; it says little of which sentence holds the answer.
+    """
+    singles = words(terms(question))
+    held = f" {' '.join(words(terms(lead.around)))} | {' '.join(words(terms(lead.text)))} "
+    best: list[str] = []
+    for start in range(len(singles)):
+        end = start + len(best) + 1
+        while end <= len(singles) and f" {' '.join(singles[start:end])} " in held:
+            best = singles[start:end]
+            end += 1
+    if len(best) == 1 and not best[0].isascii():
+        return frozenset()
+    return frozenset(best) | frozenset(one + two for one, two in pairwise(best))
 
 
 def _follows(counted: str, text: str, end: int) -> bool:

@@ -1,7 +1,7 @@
 import pytest
 from langchain_core.documents import Document
 
-from kb_assistant.answer_types import answer_kind, answer_words
+from kb_assistant.answer_types import answer_kind, answer_words, cues
 from kb_assistant.extractive import ExtractiveChain, best_sentences, sentences
 from vectorstore import query_terms
 
@@ -153,3 +153,20 @@ def test_what_a_question_asks_for(question: str, kind: str | None) -> None:
 def test_words_of_the_question_are_no_answer() -> None:
     spans = list(answer_words("time", "What happened after 1987?", "In 1987 it opened, in 1990 it closed."))
     assert [slice(*span) for span in spans] == [slice(22, 26)]
+
+
+@pytest.mark.parametrize(
+    ("question", "cue", "answer", "other"),
+    [
+        ("What colour are its leaves?", "colour", "They are green.", "They fall in June."),
+        ("How tall is the tower?", "length", "It rises 90 metres.", "It rises slowly."),
+        ("体长约是多少？", "length", "可达80公分。", "分布很广。"),
+        ("他担任什么职务？", "post", "1973年任局长。", "1973年出生。"),
+        ("著作有哪些？", "works", "有《哲学的本质》等。", "是德国哲学家。"),
+        ("人口有多少？", "people", "有 6,476 人。", "面积 30 平方公里。"),
+    ],
+)
+def test_words_that_answer_a_subject(question: str, cue: str, answer: str, other: str) -> None:
+    found = cues(question)
+    assert found[cue].search(answer)
+    assert not found[cue].search(other)
