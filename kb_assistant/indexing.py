@@ -150,6 +150,8 @@ class Indexer:
         for item, old in plan.rename:
             self._store.catalog.rename_source(collection.id, old.id, item.name, str(item.found.path))
             outcomes.append(FileOutcome(item.name, old.status, old.chunks, old.pages, old.notes))
+        if plan.parse:
+            self._store.expect_writing()
         embedded = waiting = 0
         batch: list[NewSource] = []
         progress(0, len(plan.parse), "")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,7 @@ from vectorstore.reranker import Reranker
 __all__ = ["Store"]
 
 CANDIDATES = 50
-_EMBED_BATCH = 512
+_EMBED_BATCH = 1024
 _FEW = 2000
 """Where a filter leaves no more passages, each is compared with the question: an index might miss them."""
 _DEEPEST = 5000
@@ -259,6 +261,10 @@ class Store:
             self.catalog.requeue(collection.id)
         self._index.follow(collection)
         return collection
+
+    def expect_writing(self) -> None:
+        """Import what writing vectors takes, in a thread: a second's work while the first files are read."""
+        threading.Thread(target=import_module, args=("langchain_chroma",), daemon=True).start()
 
     def embed(self, texts: Iterable[str]) -> int:
         """See that every text has a vector, and return how many had to be made."""
