@@ -82,7 +82,6 @@ class Store:
         query = np.asarray(self.embedder.embed_query(question), dtype=np.float32)
         candidates = max(CANDIDATES, 2 * limit)
         few = self._few(collection, only)
-        dense = self._nearest(collection, query, candidates, only, few)
         with self.catalog.transaction() as connection:
             if few is not None:
                 lexical = full_text.rank(connection, asked, few)[:candidates]
@@ -90,11 +89,17 @@ class Store:
                 keep = partial(passages.among, connection, only=only) if only else None
                 lexical = full_text.search(connection, asked, candidates, keep)
             weights = full_text.weights(connection, asked)
+            # Vectors of no weight only add to what full text finds, and here that is enough.
+            enough = not self.embedder.weight and len(lexical) >= candidates
+            dense = [] if enough else self._nearest(collection, query, candidates, only, few)
             wanted = list(dict.fromkeys([*dense, *(one for one, _ in lexical)]))
-            hashes = self.catalog.hashes(connection, wanted)
-            vectors = self.catalog.vectors(connection, collection.embedding, list(set(hashes.values())))
-            alike = {key: similarity(query, vector) for key, vector in vectors.items()}
-            near = {one: alike.get(hashes[one], 0.0) for one in wanted if one in hashes}
+            alike: dict[bytes, float] = {}
+            near = dict.fromkeys(wanted, 0.0)
+            if self.embedder.weight:
+                hashes = self.catalog.hashes(connection, wanted)
+                vectors = self.catalog.vectors(connection, collection.embedding, list(set(hashes.values())))
+                alike = {key: similarity(query, vector) for key, vector in vectors.items()}
+                near = {one: alike.get(hashes[one], 0.0) for one in wanted if one in hashes}
             found = blend(lexical, MOST_OF_A_TERM * sum(weights.values()), near, self.embedder.weight)
             most = max(limit, self.reranker.candidates) if self.reranker else limit
             chunks = passages.first(connection, [one for one, _ in found], most, only, Distinct().add)
