@@ -60,6 +60,7 @@ class _Question:
     pairs: frozenset[tuple[str, ...]]
     triples: frozenset[tuple[str, ...]]
     fives: frozenset[tuple[str, ...]]
+    short_for: Mapping[str, re.Pattern[str]]
     numbers: Mapping[str, float]
     quoted: tuple[str, ...]
     kind: str | None
@@ -119,6 +120,7 @@ def _question(question: str, weights: Mapping[str, float]) -> _Question:
         runs(tokens, 2),
         runs(tokens, 3),
         runs(tokens, 5),
+        {term: _short_for(term) for term in weights if len(term) == 2 and not term.isascii()},
         {term: weight for term, weight in weights.items() if any(map(str.isdigit, term))},
         tuple(_QUOTED.findall(question)),
         answer_kind(question),
@@ -126,6 +128,11 @@ def _question(question: str, weights: Mapping[str, float]) -> _Question:
         cues(question),
         bool(_DEFINES.search(question)),
     )
+
+
+def _short_for(pair: str) -> re.Pattern[str]:
+    """What a pair of Han characters may be short for: 年假 for 年休假."""
+    return re.compile(f"{re.escape(pair[0])}[\u3400-\u9fff]{{1,2}}{re.escape(pair[1])}")
 
 
 def _own(asked: _Question, one: Candidate, tokens: Sequence[str], found: frozenset[str]) -> dict[str, float]:
@@ -137,12 +144,15 @@ def _own(asked: _Question, one: Candidate, tokens: Sequence[str], found: frozens
         for term, weight in asked.weights.items()
         if term not in found and len(term) >= _PREFIX and term[:_PREFIX] in prefixes
     )
+    unspaced = "".join(said)
+    short_for = sum(asked.weights[term] for term, long in asked.short_for.items() if long.search(unspaced))
     own = share(asked.weights, found)
     long = {term: weight for term, weight in asked.weights.items() if len(term) > 1}
     new = sum(term not in asked.weights for term in set(said))
     row = {
         "own": own,
         "alike": alike / asked.total if asked.total else 0.0,
+        "short_for": short_for / asked.total if asked.total else 0.0,
         "near_interrogative": share(asked.near, found),
         "own_long": share(long, found),
         "rarest": share(asked.rarest, found),

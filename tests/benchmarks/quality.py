@@ -37,6 +37,8 @@ SETS = (
     ("RGB fact", "en", "rgb/en_fact.json"),
 )
 METHODS = ("bm25", "dense")
+_MODEL_NAMES = {"model": "all-MiniLM-L6-v2"}
+"""What a folder holds whose name does not say it: the package's is called that."""
 
 OWN_QUESTIONS = """## Your own questions
 
@@ -90,7 +92,9 @@ def _options() -> argparse.Namespace:
 
 
 def _rows(options: argparse.Namespace) -> Iterator[Row]:
-    models = {folder.name: folder for folder in (*_installed_models(), *options.embedding)}
+    models = {
+        _MODEL_NAMES.get(folder.name, folder.name): folder for folder in (*_installed_models(), *options.embedding)
+    }
     variants = [("built-in vectors", {}, "")]
     variants += [(name, {"embedding_model": str(folder)}, "en") for name, folder in models.items()]
     variants += [(one, dict([one.split("=", 1)]), "") for one in options.variant]
