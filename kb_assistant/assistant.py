@@ -294,7 +294,7 @@ class Assistant:
         collection: str | None = None,
         history: Sequence[Turn] = (),
         only: Filter | None = None,
-        on_passages: Callable[[tuple[Citation, ...]], None] = lambda passages: None,
+        on_passages: Callable[[tuple[Citation, ...]], None] | None = None,
     ) -> Iterator[str | Answer]:
         """Yield the answer's text as it is written, then the `Answer`.
 
@@ -318,7 +318,7 @@ class Assistant:
         asked = settle(_checked(question), history, lambda wording: self.covered(wording, collection, only))
         chain = self._chain(collection, asked, only)
         inputs = {"query": asked.question, "search_query": asked.searched}
-        run = ChainRun(chain, inputs, lambda passages: on_passages(_beginnings(passages)))
+        run = ChainRun(chain, inputs, on_passages and (lambda passages: on_passages(_beginnings(passages))))
         written = False
         for piece in run.pieces():
             written = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -11,7 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+from ingest import content_hash
 from kb_assistant.errors import ModelError, UsageError
+from kb_assistant.llms.model_files import LOW_BIT_KEY, inspect_model
 
 __all__ = ["ModelInfo", "ModelKind", "convert_model", "list_models", "model_name", "remove_model"]
 
@@ -74,7 +75,6 @@ def convert_model(
         ModelError: the model is missing, incomplete, refused or converted already, or there is no room.
     """
     from kb_assistant.llms.ipex import CPU_LOW_BITS, IpexEngine
-    from kb_assistant.llms.model_files import inspect_model
 
     if low_bit not in CPU_LOW_BITS:
         raise UsageError(f"unknown low_bit {low_bit!r}; a CPU runs: {', '.join(CPU_LOW_BITS)}")
@@ -90,7 +90,7 @@ def convert_model(
     progress(f"writing {target}")
     record = {
         "made_from": str(source.resolve()),
-        "weights_sha256": {path.name: _sha256(path) for path in files.weights},
+        "weights_sha256": {path.name: content_hash(path) for path in files.weights},
         "low_bit": low_bit,
         "ipex_llm": version("ipex-llm"),
     }
@@ -134,7 +134,7 @@ def _info(path: Path) -> ModelInfo:
     return ModelInfo(
         name=path.name,
         kind=_kind(path, config),
-        format=str(config.get("bigdl_transformers_low_bit") or weights),
+        format=str(config.get(LOW_BIT_KEY) or weights),
         bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
         made_from=record.get("made_from"),
     )
@@ -167,8 +167,3 @@ def _check_room(folder: Path, needed: int) -> None:
         raise ModelError(
             f"{existing} has {free / 1e9:.1f} GB free, and up to {needed / 1e9:.1f} GB are needed; make room"
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

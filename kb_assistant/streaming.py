@@ -43,7 +43,7 @@ class ChainRun(BaseCallbackHandler):
         self,
         chain: Runnable[dict[str, Any], dict[str, Any]],
         inputs: dict[str, Any],
-        on_passages: Callable[[Sequence[Document]], None] = lambda passages: None,
+        on_passages: Callable[[Sequence[Document]], None] | None = None,
     ) -> None:
         """Start the chain; `on_passages` is called, in its thread, with what was found."""
         self._on_passages = on_passages
@@ -84,7 +84,8 @@ class ChainRun(BaseCallbackHandler):
     def on_retriever_end(self, documents: Sequence[Document], **_: Any) -> None:
         """Note when the passages were there, and hand them on."""
         self.retrieval_s = self.elapsed_s
-        self._on_passages(documents)
+        if self._on_passages:
+            self._on_passages(documents)
 
     def on_llm_new_token(self, token: str | list[str | dict[str, Any]], **_: Any) -> None:
         """Hand on a token, or stop the engine.

@@ -333,7 +333,7 @@ def _events(events: AsyncIterator[tuple[str, Any]], ending: str = "") -> Streami
             async for name, value in events:
                 yield (f"event: {name}\n" if name else "") + f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
         except (KbError, StoreError) as error:
-            yield f"event: error\ndata: {json.dumps(_error_body(error), ensure_ascii=False)}\n\n"
+            yield f"event: error\ndata: {json.dumps(_judged(error)[1], ensure_ascii=False)}\n\n"
             return
         if ending:
             yield f"data: {ending}\n\n"
@@ -416,31 +416,31 @@ def _collection(assistant: Assistant, model: str) -> str | None:
 # Errors
 
 
-def _error_body(error: Exception) -> dict[str, Any]:
-    _, detail = _judged(error)
-    return {"error": {**detail, "param": None}}
-
-
-def _judged(error: Exception) -> tuple[int, dict[str, str]]:
-    """The status and the words for an error; what may name a path stays in the log."""
+def _judged(error: Exception) -> tuple[int, dict[str, Any]]:
+    """The status and the body for an error; what may name a path stays in the log."""
     if isinstance(error, EmptyStoreError):
-        return 404, {"message": "no documents yet", "type": "invalid_request_error", "code": "empty"}
+        return 404, _body("no documents yet", "invalid_request_error", "empty")
     if isinstance(error, UnknownCollectionError):
-        return 404, {"message": str(error), "type": "invalid_request_error", "code": "model_not_found"}
+        return 404, _body(str(error), "invalid_request_error", "model_not_found")
     if isinstance(error, UsageError):
-        return 400, {"message": str(error), "type": "invalid_request_error", "code": "invalid_value"}
+        return 400, _body(str(error), "invalid_request_error", "invalid_value")
     _log.error("%s: %s", type(error).__name__, error)
     message = "the store or the language model cannot be used; the server's log says why"
-    return 503, {"message": message, "type": "server_error", "code": "unavailable"}
+    return 503, _body(message, "server_error", "unavailable")
+
+
+def _body(message: str, kind: str, code: str, param: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def _refused(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse(_error_body(error), _judged(error)[0])
+    status, body = _judged(error)
+    return JSONResponse(body, status)
 
 
 def _malformed(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body")
-    detail = {"message": f"{where}: {first['msg']}".removeprefix(": "), "type": "invalid_request_error"}
-    return JSONResponse({"error": {**detail, "param": where or None, "code": "invalid_request"}}, 422)
+    message = f"{where}: {first['msg']}".removeprefix(": ")
+    return JSONResponse(_body(message, "invalid_request_error", "invalid_request", where or None), 422)

@@ -1,16 +1,12 @@
 """The page of `kb serve` in a real browser."""
 
-import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from serving import served
 
 from kb_assistant import Assistant
 
@@ -31,16 +27,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     with Assistant.open(home) as kb:
         kb.ingest(SAMPLES, docs)
-    environment = {**os.environ, "KB_HOME": str(home)}
-    command = [sys.executable, "-m", "kb_assistant", "serve", "--port", "0"]
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    announced = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())
-    assert announced
-    yield announced[0]
-    server.send_signal(signal.SIGINT)
-    _, errors = server.communicate(timeout=20)
-    assert (server.returncode, errors) == (0, "")
+    with served(home) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

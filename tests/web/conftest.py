@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from serving import served
 
 from kb_assistant import Assistant
 
@@ -25,13 +21,5 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with Assistant.open(home) as kb:
         kb.ingest(SAMPLES)
         kb.ingest(other, collection="other")
-    command = [sys.executable, "-m", "kb_assistant", "serve", "--port", "0"]
-    environment = {**os.environ, "KB_HOME": str(home)}
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    announced = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())
-    assert announced
-    yield announced[0]
-    server.send_signal(signal.SIGINT)
-    _, errors = server.communicate(timeout=20)
-    assert (server.returncode, errors) == (0, "")
+    with served(home) as url:
+        yield url

@@ -1,0 +1,27 @@
+"""A real `kb serve`, for the tests of the page and of the API."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def served(home: Path) -> Iterator[str]:
+    """Serve a home on a free port; gives the address, and sees that the server ends quietly."""
+    command = [sys.executable, "-m", "kb_assistant", "serve", "--port", "0"]
+    environment = {**os.environ, "KB_HOME": str(home)}
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    announced = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())
+    assert announced
+    yield announced[0]
+    server.send_signal(signal.SIGINT)
+    _, errors = server.communicate(timeout=20)
+    assert (server.returncode, errors) == (0, "")
