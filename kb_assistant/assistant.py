@@ -295,6 +295,7 @@ class Assistant:
         history: Sequence[Turn] = (),
         only: Filter | None = None,
         on_passages: Callable[[tuple[Citation, ...]], None] | None = None,
+        on_waiting: Callable[[int], None] | None = None,
     ) -> Iterator[str | Answer]:
         """Yield the answer's text as it is written, then the `Answer`.
 
@@ -306,6 +307,7 @@ class Assistant:
             history: the conversation so far, so that a follow-up is understood.
             only: only documents that meet this; see `kb_assistant.choosing`.
             on_passages: called with the beginnings of the passages once they are found, before any text.
+            on_waiting: called with how many other callers the engine answers first, when that changes.
 
         Raises:
             UsageError: the question is empty or too long.
@@ -318,7 +320,7 @@ class Assistant:
         asked = settle(_checked(question), history, lambda wording: self.covered(wording, collection, only))
         chain = self._chain(collection, asked, only)
         inputs = {"query": asked.question, "search_query": asked.searched}
-        run = ChainRun(chain, inputs, on_passages and (lambda passages: on_passages(_beginnings(passages))))
+        run = ChainRun(chain, inputs, on_passages and (lambda passages: on_passages(_beginnings(passages))), on_waiting)
         written = False
         for piece in run.pieces():
             written = True
@@ -464,10 +466,12 @@ class Assistant:
 
     @property
     def engine_name(self) -> str:
-        """The engine that answers: the one set, or with "auto" ipex where a model is set, else extractive."""
+        """The engine that answers: the one set, or with "auto" the one that the settings' model is for."""
         if self.settings.engine != "auto":
             return self.settings.engine
-        return "ipex" if self.settings.model else "extractive"
+        from kb_assistant.llms import engine_for
+
+        return engine_for(self.settings)
 
     @property
     def engine(self) -> Engine | None:
@@ -480,26 +484,10 @@ class Assistant:
             return None
         with self._loading:
             if self._engine is None:
-                self._engine = self._load_engine()
+                from kb_assistant.llms import load_engine
+
+                self._engine = load_engine(self.engine_name, self.settings, self.home / "models")
         return self._engine
-
-    def _load_engine(self) -> Engine:
-        from kb_assistant.llms import load_engine
-
-        settings = self.settings
-        if not settings.model:
-            raise UsageError(
-                f"engine {self.engine_name} needs a model; give its folder with --model, KB_MODEL or in kb.toml"
-            )
-        inside = self.home / "models" / settings.model
-        return load_engine(
-            self.engine_name,
-            inside if inside.is_dir() else Path(settings.model).expanduser(),
-            low_bit=settings.low_bit,
-            max_new_tokens=settings.max_new_tokens,
-            threads=settings.threads,
-            trust_remote_code=settings.trust_remote_code,
-        )
 
 
 def _checked(question: str) -> str:

@@ -44,9 +44,19 @@ class ChainRun(BaseCallbackHandler):
         chain: Runnable[dict[str, Any], dict[str, Any]],
         inputs: dict[str, Any],
         on_passages: Callable[[Sequence[Document]], None] | None = None,
+        on_waiting: Callable[[int], None] | None = None,
     ) -> None:
-        """Start the chain; `on_passages` is called, in its thread, with what was found."""
+        """Start the chain; what it calls is called in its thread.
+
+        Args:
+            chain: takes the inputs and returns `result`, `source_documents` and what else it has.
+            inputs: the chain's.
+            on_passages: called with what was found.
+            on_waiting: called with how many other callers the engine answers first, when that changes.
+        """
         self._on_passages = on_passages
+        self._on_waiting = on_waiting
+        self._ahead = 0
         self.result: dict[str, Any] = {}
         self.usage = Usage()
         self.retrieval_s: float | None = None
@@ -86,6 +96,20 @@ class ChainRun(BaseCallbackHandler):
         self.retrieval_s = self.elapsed_s
         if self._on_passages:
             self._on_passages(documents)
+
+    def on_text(self, text: str, *, ahead: int | None = None, **_: Any) -> None:
+        """Hand on how many callers are ahead, or stop the engine before its first token.
+
+        Raises:
+            Cancelled: nobody reads any more.
+        """
+        if ahead is None:  # LangChain itself tells of a prompt here
+            return
+        if self._cancelled.is_set():
+            raise Cancelled("stopped")
+        if self._on_waiting and ahead != self._ahead:
+            self._on_waiting(ahead)
+        self._ahead = ahead
 
     def on_llm_new_token(self, token: str | list[str | dict[str, Any]], **_: Any) -> None:
         """Hand on a token, or stop the engine.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -111,21 +112,29 @@ def taught(tmp_path_factory: pytest.TempPathFactory, handbook_questions: list[di
 
 
 @pytest.fixture(scope="session")
-def small_model(taught: list[Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A very small Qwen2 that answers questions about the handbook, trained on the spot (a minute or so)."""
-    from handbook_model import training_examples
-    from small_model import train_small_qwen2
+def small_model(taught: list[Any], pytestconfig: pytest.Config) -> Path:
+    """A very small Qwen2 that answers questions about the handbook, trained on the spot (a minute or so).
 
-    folder = tmp_path_factory.mktemp("small-qwen2") / "float"
-    train_small_qwen2(training_examples(taught), folder)
+    Kept in pytest's cache for the next run, under a name that changes with what makes it.
+    """
+    import small_model
+    from handbook_model import training_examples
+
+    examples = training_examples(taught)
+    made_of = hashlib.sha256(repr(examples).encode() + Path(small_model.__file__).read_bytes()).hexdigest()[:16]
+    folder = pytestconfig.cache.mkdir("small-qwen2") / made_of
+    if not folder.exists():
+        unfinished = folder.with_name(f"unfinished-{os.getpid()}")
+        small_model.train_small_qwen2(examples, unfinished)
+        unfinished.rename(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def small_model_int4(small_model: Path) -> Path:
+def small_model_int4(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same in int4, as ipex-llm saves it."""
-    from kb_assistant.llms import load_engine
+    from kb_assistant.llms.ipex import IpexEngine
 
-    folder = small_model.with_name("int4")
-    load_engine("ipex", small_model).save_low_bit(folder)  # type: ignore[attr-defined]
+    folder = tmp_path_factory.mktemp("small-qwen2") / "int4"
+    IpexEngine.load(small_model).save_low_bit(folder)
     return folder

@@ -4,28 +4,54 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from kb_assistant.errors import UsageError
 
 if TYPE_CHECKING:
     from kb_assistant.llms.base import Engine
+    from kb_assistant.settings import Settings
 
-__all__ = ["ENGINES", "load_engine"]
+__all__ = ["ENGINES", "engine_for", "load_engine", "model_path"]
 
 ENGINES = {
     "ipex": "kb_assistant.llms.ipex:IpexEngine",
 }
+"""Each has a class method `from_settings(settings, models)`."""
 
 
-def load_engine(name: str, path: Path, **options: Any) -> Engine:
-    """Load the model at `path` with the engine `name`; the options are those of its `load`.
+def engine_for(settings: Settings) -> str:
+    """Return the name of the engine that the settings' model is for; "extractive" where there is none."""
+    return "ipex" if settings.model else "extractive"
+
+
+def load_engine(name: str, settings: Settings, models: Path) -> Engine:
+    """Load the settings' model with the engine `name`.
+
+    Args:
+        name: one of `ENGINES`.
+        settings: what model, and how it is to answer.
+        models: the folder where models are kept.
 
     Raises:
-        UsageError: there is no such engine.
+        UsageError: there is no such engine, or a setting does not hold.
         ModelError: the model is missing, incomplete or refused.
     """
     if name not in ENGINES:
         raise UsageError(f"unknown engine {name!r}; there are: {', '.join(sorted(ENGINES))}")
     module, _, class_name = ENGINES[name].partition(":")
-    return cast("Engine", getattr(import_module(module), class_name).load(path, **options))
+    return cast("Engine", getattr(import_module(module), class_name).from_settings(settings, models))
+
+
+def model_path(settings: Settings, models: Path) -> Path:
+    """Return where the settings' model lies: its name under `models`, else a path of its own.
+
+    Raises:
+        UsageError: no model is set.
+    """
+    if not settings.model:
+        raise UsageError(
+            f"engine {settings.engine} needs a model; give its folder with --model, KB_MODEL or in kb.toml"
+        )
+    inside = models / settings.model
+    return inside if inside.exists() else Path(settings.model).expanduser()

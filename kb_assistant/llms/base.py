@@ -16,8 +16,12 @@ from pydantic import Field, PrivateAttr
 
 from kb_assistant.errors import UsageError
 from kb_assistant.llms.stopping import StopFilter
+from kb_assistant.llms.turns import Turns
 
-__all__ = ["Engine", "FinishReason", "Piece"]
+__all__ = ["Engine", "FinishReason", "Piece", "Waiting"]
+
+_HEARTBEAT_S = 0.1
+"""How often a caller has control while an engine has nothing to say: so soon can it stop one."""
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
@@ -35,18 +39,26 @@ class Piece:
     finish_reason: FinishReason | None = None
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """There is no new text yet; `ahead` other callers are answered first."""
+
+    ahead: int = 0
+
+
 class Engine(LLM):
     """A LangChain `LLM` whose answers come in pieces and can be stopped at any token.
 
     A subclass gives `engine_name`, `context_tokens`, `get_token_ids` and `generate_pieces`.
-    A caller stops an answer by closing the stream, or by raising in `on_llm_new_token` of a
-    callback with `raise_error = True`; either way the generation has ended by the time the
-    caller has control again.
+    A caller stops an answer by closing the stream, or by raising in a callback with `raise_error = True`:
+    in `on_llm_new_token`, or in `on_text`, which is called with an empty text and `ahead`, the number of
+    callers that are answered first, about every tenth of a second while there is no token. Either way
+    the generation has ended by the time the caller has control again.
     """
 
     max_new_tokens: int = Field(default=512, gt=0)
 
-    _turn: threading.Lock = PrivateAttr(default_factory=threading.Lock)
+    _turns: Turns = PrivateAttr(default_factory=Turns)
 
     @property
     @abstractmethod
@@ -58,6 +70,11 @@ class Engine(LLM):
     def context_tokens(self) -> int:
         """How many tokens the prompt and the answer may have together."""
 
+    @property
+    def queue_length(self) -> int:
+        """How many callers are being answered or wait for their turn."""
+        return len(self._turns)
+
     @abstractmethod
     def get_token_ids(self, text: str) -> list[int]:
         """Return the ids of the tokens of `text` alone, with nothing added around it."""
@@ -65,10 +82,10 @@ class Engine(LLM):
     @abstractmethod
     def generate_pieces(
         self, prompt: str, *, stop: Sequence[str], max_new_tokens: int, cancelled: threading.Event
-    ) -> Iterator[Piece]:
+    ) -> Iterator[Piece | Waiting]:
         """Generate the answer to `prompt`, without the prompt, and end soon after `cancelled` is set.
 
-        The last piece has a finish reason. Stop strings are cut off by the caller; they are
+        The last one is a piece and has a finish reason. Stop strings are cut off by the caller; they are
         given here for engines that can pass them on. What the iterator started has ended
         when it is closed.
         """
@@ -102,8 +119,9 @@ class Engine(LLM):
         self._check_prompt(prompt, limit)
         cancelled = threading.Event()
         pieces = self.generate_pieces(prompt, stop=stop or (), max_new_tokens=limit, cancelled=cancelled)
+        on_wait = run_manager.on_text if run_manager else None
         try:
-            for chunk in _filtered(pieces, stops, cancelled):
+            for chunk in _filtered(pieces, stops, cancelled, on_wait):
                 if run_manager:
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
@@ -168,23 +186,22 @@ class Engine(LLM):
             )
 
     def _in_background(
-        self, produce: Callable[[Callable[[Piece], None]], None], cancelled: threading.Event
-    ) -> Iterator[Piece]:
-        """Run `produce` in a thread and yield what it emits, for backends that call back.
+        self, produce: Callable[[Callable[[Piece], None]], None], cancelled: threading.Event, *, in_turn: bool = True
+    ) -> Iterator[Piece | Waiting]:
+        """Run `produce` in a thread and yield what it emits, for backends that call back or block.
 
-        One such thread runs at a time: a model's key-value cache and buffers are not made for
-        two. The thread holds the turn, not the reader, so a slow reader keeps nobody waiting.
-        The thread has ended when this iterator has.
+        One such thread runs at a time: a model's key-value cache and buffers are not made for two.
+        With `in_turn` false they run side by side. The thread holds the turn, not the reader, so a
+        slow reader keeps nobody waiting. The thread has ended when this iterator has.
         """
-        emitted: queue.SimpleQueue[Piece | BaseException | None] = queue.SimpleQueue()
+        emitted: queue.SimpleQueue[Piece | Waiting | BaseException | None] = queue.SimpleQueue()
 
         def run() -> None:
+            turns = self._turns if in_turn else Turns()
             try:
-                if self._await_turn(cancelled):
-                    try:
+                with turns.turn(cancelled, lambda ahead: emitted.put(Waiting(ahead))) as mine:
+                    if mine:
                         produce(emitted.put)
-                    finally:
-                        self._turn.release()
             except BaseException as error:  # noqa: BLE001 - it is raised again in the reader's thread
                 emitted.put(error)
             else:
@@ -192,27 +209,38 @@ class Engine(LLM):
 
         thread = threading.Thread(target=run, name=f"kb-{self.engine_name}", daemon=True)
         thread.start()
+        ahead = 0
         try:
-            while (item := emitted.get()) is not None:
+            while True:
+                try:
+                    item = emitted.get(timeout=_HEARTBEAT_S)
+                except queue.Empty:
+                    item = Waiting(ahead)
+                if item is None:
+                    return
                 if isinstance(item, BaseException):
                     raise item
+                ahead = item.ahead if isinstance(item, Waiting) else 0
                 yield item
         finally:
             cancelled.set()
             thread.join()
 
-    def _await_turn(self, cancelled: threading.Event) -> bool:
-        """Wait for the turn, but not for longer than anybody wants the answer."""
-        while not cancelled.is_set():
-            if self._turn.acquire(timeout=0.05):
-                return True
-        return False
 
-
-def _filtered(pieces: Iterator[Piece], stops: StopFilter, cancelled: threading.Event) -> Iterator[GenerationChunk]:
+def _filtered(
+    pieces: Iterator[Piece | Waiting],
+    stops: StopFilter,
+    cancelled: threading.Event,
+    on_wait: Callable[..., Any] | None,
+) -> Iterator[GenerationChunk]:
     """Turn pieces into chunks up to the first stop string; the last chunk says how it went."""
     last = Piece("", 0, 0)
-    for last in pieces:
+    for item in pieces:
+        if isinstance(item, Waiting):
+            if on_wait:
+                on_wait("", ahead=item.ahead)
+            continue
+        last = item
         if text := stops.feed(last.text):
             yield GenerationChunk(text=text)
         if stops.stopped:
@@ -224,7 +252,7 @@ def _filtered(pieces: Iterator[Piece], stops: StopFilter, cancelled: threading.E
     yield GenerationChunk(text=stops.flush(), generation_info={"token_usage": usage, "finish_reason": reason})
 
 
-def _close(pieces: Iterator[Piece]) -> None:
+def _close(pieces: Iterator[Piece | Waiting]) -> None:
     """Close a generator now rather than when it is collected, so that its thread has ended."""
     close = getattr(pieces, "close", None)
     if close is not None:

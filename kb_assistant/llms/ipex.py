@@ -7,16 +7,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from pydantic import Field
 
 from kb_assistant.errors import ModelError
-from kb_assistant.llms.base import Engine, FinishReason, Piece
+from kb_assistant.llms import model_path
+from kb_assistant.llms.base import Engine, FinishReason, Piece, Waiting
 from kb_assistant.llms.chat_format import ChatFormat
 from kb_assistant.llms.detokenizer import Detokenizer
 from kb_assistant.llms.ipex_loading import CPU_LOW_BITS, load_low_bit, save_low_bit
 from kb_assistant.llms.ipex_runtime import set_threads
+
+if TYPE_CHECKING:
+    from kb_assistant.settings import Settings
 
 __all__ = ["CPU_LOW_BITS", "IpexEngine"]
 
@@ -71,6 +75,17 @@ class IpexEngine(Engine):
         engine._check_vocabulary()
         return engine
 
+    @classmethod
+    def from_settings(cls, settings: Settings, models: Path) -> Self:
+        """Load the model that the settings name; see `load`."""
+        return cls.load(
+            model_path(settings, models),
+            low_bit=settings.low_bit,
+            max_new_tokens=settings.max_new_tokens,
+            threads=settings.threads,
+            trust_remote_code=settings.trust_remote_code,
+        )
+
     def save_low_bit(self, path: Path, extra: Mapping[str, str] | None = None) -> None:
         """Write the converted model to the new directory `path`, from where it loads in seconds.
 
@@ -103,7 +118,7 @@ class IpexEngine(Engine):
 
     def generate_pieces(
         self, prompt: str, *, stop: Sequence[str], max_new_tokens: int, cancelled: threading.Event
-    ) -> Iterator[Piece]:
+    ) -> Iterator[Piece | Waiting]:
         """Generate in a thread; the stop strings are left to the base."""
         del stop
         ids = self._encode(prompt)

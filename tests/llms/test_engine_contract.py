@@ -118,6 +118,23 @@ class EngineContract:
         assert answer.startswith("".join(recorder.tokens))
         assert engine.invoke(prompt) == answer
 
+    def test_a_caller_stops_while_it_waits_for_another(self, engine, lessons):
+        class Leaves(BaseCallbackHandler):
+            raise_error = True
+            ahead = None
+
+            def on_text(self, text, *, ahead=None, **_):
+                if ahead is not None:
+                    self.ahead = ahead
+                    raise Cancelled("no time")
+
+        leaves = Leaves()
+        with engine._turns.turn(threading.Event()), pytest.raises(Cancelled, match="no time"):
+            engine.invoke(lessons[0][0], {"callbacks": [leaves]})
+        assert leaves.ahead == 1
+        assert engine.queue_length == 0
+        assert not threads_of(engine)
+
     def test_concurrent_callers_get_their_own_answers(self, engine, lessons):
         with ThreadPoolExecutor(4) as pool:
             answers = list(pool.map(lambda lesson: engine.invoke(lesson[0]), lessons))

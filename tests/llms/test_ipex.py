@@ -20,6 +20,7 @@ from kb_assistant.llms import ENGINES, load_engine
 from kb_assistant.llms.ipex import CPU_LOW_BITS, IpexEngine
 from kb_assistant.llms.ipex_runtime import activation_dtype
 from kb_assistant.llms.model_files import LOW_BIT_INDEX
+from kb_assistant.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -51,7 +52,8 @@ def answers(engine, lessons):
 
 
 def test_an_engine_is_loaded_by_name(small_model_int4, lessons):
-    engine = load_engine("ipex", small_model_int4, max_new_tokens=32)
+    settings = Settings(model=small_model_int4.name, max_new_tokens=32)
+    engine = load_engine("ipex", settings, small_model_int4.parent)
     assert isinstance(engine, IpexEngine)
     assert engine.max_new_tokens == 32
     assert engine.invoke(lessons[0][0]) == lessons[0][1]
@@ -59,7 +61,7 @@ def test_an_engine_is_loaded_by_name(small_model_int4, lessons):
 
 def test_an_unknown_engine_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(UsageError, match=f"unknown engine 'ipx'; there are: {', '.join(sorted(ENGINES))}"):
-        load_engine("ipx", tmp_path)
+        load_engine("ipx", Settings(), tmp_path)
 
 
 # Formats
@@ -387,15 +389,15 @@ def test_a_whole_run_says_nothing_and_leaves_logging_alone(small_model, small_mo
     code = """
 import logging, os, sys
 from pathlib import Path
-from kb_assistant.llms import load_engine
+from kb_assistant.llms.ipex import IpexEngine
 root = logging.getLogger()
 before = list(root.handlers), root.level
-full = load_engine("ipex", Path(sys.argv[1]))
+full = IpexEngine.load(Path(sys.argv[1]))
 full.save_low_bit(Path(sys.argv[3]))
-engine = load_engine("ipex", Path(sys.argv[2]))
+engine = IpexEngine.load(Path(sys.argv[2]))
 answer = engine.invoke(sys.argv[4])
 try:
-    load_engine("ipex", Path(sys.argv[1]).parent)
+    IpexEngine.load(Path(sys.argv[1]).parent)
 except Exception as error:
     assert type(error).__name__ == "ModelError"
 assert (list(root.handlers), root.level) == before, root.handlers
