@@ -33,6 +33,11 @@ class Settings(BaseSettings):
     low_bit: str = Field("sym_int4", description="ipex-llm format that full weights are converted to")
     trust_remote_code: bool = Field(False, description="let a model folder run its own Python code")
     threads: int | None = Field(None, ge=1, description="threads of the language model; unset: all cores")
+    temperature: float = Field(0.0, ge=0, le=2, description="0: always the likeliest words; above: drawn by chance")
+    top_p: float = Field(0.8, gt=0, le=1, description="share of the likeliest words drawn from above temperature 0")
+    prompt_lookup: bool | None = Field(
+        None, description="try what the passages say next, several words a step; unset: where the answer stays the same"
+    )
     max_new_tokens: int = Field(256, ge=1, le=8192, description="longest answer, in tokens")
     embedding_model: str = Field("builtin", description="builtin, a sentence-transformers folder, or its name")
     reranker: str = Field("", description="folder of a cross-encoder that reranks what is found, or its name")
