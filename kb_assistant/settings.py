@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     collection: str = Field("default", min_length=1, description="collection to use where none is named")
     engine: EngineName = Field("auto", description="auto: ipex if a model is set, else extractive")
     model: str = Field("", description="folder of the language model, or its name under KB_HOME/models")
+    adapter: str = Field("", description="folder of a LoRA adapter for the language model, or its name there")
     low_bit: str = Field("sym_int4", description="ipex-llm format that full weights are converted to")
     trust_remote_code: bool = Field(False, description="let a model folder run its own Python code")
     threads: int | None = Field(None, ge=1, description="threads of the language model; unset: all cores")

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from pydantic import Field
 
 from kb_assistant.errors import ModelError
-from kb_assistant.llms import model_path
+from kb_assistant.llms import model_path, placed
 from kb_assistant.llms.base import Engine, FinishReason, Piece, Waiting
 from kb_assistant.llms.chat_format import ChatFormat
 from kb_assistant.llms.decoding import Decoder, Sampling
 from kb_assistant.llms.detokenizer import Detokenizer
 from kb_assistant.llms.ipex_loading import CPU_LOW_BITS, load_low_bit, save_low_bit
 from kb_assistant.llms.ipex_runtime import set_threads
+from kb_assistant.llms.lora import apply_adapter
 
 if TYPE_CHECKING:
     from kb_assistant.settings import Settings
@@ -38,6 +39,7 @@ class IpexEngine(Engine):
     temperature: float = 0.0
     top_p: float = 0.8
     prompt_lookup: bool | None = None
+    adapter: Path | None = None
 
     @classmethod
     def load(
@@ -52,6 +54,7 @@ class IpexEngine(Engine):
         temperature: float = 0.0,
         top_p: float = 0.8,
         prompt_lookup: bool | None = None,
+        adapter: Path | None = None,
     ) -> Self:
         """Load a Hugging Face model directory, or one that `save_low_bit` wrote.
 
@@ -65,6 +68,7 @@ class IpexEngine(Engine):
             temperature: 0 takes the likeliest token; above it, tokens are drawn.
             top_p: the share of the likeliest tokens that are drawn from.
             prompt_lookup: try what the prompt says next; None: where the answer surely stays the same.
+            adapter: the folder of a LoRA adapter in peft's form; None for none.
 
         Raises:
             ModelError: the model is missing, incomplete, broken or refused.
@@ -73,6 +77,8 @@ class IpexEngine(Engine):
         if threads is not None:
             set_threads(threads)
         model, tokenizer, low_bit = load_low_bit(path, low_bit, trust_remote_code=trust_remote_code)
+        if adapter is not None:
+            apply_adapter(model, adapter)
         engine = cls(
             model=model,
             tokenizer=tokenizer,
@@ -84,6 +90,7 @@ class IpexEngine(Engine):
             temperature=temperature,
             top_p=top_p,
             prompt_lookup=prompt_lookup,
+            adapter=adapter,
         )
         engine._check_vocabulary()
         return engine
@@ -100,10 +107,11 @@ class IpexEngine(Engine):
             temperature=settings.temperature,
             top_p=settings.top_p,
             prompt_lookup=settings.prompt_lookup,
+            adapter=placed(settings.adapter, models) if settings.adapter else None,
         )
 
     def save_low_bit(self, path: Path, extra: Mapping[str, str] | None = None) -> None:
-        """Write the converted model to the new directory `path`, from where it loads in seconds.
+        """Write the converted model, without its adapter, to the new directory `path`, from where it loads in seconds.
 
         Args:
             path: the directory, which must not exist.
@@ -161,7 +169,7 @@ class IpexEngine(Engine):
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
         own: dict[str, Any] = {"model": str(self.path), "low_bit": self.low_bit, "system_prompt": self.system_prompt}
-        own |= {"temperature": self.temperature, "top_p": self.top_p}
+        own |= {"temperature": self.temperature, "top_p": self.top_p, "adapter": self.adapter and str(self.adapter)}
         return {**super()._identifying_params, **own}
 
     @cached_property
