@@ -453,12 +453,13 @@ class Assistant:
 
         name = collection or self.settings.collection
         retriever = self._retriever(collection, asked, only)
+        engine = self.engine
         return build_chain(
             retriever,
-            self.engine,
+            engine,
             term_weights=lambda question: self._store.term_weights(name, question),
             refuse_below=self.settings.refuse_below,
-            context_tokens=self.settings.context_tokens,
+            context_tokens=self.settings.context_tokens or (engine.passage_tokens if engine else 0),
             section=retriever.section,
         )
 

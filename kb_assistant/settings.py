@@ -53,7 +53,9 @@ class Settings(BaseSettings):
     max_seconds: float = Field(300, gt=0, description="longest time that reading a file, or a page of it, may take")
     max_memory_mb: int = Field(1_000, ge=100, description="most memory that reading a file may take")
     passages: int = Field(5, ge=1, le=50, description="passages that an answer may be made from")
-    context_tokens: int = Field(1000, ge=100, le=100_000, description="tokens of passages given to a model")
+    context_tokens: int | None = Field(
+        None, ge=100, le=100_000, description="tokens of passages given to a model; unset: what suits the machine"
+    )
     refuse_below: float = Field(
         0.25, ge=0, le=1, description="least relevance (0 to 1, calibrated) of the passages for an answer to be tried"
     )

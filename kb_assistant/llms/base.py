@@ -17,6 +17,7 @@ from pydantic import Field, PrivateAttr
 from kb_assistant.errors import UsageError
 from kb_assistant.llms.stopping import StopFilter
 from kb_assistant.llms.turns import Turns
+from kb_assistant.machine import Machine
 
 __all__ = ["Engine", "FinishReason", "Piece", "Waiting"]
 
@@ -69,6 +70,11 @@ class Engine(LLM):
     @abstractmethod
     def context_tokens(self) -> int:
         """How many tokens the prompt and the answer may have together."""
+
+    @property
+    def passage_tokens(self) -> int:
+        """How many tokens of passages it reads in bearable time, where none are set; at most half its window."""
+        return min(Machine.read().context_tokens, self.context_tokens // 2)
 
     @property
     def queue_length(self) -> int:

@@ -20,6 +20,7 @@ from kb_assistant.llms.detokenizer import Detokenizer
 from kb_assistant.llms.ipex_loading import CPU_LOW_BITS, load_low_bit, save_low_bit
 from kb_assistant.llms.ipex_runtime import set_threads
 from kb_assistant.llms.lora import apply_adapter
+from kb_assistant.machine import Machine
 
 if TYPE_CHECKING:
     from kb_assistant.settings import Settings
@@ -102,7 +103,7 @@ class IpexEngine(Engine):
             model_path(settings, models),
             low_bit=settings.low_bit,
             max_new_tokens=settings.max_new_tokens,
-            threads=settings.threads,
+            threads=settings.threads or Machine.read().cores,
             trust_remote_code=settings.trust_remote_code,
             temperature=settings.temperature,
             top_p=settings.top_p,
