@@ -303,6 +303,33 @@ def evaluate(
 
 
 @cli.command()
+@click.option("--shape", metavar="NAME", help="Measure every engine on random weights of a shape, as qwen2-1.5b.")
+@click.option("--tokenizer", metavar="FOLDER", type=click.Path(path_type=Path), help="The tokenizer for them.")
+@click.option("--prompt-tokens", type=click.IntRange(16), multiple=True, help="Length of a prompt. Repeatable.")
+@click.option("--new-tokens", type=click.IntRange(8), default=64, show_default=True, help="Length of an answer.")
+@_options(*_LANGUAGE_MODEL, _JSON)
+def bench(
+    shape: str | None,
+    tokenizer: Path | None,
+    prompt_tokens: tuple[int, ...],
+    new_tokens: int,
+    as_json: bool,
+    home: Path | None,
+    **language_model: str | None,
+) -> None:
+    """Measure the speed and memory of language and embedding models on this machine."""
+    from kb_assistant import render
+
+    with _assistant(home, **language_model) as assistant:
+        found = list(
+            assistant.bench(
+                shape=shape, tokenizer=tokenizer, prompt_tokens=prompt_tokens, new_tokens=new_tokens, progress=_tell
+            )
+        )
+    _say(render.to_json(render.bench_json(found)) if as_json else render.bench_text(found))
+
+
+@cli.command()
 @_options(_COLLECTION, *_LANGUAGE_MODEL)
 def mcp(collection: str | None, home: Path | None, **language_model: str | None) -> None:
     """Serve search and ask to other programs over MCP, on stdin and stdout."""

@@ -41,6 +41,10 @@ class Settings(BaseSettings):
     )
     max_new_tokens: int = Field(256, ge=1, le=8192, description="longest answer, in tokens")
     embedding_model: str = Field("builtin", description="builtin, a sentence-transformers folder, or its name")
+    embedding_dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="what the embedding model computes in; auto: bfloat16 where the CPU does"
+    )
+    embedding_batch: int = Field(8, ge=1, le=1024, description="texts that the embedding model takes at once")
     reranker: str = Field("", description="folder of a cross-encoder that reranks what is found, or its name")
     chunk_tokens: int = Field(256, ge=32, le=2048, description="longest chunk, in tokens")
     ocr: bool = Field(True, description="read pictures of text, where OCR is installed (kb-assistant[ocr])")
