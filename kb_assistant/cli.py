@@ -32,8 +32,8 @@ _HOME = click.option("--home", type=click.Path(path_type=Path), help="Folder tha
 _DEBUG = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks and library messages.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 _COLLECTION = click.option("--collection", metavar="NAME", help="Collection to use.")
-_ENGINE = click.option("--engine", metavar="NAME", help="auto, ipex or extractive.")
-_MODEL = click.option("--model", metavar="FOLDER", help="Folder of a language model, or its name in kb models list.")
+_ENGINE = click.option("--engine", metavar="NAME", help="auto, ipex, openai or extractive.")
+_MODEL = click.option("--model", metavar="FOLDER", help="Folder of a language model, or its name.")
 
 
 _DAY = click.DateTime(["%Y-%m-%d"])
@@ -59,7 +59,7 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="kb-assistant", prog_name="kb")
 def cli() -> None:
-    """Ask your own documents, in Chinese or English. Nothing leaves this machine.
+    """Ask your own documents, in Chinese or English. Nothing leaves this machine unless you set a server up.
 
     Start with: kb ingest FOLDER, then: kb ask QUESTION
     """
@@ -191,6 +191,8 @@ def ask(
     """Answer one question, with citations; "-" reads it from standard input."""
     only = _only(source, types, since, until)
     with _assistant(home, engine=engine, model=model) as assistant:
+        if not as_json:
+            _say_where_to(assistant, language_of(question))
         _answer(assistant, _question(question), collection, only=only, as_json=as_json)
         _say_if_extractive(assistant)
 
@@ -204,6 +206,7 @@ def chat(collection: str | None, engine: str | None, model: str | None, home: Pa
         assistant.sources(collection)  # says at once if there is nothing to ask
         _ = assistant.engine  # and if its model cannot be used
         _say_if_extractive(assistant)
+        _say_where_to(assistant)
         while (line := _read_line()) is not None and line not in ("exit", "quit"):
             if line == "clear":
                 history.clear()
@@ -238,6 +241,7 @@ def serve(
 
     with _assistant(home, host=host, port=port, collection=collection, engine=engine, model=model) as assistant:
         _ = assistant.engine  # says at once if its model cannot be used
+        _say_where_to(assistant)
         run(assistant, announce=lambda url: click.echo(f"kb is at {url} (Ctrl-C stops it)"))
 
 
@@ -299,6 +303,8 @@ def evaluate(
         raise UsageError("--calibrate and --compare do not go together; give one of them")
     changes = dict(_setting(one) for one in compare)
     with _assistant(home, engine=engine, model=model) as assistant, _progress_bar() as progress:
+        if not as_json:
+            _say_where_to(assistant)
         if calibrate:
             fitted = assistant.calibrate(file, collection=collection, limit=limit, progress=progress)
             _say(render.to_json(render.calibration_json(fitted)) if as_json else render.calibration_text(fitted))
@@ -317,6 +323,7 @@ def mcp(collection: str | None, engine: str | None, model: str | None, home: Pat
         raise KbError(f'kb mcp needs {error.name}; run: pip install -c constraints.txt -e ".[mcp]"') from error
 
     with _assistant(home, collection=collection, engine=engine, model=model) as assistant:
+        _say_where_to(assistant)
         build_server(assistant).run()
 
 
@@ -510,6 +517,14 @@ def _say_if_extractive(assistant: Assistant) -> None:
         click.echo(
             "(no language model is set: answers are quoted from the documents; --model FOLDER sets one)", err=True
         )
+
+
+def _say_where_to(assistant: Assistant, language: str = "en") -> None:
+    """Say on stderr where questions and passages go, if that is not this machine."""
+    from kb_assistant.render import LEAVES
+
+    if host := assistant.sends_to:
+        _tell(LEAVES[language].format(host=host))
 
 
 @contextmanager

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHECKED",
+    "LEAVES",
     "answer_json",
     "citations_text",
     "collections_json",
@@ -55,6 +56,12 @@ def to_json(value: Any) -> str:
 
 CHECKED = {"zh": "（对照文档核对后：）", "en": "(checked against the documents:)"}
 """What stands before an answer that reads otherwise than it was streamed."""
+
+LEAVES = {
+    "zh": "（问题和相关段落会离开本机，发送到 {host}）",
+    "en": "(questions and passages leave this machine: they are sent to {host})",
+}
+"""What says that answers are made elsewhere."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 

@@ -70,6 +70,14 @@ class Engine(LLM):
     def context_tokens(self) -> int:
         """How many tokens the prompt and the answer may have together."""
 
+    def ready(self) -> str:
+        """Return in words that the model can be asked.
+
+        Raises:
+            ModelError: it cannot.
+        """
+        return "loads"
+
     @property
     def queue_length(self) -> int:
         """How many callers are being answered or wait for their turn."""
