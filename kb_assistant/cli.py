@@ -329,22 +329,59 @@ def mcp(collection: str | None, engine: str | None, model: str | None, home: Pat
 
 @cli.group()
 def models() -> None:
-    """Models on this machine: list them, convert one to int4, remove one."""
+    """Models on this machine: list them, pull one, convert one to int4, remove one."""
 
 
 @models.command("list")
+@click.option("--available", is_flag=True, help="List those that kb models pull knows by name.")
 @_options(_JSON)
-def list_(as_json: bool, home: Path | None) -> None:
+def list_(available: bool, as_json: bool, home: Path | None) -> None:
     """List the models in KB_HOME/models."""
     from dataclasses import asdict
 
     from kb_assistant import render
+
+    if available:
+        from kb_assistant.model_catalogue import catalogue
+
+        entries = catalogue()
+        _say(render.to_json([one.model_dump() for one in entries]) if as_json else render.catalogue_text(entries))
+        return
     from kb_assistant.models import list_models
     from kb_assistant.settings import home_folder
 
     folder = home_folder(home) / "models"
     found = list_models(folder)
     _say(render.to_json([asdict(one) for one in found]) if as_json else render.models_text(found, folder))
+
+
+@models.command()
+@click.argument("wanted", metavar="NAME|OWNER/REPO")
+@click.option("--from", "origin", metavar="hf|modelscope|DIR", default="hf", show_default=True, help="Where it is.")
+@click.option("--revision", metavar="R", help="Branch, tag or commit; the newest else.")
+@click.option("--trust-remote-code", is_flag=True, help="Bring Python code that the model needs along.")
+@_options(_JSON)
+def pull(
+    wanted: str, origin: str, revision: str | None, trust_remote_code: bool, as_json: bool, home: Path | None
+) -> None:
+    """Bring a model to this machine, from a hub or a folder; run again, it goes on where it was broken off."""
+    from dataclasses import asdict
+
+    from kb_assistant import render
+    from kb_assistant.pulling import pull_model
+    from kb_assistant.settings import home_folder
+
+    with _progress_bar(of_bytes=True) as progress:
+        made = pull_model(
+            wanted,
+            home_folder(home) / "models",
+            origin=origin,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            progress=progress,
+            tell=_tell,
+        )
+    _say(render.to_json(asdict(made)) if as_json else render.pulled_text(made))
 
 
 @models.command()
@@ -528,15 +565,16 @@ def _say_where_to(assistant: Assistant, language: str = "en") -> None:
 
 
 @contextmanager
-def _progress_bar() -> Iterator[Callable[[int, int, str], None]]:
+def _progress_bar(*, of_bytes: bool = False) -> Iterator[Callable[[int, int, str], None]]:
     """Give a function that shows progress on a terminal, and nothing in a pipe."""
     if not sys.stderr.isatty():
         yield lambda done, total, name: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+    count = DownloadColumn() if of_bytes else MofNCompleteColumn()
+    columns = (BarColumn(), count, TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total, name: bar.update(task, completed=done, total=total, description=_short(name))
