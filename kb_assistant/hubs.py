@@ -68,12 +68,20 @@ def client_for(hub: str) -> httpx.Client:
 
     Redirects are followed, since the hubs keep large files elsewhere; the token goes to the hub alone.
     Proxies of the environment are used.
+
+    Raises:
+        ModelError: such a proxy is of a kind that cannot be used.
     """
     token = os.environ.get(HUBS[hub].token_variable, "").strip()
     headers = {"User-Agent": "kb", "Accept-Encoding": "identity"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
-    return httpx.Client(headers=headers, follow_redirects=True, max_redirects=5, timeout=_PATIENCE)
+    try:
+        return httpx.Client(headers=headers, follow_redirects=True, max_redirects=5, timeout=_PATIENCE)
+    except (ImportError, ValueError) as error:  # of the proxy: SOCKS without its package, or an unknown kind
+        raise ModelError(
+            f"the proxy of the environment cannot be used: {error}; unset ALL_PROXY, or correct it"
+        ) from error
 
 
 def list_files(client: httpx.Client, hub: str, repo: str, revision: str | None) -> Listing:

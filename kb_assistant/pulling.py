@@ -69,7 +69,8 @@ def pull_model(
         raise UsageError(f"--from {origin} is neither a hub ({', '.join(HUBS)}) nor a folder; correct it")
     source = _Source.of(wanted, entry, origin, revision)
     target = model_folder(folder, name)
-    if entry and entry.remote_code and not trust_remote_code:
+    needs_code = bool(entry and entry.remote_code)
+    if needs_code and not trust_remote_code:
         raise ModelError(
             f"{name} needs Python code of its own, which would run on this machine; read the .py files at "
             f"{source.shown}, then add --trust-remote-code"
@@ -82,7 +83,9 @@ def pull_model(
         unfinished = folder / f".{name}.partial"
         unfinished.mkdir(exist_ok=True)
         try:
-            record = source.bring(unfinished, _Choice(name, bool(entry), trust_remote_code), progress, tell)
+            # Without the catalogue's word no code comes from a hub, whatever flag is given.
+            with_code = trust_remote_code and (needs_code or origin not in HUBS)
+            record = source.bring(unfinished, _Choice(name, with_code), progress, tell)
             _inspect(unfinished, trust_remote_code=trust_remote_code)
             (unfinished / RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
             unfinished.rename(target)
@@ -98,7 +101,6 @@ class _Choice:
     """Which files of a model are taken."""
 
     name: str
-    known: bool
     with_code: bool
 
     def of(self, paths: Iterable[str]) -> list[str]:
@@ -246,16 +248,10 @@ def _check_code(to: Path, choice: _Choice, shown: str) -> None:
         config = json.loads((to / "config.json").read_text(encoding="utf-8"))
     except ValueError:
         return  # the inspection at the end says what is wrong with it
-    if not (isinstance(config, dict) and "auto_map" in config):
-        return
-    if not choice.known:
+    if isinstance(config, dict) and "auto_map" in config and not choice.with_code:
         raise ModelError(
-            f"{choice.name} needs Python code of its own and is not in the catalogue; bring its folder by hand from "
-            f"{shown}, read the .py files, and run: kb models pull {choice.name} --from FOLDER --trust-remote-code"
-        )
-    if not choice.with_code:
-        raise ModelError(
-            f"{choice.name} needs Python code of its own; read it at {shown}, then add --trust-remote-code"
+            f"{choice.name} needs Python code of its own, and the catalogue does not say so; bring its folder by hand "
+            f"from {shown}, read the .py files, and run: kb models pull {choice.name} --from FOLDER --trust-remote-code"
         )
 
 

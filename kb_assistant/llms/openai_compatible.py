@@ -7,7 +7,6 @@ is used only where `base_url` is set. Nothing but the request is sent.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import re
 import threading
@@ -234,20 +233,23 @@ class OpenAIEngine(Engine):
     def _client(self) -> AsyncOpenAI:
         import openai
 
-        # The client logs whole requests where OPENAI_LOG says so.
-        logging.getLogger("openai").setLevel(logging.WARNING)
         timeout = openai.Timeout(self.request_timeout_s, connect=min(_CONNECT_S, self.request_timeout_s))
+        try:
+            http_client = openai.DefaultAsyncHttpxClient(
+                timeout=timeout,
+                follow_redirects=False,  # the key and the passages go to the host that was set, and to no other
+                trust_env=not self._server.on_this_machine,  # proxies, but never for this machine
+                event_hooks={"request": [self._only_the_request]},
+            )
+        except (ImportError, ValueError) as error:  # SOCKS without its package, or an unknown kind
+            reason = f"cannot be asked through the proxy of the environment: {error}; unset ALL_PROXY, or correct it"
+            raise self._trouble.of(reason) from error
         return openai.AsyncOpenAI(
             api_key=self._key or "none",
             base_url=self._server.url,
             max_retries=0,
             timeout=timeout,
-            http_client=openai.DefaultAsyncHttpxClient(
-                timeout=timeout,
-                follow_redirects=False,  # the key and the passages go to the host that was set, and to no other
-                trust_env=not self._server.on_this_machine,  # proxies, but never for this machine
-                event_hooks={"request": [self._only_the_request]},
-            ),
+            http_client=http_client,
         )
 
     async def _only_the_request(self, request: Any) -> None:

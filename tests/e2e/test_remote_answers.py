@@ -50,6 +50,15 @@ def test_a_server_on_this_machine_answers_with_citations(kb: Callable, taught: l
 
 
 @pytest.mark.usefixtures("settings")
+def test_no_log_holds_what_was_asked(kb_process: Callable, taught: list[Lesson]) -> None:
+    kb_process("ingest", SAMPLES)
+    run = kb_process("ask", taught[-1].question.text, "--debug", OPENAI_LOG="debug", KB_API_KEY="sk-very-secret")
+    assert taught[-1].gold in run.out
+    assert taught[-1].question.text not in run.err
+    assert "sk-very-secret" not in run.out + run.err
+
+
+@pytest.mark.usefixtures("settings")
 def test_a_stream_that_is_closed_stops_and_the_next_answer_comes(own_home: Path, taught: list[Lesson]) -> None:
     with Assistant.open(own_home) as kb:
         kb.ingest(SAMPLES)

@@ -266,9 +266,11 @@ def test_code_of_a_models_own_comes_only_when_known_and_agreed_to(
 ) -> None:
     repo, name = "internlm/internlm2-chat-1_8b", "internlm2-chat-1_8b"
     with_code(hub, repo)
-    with_code(hub, "someone/strange")
-    strange = kb("models", "pull", "someone/strange", "--trust-remote-code")
-    assert (strange.code, "is not in the catalogue; bring its folder by hand" in strange.err) == (3, True)
+    for unexpected in ("someone/strange", "Qwen/Qwen2-1.5B-Instruct"):
+        with_code(hub, unexpected)
+        strange = kb("models", "pull", unexpected, "--trust-remote-code")
+        assert (strange.code, "the catalogue does not say so; bring its folder by hand" in strange.err) == (3, True)
+        assert not hub.fetched(".py")
     assert not hub.fetched(WEIGHTS)
     refused = kb("models", "pull", name)
     assert (refused.code, "needs Python code of its own, which would run" in refused.err) == (3, True)
@@ -318,3 +320,11 @@ def test_the_catalogue_is_listed(kb: Callable[..., Any]) -> None:
     assert entries["internlm2_5-7b-chat"]["remote_code"]
     assert {one["kind"] for one in entries.values()} == {"language", "embedding", "reranker"}
     assert "chatglm3-6b" in kb("models", "list", "--available").out
+
+
+def test_a_proxy_of_a_kind_that_cannot_be_used_is_named(
+    kb: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("all_proxy", "carrier-pigeon://192.0.2.1")
+    failed = kb("models", "pull", REPO)
+    assert (failed.code, "the proxy of the environment cannot be used" in failed.err) == (3, True)

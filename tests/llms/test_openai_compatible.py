@@ -394,3 +394,9 @@ def test_without_the_client_the_extra_is_named(own_home, monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)  # as if it were not installed
     with pytest.raises(ModelError, match=r'needs openai; run: pip install -c constraints.txt -e ".\[openai\]"'):
         from_settings(own_home, base_url="http://127.0.0.1:1/v1", model="m")
+
+
+def test_a_proxy_of_a_kind_that_cannot_be_used_is_named(monkeypatch):
+    monkeypatch.setenv("all_proxy", "carrier-pigeon://192.0.2.1")
+    with pytest.raises(ModelError, match=r"cannot be asked through the proxy of the environment: .*carrier-pigeon"):
+        engine_at("http://192.0.2.2").invoke("?")
