@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from chat_server import chat_app, running
 from handbook_model import SETTINGS, Lesson
+from serving import served
 
 from kb_assistant import Assistant
+from kb_assistant.llms.openai_compatible import OpenAIEngine
 
 SAMPLES = Path(__file__).parents[2] / "kb_assistant" / "samples"
 ELSEWHERE = "https://api.example.com/v1"
@@ -99,6 +101,16 @@ def test_doctor_says_where_to_and_how(own_home: Path, monkeypatch: pytest.Monkey
     found = {one.check: one for one in examine(own_home)}
     assert not found["privacy"].ok
     assert "base_url is not the address of a server" in found["privacy"].detail
+
+
+def test_kbs_own_server_is_such_a_server(own_home: Path) -> None:
+    with Assistant.open(own_home) as kb:
+        kb.ingest(SAMPLES)
+    with served(own_home) as url:
+        engine = OpenAIEngine(base_url=f"{url}/v1", model="kb")
+        assert "is served by" in engine.ready()
+        assert "9 months" in "".join(engine.stream("How long is the warranty on rechargeable batteries?"))
+        assert "12 天" in engine.invoke("年假有几天？")
 
 
 def test_a_server_is_only_asked_where_one_is_set(own_home: Path) -> None:
