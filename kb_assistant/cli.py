@@ -456,6 +456,7 @@ def demo(question: str | None, engine: str | None, model: str | None, as_json: b
     with handbook(engine=engine, model=model) as (assistant, report):
         if not as_json:
             click.echo(f"Ingested {report.added} sample documents in {report.seconds:.1f} s.")
+            _say_where_to(assistant)
         asked = [question] if question else list(QUESTIONS)[: 1 if as_json else None]
         for one in asked:
             if not as_json:

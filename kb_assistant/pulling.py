@@ -70,16 +70,16 @@ def pull_model(
     source = _Source.of(wanted, entry, origin, revision)
     target = model_folder(folder, name)
     needs_code = bool(entry and entry.remote_code)
-    if needs_code and not trust_remote_code:
-        raise ModelError(
-            f"{name} needs Python code of its own, which would run on this machine; read the .py files at "
-            f"{source.shown}, then add --trust-remote-code"
-        )
     with _alone(folder, name):
         if target.exists():
             _check_present(target, source)
             tell(f"{name} is here already, and every file is as it was recorded")
             return model_info(target)
+        if needs_code and not trust_remote_code:
+            raise ModelError(
+                f"{name} needs Python code of its own, which would run on this machine; read the .py files at "
+                f"{source.shown}, then add --trust-remote-code"
+            )
         unfinished = folder / f".{name}.partial"
         unfinished.mkdir(exist_ok=True)
         try:

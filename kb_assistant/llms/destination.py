@@ -39,8 +39,9 @@ class Destination:
         Raises:
             SettingsError: it is none, or carries a user name, a query or a fragment.
         """
+        url = base_url.strip().rstrip("/")
         try:
-            parts = urlsplit(base_url.strip())
+            parts = urlsplit("" if any(not sign.isprintable() or sign.isspace() for sign in url) else url)
             name, port = parts.hostname or "", parts.port
         except ValueError:
             parts, name, port = SplitResult("", "", "", "", ""), "", None
@@ -55,7 +56,7 @@ class Destination:
             )
         shown = f"[{name}]" if ":" in name else name
         return cls(
-            url=base_url.strip().rstrip("/"),
+            url=url,
             host=shown if port is None else f"{shown}:{port}",
             on_this_machine=_is_loopback(name),
             encrypted=parts.scheme == "https",

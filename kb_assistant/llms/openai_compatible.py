@@ -132,17 +132,19 @@ class OpenAIEngine(Engine):
             ModelError: the server cannot be asked, or does not list the model.
         """
 
-        async def listed() -> tuple[str, ...]:
-            async with self._client() as client:
-                return await _served(client)
-
         import openai
+
+        quick = self.model_copy(update={"request_timeout_s": min(_CONNECT_S, self.request_timeout_s)})
+
+        async def listed() -> tuple[str, ...]:
+            async with quick._client() as client:
+                return await _served(client)
 
         with closing(asyncio.new_event_loop()) as loop:
             try:
                 served = loop.run_until_complete(listed())
             except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
-                raise self._trouble.explained(error) from error
+                raise quick._trouble.explained(error) from error
         if self.model not in served:
             raise self._trouble.of(f"has no model {self.model!r}; it serves: {', '.join(served) or 'none'}")
         return f"is served by {self._server.host}"

@@ -275,6 +275,7 @@ def test_code_of_a_models_own_comes_only_when_known_and_agreed_to(
     refused = kb("models", "pull", name)
     assert (refused.code, "needs Python code of its own, which would run" in refused.err) == (3, True)
     assert kb("models", "pull", name, "--trust-remote-code").code == 0
+    assert kb("models", "pull", name).code == 0  # it is there
     code = models / name / "modeling_own.py"
     assert code.read_bytes() == b"X = 1\n"
     with pytest.raises(ModelError, match="allow it with trust_remote_code"):

@@ -205,14 +205,23 @@ def test_nobody_listens():
 
 def test_a_name_that_does_not_resolve():
     began = time.monotonic()
-    with pytest.raises(ModelError, match=r"the server no-such-host.invalid is not known by that name; check base_url"):
-        engine_at("http://no-such-host.invalid").invoke("?")
+    with pytest.raises(ModelError, match=r"the server a..b is not known by that name; check base_url"):
+        engine_at("http://a..b").invoke("?")
     assert time.monotonic() - began < 5
 
 
 def test_a_certificate_that_nobody_vouches_for():
     with loopback(whole) as server, pytest.raises(ModelError, match=r"cannot be trusted|broke the connection"):
         engine_at(server.url.replace("http:", "https:")).invoke("?")
+
+
+def test_doctor_does_not_wait_for_a_server_that_says_nothing(monkeypatch):
+    monkeypatch.setattr("kb_assistant.llms.openai_compatible._CONNECT_S", 0.2)
+    gone = threading.Event()
+    with loopback(lambda *_: gone.wait(10)) as server:
+        with pytest.raises(ModelError, match=r"said nothing for 0\.2 s"):
+            engine_at(server.url, request_timeout_s=60).ready()
+        gone.set()
 
 
 def test_silence_is_not_asked_again():
@@ -362,7 +371,19 @@ def test_where_a_server_is(url, host, here):
     assert (found.host, found.on_this_machine, found.encrypted) == (host, here, url.startswith("https"))
 
 
-@pytest.mark.parametrize("url", ["api.example.com", "ftp://h/v1", "http://", "http://me:pass@h/v1", "http://h/?k=pass"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "api.example.com",
+        "ftp://h/v1",
+        "http://a b/v1",
+        "http://h\n/v1",
+        "http://h:99999/v1",
+        "http://",
+        "http://me:pass@h/v1",
+        "http://h/?k=pass",
+    ],
+)
 def test_what_is_no_address_is_refused_and_not_shown(url):
     with pytest.raises(SettingsError, match="base_url") as refused:
         Destination.of(url)
