@@ -514,6 +514,20 @@ class Assistant:
         return engine_for(self.settings)
 
     @property
+    def sends_to(self) -> str | None:
+        """The host that questions and passages are sent to; None where they stay on this machine.
+
+        Raises:
+            SettingsError: base_url is no address.
+        """
+        if self.engine_name != "openai" or not self.settings.base_url:
+            return None
+        from kb_assistant.llms.destination import Destination
+
+        server = Destination.of(self.settings.base_url)
+        return None if server.on_this_machine else server.host
+
+    @property
     def engine(self) -> Engine | None:
         """The language model, loaded at the first use; None for the extractive engine.
 

@@ -32,8 +32,8 @@ _HOME = click.option("--home", type=click.Path(path_type=Path), help="Folder tha
 _DEBUG = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks and library messages.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 _COLLECTION = click.option("--collection", metavar="NAME", help="Collection to use.")
-_ENGINE = click.option("--engine", metavar="NAME", help="auto, ipex or extractive.")
-_MODEL = click.option("--model", metavar="FOLDER", help="Folder of a language model, or its name in kb models list.")
+_ENGINE = click.option("--engine", metavar="NAME", help="auto, ipex, openai or extractive.")
+_MODEL = click.option("--model", metavar="FOLDER", help="Folder of a language model, or its name.")
 _ADAPTER = click.option("--adapter", metavar="FOLDER", help="Folder of a LoRA adapter for it, or its name there.")
 _LANGUAGE_MODEL = (_ENGINE, _MODEL, _ADAPTER)
 """Settings, given to the command as keywords."""
@@ -61,7 +61,7 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="kb-assistant", prog_name="kb")
 def cli() -> None:
-    """Ask your own documents, in Chinese or English. Nothing leaves this machine.
+    """Ask your own documents, in Chinese or English. Nothing leaves this machine unless you set a server up.
 
     Start with: kb ingest FOLDER, then: kb ask QUESTION
     """
@@ -192,6 +192,8 @@ def ask(
     """Answer one question, with citations; "-" reads it from standard input."""
     only = _only(source, types, since, until)
     with _assistant(home, **language_model) as assistant:
+        if not as_json:
+            _say_where_to(assistant, language_of(question))
         _answer(assistant, _question(question), collection, only=only, as_json=as_json)
         _say_if_extractive(assistant)
 
@@ -205,6 +207,7 @@ def chat(collection: str | None, home: Path | None, **language_model: str | None
         assistant.sources(collection)  # says at once if there is nothing to ask
         _ = assistant.engine  # and if its model cannot be used
         _say_if_extractive(assistant)
+        _say_where_to(assistant)
         while (line := _read_line()) is not None and line not in ("exit", "quit"):
             if line == "clear":
                 history.clear()
@@ -234,6 +237,7 @@ def serve(
 
     with _assistant(home, host=host, port=port, collection=collection, **language_model) as assistant:
         _ = assistant.engine  # says at once if its model cannot be used
+        _say_where_to(assistant)
         run(assistant, announce=lambda url: click.echo(f"kb is at {url} (Ctrl-C stops it)"))
 
 
@@ -294,6 +298,8 @@ def evaluate(
         raise UsageError("--calibrate and --compare do not go together; give one of them")
     changes = dict(_setting(one) for one in compare)
     with _assistant(home, **language_model) as assistant, _progress_bar() as progress:
+        if not as_json:
+            _say_where_to(assistant)
         if calibrate:
             fitted = assistant.calibrate(file, collection=collection, limit=limit, progress=progress)
             _say(render.to_json(render.calibration_json(fitted)) if as_json else render.calibration_text(fitted))
@@ -339,27 +345,65 @@ def mcp(collection: str | None, home: Path | None, **language_model: str | None)
         raise KbError(f'kb mcp needs {error.name}; run: pip install -c constraints.txt -e ".[mcp]"') from error
 
     with _assistant(home, collection=collection, **language_model) as assistant:
+        _say_where_to(assistant)
         build_server(assistant).run()
 
 
 @cli.group()
 def models() -> None:
-    """Models on this machine: list them, convert one to int4, remove one."""
+    """Models on this machine: list them, pull one, convert one to int4, remove one."""
 
 
 @models.command("list")
+@click.option("--available", is_flag=True, help="List those that kb models pull knows by name.")
 @_options(_JSON)
-def list_(as_json: bool, home: Path | None) -> None:
+def list_(available: bool, as_json: bool, home: Path | None) -> None:
     """List the models in KB_HOME/models."""
     from dataclasses import asdict
 
     from kb_assistant import render
+
+    if available:
+        from kb_assistant.model_catalogue import catalogue
+
+        entries = catalogue()
+        _say(render.to_json([one.model_dump() for one in entries]) if as_json else render.catalogue_text(entries))
+        return
     from kb_assistant.models import list_models
     from kb_assistant.settings import home_folder
 
     folder = home_folder(home) / "models"
     found = list_models(folder)
     _say(render.to_json([asdict(one) for one in found]) if as_json else render.models_text(found, folder))
+
+
+@models.command()
+@click.argument("wanted", metavar="NAME|OWNER/REPO")
+@click.option("--from", "origin", metavar="hf|modelscope|DIR", default="hf", show_default=True, help="Where it is.")
+@click.option("--revision", metavar="R", help="Branch, tag or commit; the newest else.")
+@click.option("--trust-remote-code", is_flag=True, help="Bring Python code that the model needs along.")
+@_options(_JSON)
+def pull(
+    wanted: str, origin: str, revision: str | None, trust_remote_code: bool, as_json: bool, home: Path | None
+) -> None:
+    """Bring a model to this machine, from a hub or a folder; run again, it goes on where it was broken off."""
+    from dataclasses import asdict
+
+    from kb_assistant import render
+    from kb_assistant.pulling import pull_model
+    from kb_assistant.settings import home_folder
+
+    with _progress_bar(of_bytes=True) as progress:
+        made = pull_model(
+            wanted,
+            home_folder(home) / "models",
+            origin=origin,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            progress=progress,
+            tell=_tell,
+        )
+    _say(render.to_json(asdict(made)) if as_json else render.pulled_text(made))
 
 
 @models.command()
@@ -435,6 +479,7 @@ def demo(question: str | None, as_json: bool, **language_model: str | None) -> N
     with handbook(**language_model) as (assistant, report):
         if not as_json:
             click.echo(f"Ingested {report.added} sample documents in {report.seconds:.1f} s.")
+            _say_where_to(assistant)
         asked = [question] if question else list(QUESTIONS)[: 1 if as_json else None]
         for one in asked:
             if not as_json:
@@ -535,16 +580,25 @@ def _say_if_extractive(assistant: Assistant) -> None:
         )
 
 
+def _say_where_to(assistant: Assistant, language: str = "en") -> None:
+    """Say on stderr where questions and passages go, if that is not this machine."""
+    from kb_assistant.render import LEAVES
+
+    if host := assistant.sends_to:
+        _tell(LEAVES[language].format(host=host))
+
+
 @contextmanager
-def _progress_bar() -> Iterator[Callable[[int, int, str], None]]:
+def _progress_bar(*, of_bytes: bool = False) -> Iterator[Callable[[int, int, str], None]]:
     """Give a function that shows progress on a terminal, and nothing in a pipe."""
     if not sys.stderr.isatty():
         yield lambda done, total, name: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+    count = DownloadColumn() if of_bytes else MofNCompleteColumn()
+    columns = (BarColumn(), count, TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total, name: bar.update(task, completed=done, total=total, description=_short(name))

@@ -19,6 +19,7 @@ from vectorstore.errors import StoreError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
+    from kb_assistant.settings import Settings
 
 __all__ = ["Finding", "examine"]
 
@@ -48,9 +49,7 @@ def examine(home: Path | None = None, **settings: str | None) -> list[Finding]:
         _machine(),
         disk,
         *(_store(folder, settings) if disk.ok else ()),
-        Finding(
-            "privacy", True, "no engine sends anything off this machine; telemetry, tracing and hubs are switched off"
-        ),
+        _tried("privacy", lambda: _privacy(load_settings(folder, **settings))),
     ]
 
 
@@ -115,7 +114,25 @@ def _store(folder: Path, settings: dict[str, str | None]) -> Iterator[Finding]:
 def _engine(assistant: Assistant) -> str:
     if assistant.engine is None:
         return "extractive: answers are quoted from the documents; --model FOLDER sets a language model"
-    return f"{assistant.engine_name}: {assistant.settings.model} loads"
+    return f"{assistant.engine_name}: {assistant.settings.model} {assistant.engine.ready()}"
+
+
+def _privacy(settings: Settings) -> str:
+    """Say where questions and passages go."""
+    from kb_assistant.llms import engine_for
+    from kb_assistant.llms.destination import Destination
+
+    others = "telemetry, tracing and hubs are switched off"
+    name = engine_for(settings) if settings.engine == "auto" else settings.engine
+    if name != "openai" or not settings.base_url:
+        return f"no engine sends anything off this machine; {others}"
+    server = Destination.of(settings.base_url)
+    if server.on_this_machine:
+        return f"questions and passages go to {server.host}, which is on this machine; {others}"
+    way = ("encrypted" if server.encrypted else "unencrypted") + (
+        f", by the proxy {server.proxy}" if server.proxy else ""
+    )
+    return f"QUESTIONS AND PASSAGES LEAVE THIS MACHINE: they are sent to {server.host} ({way}); {others}"
 
 
 def _tried(check: str, action: Callable[[], str]) -> Finding:

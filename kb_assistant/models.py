@@ -1,4 +1,7 @@
-"""The models on this machine, in `KB_HOME/models`: list them, convert one to low bits, remove one."""
+"""The models on this machine, in `KB_HOME/models`: list them, convert one to low bits, remove one.
+
+`pulling` brings them there.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,21 @@ from typing import Any, Literal
 
 from ingest import content_hash
 from kb_assistant.errors import ModelError, UsageError
-from kb_assistant.llms.model_files import LOW_BIT_KEY, inspect_model
+from kb_assistant.llms.model_files import LOW_BIT_KEY, RECORD, inspect_model
 
-__all__ = ["ModelInfo", "ModelKind", "convert_model", "list_models", "model_name", "remove_model"]
+__all__ = [
+    "ModelInfo",
+    "ModelKind",
+    "check_room",
+    "convert_model",
+    "list_models",
+    "model_folder",
+    "model_info",
+    "model_name",
+    "remove_model",
+]
 
 ModelKind = Literal["language", "embedding", "reranker", "unknown"]
-RECORD = "kb_model.json"
-"""In a converted model's folder: what it was made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +37,9 @@ class ModelInfo:
     """A model's folder.
 
     Attributes:
-        format: the low-bit format of a converted model, else "safetensors" or "other".
+        format: the low-bit format of a converted model, else "safetensors", "openvino" or "other".
         bytes: what it takes on disk.
-        made_from: what `convert_model` made it from; None for one that was brought.
+        made_from: where it was pulled from, or what it was converted from; None where that is not recorded.
     """
 
     name: str
@@ -43,7 +54,7 @@ def list_models(folder: Path) -> list[ModelInfo]:
     if not folder.is_dir():
         return []
     models = (path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith("."))
-    return [_info(path) for path in models]
+    return [model_info(path) for path in models]
 
 
 def model_name(source: Path, low_bit: str) -> str:
@@ -78,13 +89,13 @@ def convert_model(
 
     if low_bit not in CPU_LOW_BITS:
         raise UsageError(f"unknown low_bit {low_bit!r}; a CPU runs: {', '.join(CPU_LOW_BITS)}")
-    target = _inside(folder, name or model_name(source, low_bit))
+    target = model_folder(folder, name or model_name(source, low_bit))
     if target.exists():
         raise UsageError(f"{target} exists already; give another --name, or: kb models remove {target.name}")
     files = inspect_model(source, trust_remote_code=trust_remote_code)
     if files.low_bit:
         raise ModelError(f"the model {source} is in {files.low_bit} already; name it with --model as it is")
-    _check_room(folder, sum(path.stat().st_size for path in files.weights))
+    check_room(folder, sum(path.stat().st_size for path in files.weights))
     progress(f"reading {source.name} and converting it to {low_bit}")
     engine = IpexEngine.load(source, low_bit=low_bit, trust_remote_code=trust_remote_code)
     progress(f"writing {target}")
@@ -95,7 +106,7 @@ def convert_model(
         "ipex_llm": version("ipex-llm"),
     }
     engine.save_low_bit(target, extra={RECORD: json.dumps(record, ensure_ascii=False, indent=1)})
-    return _info(target)
+    return model_info(target)
 
 
 def remove_model(folder: Path, name: str) -> ModelInfo:
@@ -105,11 +116,12 @@ def remove_model(folder: Path, name: str) -> ModelInfo:
         UsageError: there is no such model.
         ModelError: it cannot be deleted.
     """
-    target = _inside(folder, name)
+    target = model_folder(folder, name)
+    shutil.rmtree(folder / f".{name}.partial", ignore_errors=True)  # what a pull has left that was broken off
     if not target.is_dir():
         known = ", ".join(info.name for info in list_models(folder)) or "none"
         raise UsageError(f"no model {name!r} in {folder}; there are: {known}")
-    info = _info(target)
+    info = model_info(target)
     try:
         if target.is_symlink():
             target.unlink()  # the model itself lies elsewhere
@@ -122,15 +134,23 @@ def remove_model(folder: Path, name: str) -> ModelInfo:
     return info
 
 
-def _inside(folder: Path, name: str) -> Path:
+def model_folder(folder: Path, name: str) -> Path:
+    """Return where the model `name` lies in `folder`.
+
+    Raises:
+        UsageError: that cannot be a name.
+    """
     if not name or name.startswith(".") or Path(name).name != name or "\\" in name:
         raise UsageError(f"{name!r} cannot be a model's name; give a plain one, such as qwen2-1.5b-int4")
     return folder / name
 
 
-def _info(path: Path) -> ModelInfo:
+def model_info(path: Path) -> ModelInfo:
+    """Return what lies in a model's folder."""
     config, record = _read(path / "config.json"), _read(path / RECORD)
     weights = "safetensors" if any(path.rglob("*.safetensors")) else "other"
+    if weights == "other" and any(path.glob("openvino_*.xml")):
+        weights = "openvino"
     return ModelInfo(
         name=path.name,
         kind=_kind(path, config),
@@ -159,8 +179,12 @@ def _read(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _check_room(folder: Path, needed: int) -> None:
-    """Refuse where the disk has less room than the full weights take; what is written is smaller."""
+def check_room(folder: Path, needed: int) -> None:
+    """Refuse where the disk has less room than `needed` bytes.
+
+    Raises:
+        ModelError: it has less.
+    """
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:

@@ -1,4 +1,7 @@
-"""Nothing leaves the machine: the libraries' telemetry, tracing and update checks are off.
+"""Nothing leaves the machine by itself: the libraries' telemetry, tracing and update checks are off.
+
+Two things of kb's own go out, and only where the user says so: the engine `openai` asks the server
+that is set up, and `kb models pull` fetches a model.
 
 Called before any of them is imported. What a user's environment says is overruled, but
 for a hub mirror or proxy, which do nothing while the hub is off.
@@ -11,6 +14,7 @@ import os
 __all__ = ["keep_offline"]
 
 _SWITCHES = {
+    "OPENAI_LOG": "",  # would write whole requests to the log
     "ANONYMIZED_TELEMETRY": "False",  # Chroma
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_OFFLINE": "1",

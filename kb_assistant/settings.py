@@ -17,9 +17,10 @@ from kb_assistant.errors import SettingsError
 
 __all__ = ["EngineName", "Settings", "home_folder", "load_settings", "save_setting"]
 
-EngineName = Literal["auto", "ipex", "extractive"]
+EngineName = Literal["auto", "ipex", "openai", "extractive"]
 _PREFIX = "KB_"
-_NOT_SETTINGS = {"HOME"}
+_NOT_SETTINGS = {"HOME", "API_KEY"}
+"""Variables of ours that are no settings; a key must not stand in kb.toml, which others may read."""
 
 
 class Settings(BaseSettings):
@@ -28,8 +29,16 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True, protected_namespaces=())
 
     collection: str = Field("default", min_length=1, description="collection to use where none is named")
-    engine: EngineName = Field("auto", description="auto: ipex if a model is set, else extractive")
-    model: str = Field("", description="folder of the language model, or its name under KB_HOME/models")
+    engine: EngineName = Field(
+        "auto", description="auto: openai if base_url is set, else ipex if a model is, else extractive"
+    )
+    model: str = Field("", description="folder of the language model, its name under KB_HOME/models, or under base_url")
+    base_url: str = Field(
+        "", description="OpenAI-compatible server that is to answer, such as http://127.0.0.1:8000/v1"
+    )
+    api_key_file: str = Field("", description="file of mode 600 with that server's key; KB_API_KEY goes before it")
+    request_timeout_s: float = Field(120, gt=0, description="longest silence of that server")
+    window_tokens: int = Field(8192, ge=512, description="tokens that its model reads at once, answer included")
     adapter: str = Field("", description="folder of a LoRA adapter for the language model, or its name there")
     low_bit: str = Field("sym_int4", description="ipex-llm format that full weights are converted to")
     trust_remote_code: bool = Field(False, description="let a model folder run its own Python code")

@@ -16,12 +16,15 @@ __all__ = ["ENGINES", "engine_for", "load_engine", "model_path", "placed"]
 
 ENGINES = {
     "ipex": "kb_assistant.llms.ipex:IpexEngine",
+    "openai": "kb_assistant.llms.openai_compatible:OpenAIEngine",
 }
 """Each has a class method `from_settings(settings, models)`."""
 
 
 def engine_for(settings: Settings) -> str:
     """Return the name of the engine that the settings' model is for; "extractive" where there is none."""
+    if settings.base_url:
+        return "openai"
     return "ipex" if settings.model else "extractive"
 
 

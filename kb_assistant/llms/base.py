@@ -58,6 +58,8 @@ class Engine(LLM):
     """
 
     max_new_tokens: int = Field(default=512, gt=0)
+    temperature: float = Field(default=0.0, ge=0)
+    top_p: float = Field(default=0.8, gt=0, le=1)
 
     _turns: Turns = PrivateAttr(default_factory=Turns)
 
@@ -70,6 +72,14 @@ class Engine(LLM):
     @abstractmethod
     def context_tokens(self) -> int:
         """How many tokens the prompt and the answer may have together."""
+
+    def ready(self) -> str:
+        """Return in words that the model can be asked.
+
+        Raises:
+            ModelError: it cannot.
+        """
+        return "loads"
 
     @property
     def passage_tokens(self) -> int:
@@ -106,7 +116,8 @@ class Engine(LLM):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        return {"engine": self.engine_name, "max_new_tokens": self.max_new_tokens}
+        sampling = {"temperature": self.temperature, "top_p": self.top_p}
+        return {"engine": self.engine_name, "max_new_tokens": self.max_new_tokens, **sampling}
 
     def _stream(
         self,

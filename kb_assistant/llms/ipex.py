@@ -37,8 +37,6 @@ class IpexEngine(Engine):
     low_bit: str
     threads: int | None = None
     system_prompt: str | None = Field(default=None, repr=False)
-    temperature: float = 0.0
-    top_p: float = 0.8
     prompt_lookup: bool | None = None
     adapter: Path | None = None
 
@@ -170,7 +168,7 @@ class IpexEngine(Engine):
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
         own: dict[str, Any] = {"model": str(self.path), "low_bit": self.low_bit, "system_prompt": self.system_prompt}
-        own |= {"temperature": self.temperature, "top_p": self.top_p, "adapter": self.adapter and str(self.adapter)}
+        own["adapter"] = self.adapter and str(self.adapter)
         return {**super()._identifying_params, **own}
 
     @cached_property
