@@ -17,7 +17,7 @@ from kb_assistant.errors import SettingsError
 
 __all__ = ["EngineName", "Settings", "home_folder", "load_settings", "save_setting"]
 
-EngineName = Literal["auto", "ipex", "extractive"]
+EngineName = Literal["auto", "ipex", "openvino", "extractive"]
 _PREFIX = "KB_"
 _NOT_SETTINGS = {"HOME"}
 
@@ -28,8 +28,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True, protected_namespaces=())
 
     collection: str = Field("default", min_length=1, description="collection to use where none is named")
-    engine: EngineName = Field("auto", description="auto: ipex if a model is set, else extractive")
-    model: str = Field("", description="folder of the language model, or its name under KB_HOME/models")
+    engine: EngineName = Field("auto", description="auto: the one that the model set is for, else extractive")
+    model: str = Field("", description="folder or GGUF file of the language model, or its name under KB_HOME/models")
     low_bit: str = Field("sym_int4", description="ipex-llm format that full weights are converted to")
     trust_remote_code: bool = Field(False, description="let a model folder run its own Python code")
     threads: int | None = Field(None, ge=1, description="threads of the language model; unset: all cores")

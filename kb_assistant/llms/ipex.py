@@ -13,9 +13,9 @@ from pydantic import Field
 
 from kb_assistant.errors import ModelError
 from kb_assistant.llms import model_path
-from kb_assistant.llms.base import Engine, FinishReason, Piece, Waiting
+from kb_assistant.llms.base import Engine, Piece, Waiting
 from kb_assistant.llms.chat_format import ChatFormat
-from kb_assistant.llms.detokenizer import Detokenizer
+from kb_assistant.llms.detokenizer import AnswerSink, Detokenizer
 from kb_assistant.llms.ipex_loading import CPU_LOW_BITS, load_low_bit, save_low_bit
 from kb_assistant.llms.ipex_runtime import set_threads
 
@@ -189,45 +189,19 @@ class IpexEngine(Engine):
         return cast("str", text)
 
 
-class _Sink:
-    """What transformers calls a streamer: takes the prompt once, then every token, and emits pieces."""
+class _Sink(AnswerSink):
+    """What transformers calls a streamer: takes the prompt once, then every token."""
 
-    def __init__(
-        self,
-        prompt_tokens: int,
-        limit: int,
-        end_ids: frozenset[int],
-        detokenizer: Detokenizer,
-        emit: Callable[[Piece], None],
-    ) -> None:
-        self._prompt_tokens, self._limit = prompt_tokens, limit
-        self._end_ids, self._detokenizer, self._emit = end_ids, detokenizer, emit
-        self._prompt_seen = self._ended = False
-        self._count = 0
+    _prompt_seen = False
 
     def put(self, ids: Any) -> None:
         """Take the prompt, or the next token."""
-        if not self._prompt_seen:
-            self._prompt_seen = True
-            return
-        for token_id in ids.flatten().tolist():
-            self._count += 1
-            if token_id in self._end_ids:
-                self._ended = True
-            elif text := self._detokenizer.push(token_id):
-                self._emit(Piece(text, self._prompt_tokens, self._count))
+        if self._prompt_seen:
+            self.take(ids.flatten().tolist())
+        self._prompt_seen = True
 
     def end(self) -> None:
         """Part of the streamer interface; `finish` does the work, since this call may not come."""
-
-    def finish(self) -> None:
-        """Emit the last piece, with the reason why it is the last."""
-        reason: FinishReason = "cancelled"
-        if self._ended:
-            reason = "stop"
-        elif self._count >= self._limit:
-            reason = "length"
-        self._emit(Piece(self._detokenizer.flush(), self._prompt_tokens, self._count, reason))
 
 
 class _StoppedError(Exception):

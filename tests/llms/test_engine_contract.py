@@ -10,6 +10,7 @@ from langchain_core.outputs import Generation
 from kb_assistant.errors import Cancelled, KbError, UsageError
 from kb_assistant.llms.base import Engine
 from kb_assistant.llms.ipex import IpexEngine
+from kb_assistant.llms.openvino import OpenVinoEngine
 
 
 class Recorder(BaseCallbackHandler):
@@ -192,3 +193,25 @@ class TestIpexContract(EngineContract):
     @pytest.fixture
     def engine(self, ipex_engine):
         return ipex_engine
+
+
+@pytest.fixture(scope="module")
+def gguf_engine(small_model_gguf):
+    return OpenVinoEngine.load(small_model_gguf, max_new_tokens=64)
+
+
+class TestOpenVinoGgufContract(EngineContract):
+    @pytest.fixture
+    def engine(self, gguf_engine):
+        return gguf_engine
+
+
+@pytest.fixture(scope="module")
+def openvino_engine(small_model_openvino):
+    return OpenVinoEngine.load(small_model_openvino, max_new_tokens=64)
+
+
+class TestOpenVinoContract(EngineContract):
+    @pytest.fixture
+    def engine(self, openvino_engine):
+        return openvino_engine
