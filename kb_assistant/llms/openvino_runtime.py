@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from kb_assistant.errors import ModelError
+from kb_assistant.privacy import block_telemetry
 
 __all__ = ["greedy_config", "import_genai", "input_tensor", "make_pipeline", "make_streamer", "reason"]
 
@@ -22,8 +22,7 @@ def import_genai() -> Any:
     Raises:
         ModelError: it is not installed.
     """
-    # Importing openvino reports that to Google Analytics, unless this module cannot be imported.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    block_telemetry()
     try:
         import openvino_genai
     except ImportError as error:
