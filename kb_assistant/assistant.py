@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from langchain_core.documents import Document
 
+    from kb_assistant.bench import Measurement
     from kb_assistant.chain import KnowledgeBaseQA
     from kb_assistant.conversation import Asked
     from kb_assistant.evaluation import Comparison
@@ -68,7 +69,10 @@ class Assistant:
 
         models = folder / "models"
         reranker = find_reranker(loaded.reranker, models)
-        return cls(folder, loaded, Store.open(folder, load_embeddings(loaded.embedding_model, models), reranker))
+        embedder = load_embeddings(
+            loaded.embedding_model, models, dtype=loaded.embedding_dtype, batch_size=loaded.embedding_batch
+        )
+        return cls(folder, loaded, Store.open(folder, embedder, reranker))
 
     def close(self) -> None:
         """Close the store."""
@@ -422,6 +426,41 @@ class Assistant:
         name = collection or self.settings.collection
         return calibrate(self, Path(path), collection=name, limit=limit, progress=progress)
 
+    def bench(
+        self,
+        *,
+        shape: str | None = None,
+        tokenizer: Path | None = None,
+        prompt_tokens: Sequence[int] = (),
+        new_tokens: int = 64,
+        progress: Callable[[str], None] = lambda message: None,
+    ) -> Iterator[Measurement]:
+        """Measure how fast the models that are set are on this machine; see `kb_assistant.bench`.
+
+        Args:
+            shape: measure random weights of this shape instead, with every engine.
+            tokenizer: the folder of the tokenizer for them.
+            prompt_tokens: lengths of the prompts; none: 128, 1,024 and 4,096.
+            new_tokens: how many tokens an answer has.
+            progress: called with what is being measured.
+
+        Raises:
+            UsageError: there is no such shape.
+            ModelError: a model cannot be used, or there is no room for it.
+        """
+        from kb_assistant.bench import bench
+
+        settings = self.settings.model_copy(update={"engine": self.engine_name})
+        return bench(
+            settings,
+            self.home / "models",
+            shape=shape,
+            tokenizer=tokenizer,
+            prompt_tokens=prompt_tokens,
+            new_tokens=new_tokens,
+            progress=progress,
+        )
+
     # LangChain
 
     @property
@@ -453,12 +492,13 @@ class Assistant:
 
         name = collection or self.settings.collection
         retriever = self._retriever(collection, asked, only)
+        engine = self.engine
         return build_chain(
             retriever,
-            self.engine,
+            engine,
             term_weights=lambda question: self._store.term_weights(name, question),
             refuse_below=self.settings.refuse_below,
-            context_tokens=self.settings.context_tokens,
+            context_tokens=self.settings.context_tokens or (engine.passage_tokens if engine else 0),
             section=retriever.section,
         )
 

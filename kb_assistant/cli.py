@@ -34,7 +34,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 _COLLECTION = click.option("--collection", metavar="NAME", help="Collection to use.")
 _ENGINE = click.option("--engine", metavar="NAME", help="auto, ipex, openai or extractive.")
 _MODEL = click.option("--model", metavar="FOLDER", help="Folder of a language model, or its name.")
-
+_ADAPTER = click.option("--adapter", metavar="FOLDER", help="Folder of a LoRA adapter for it, or its name there.")
+_LANGUAGE_MODEL = (_ENGINE, _MODEL, _ADAPTER)
+"""Settings, given to the command as keywords."""
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 _DOCUMENTS = (
@@ -175,7 +177,7 @@ def search(
 
 @cli.command()
 @click.argument("question", metavar="QUESTION")
-@_options(*_DOCUMENTS, _COLLECTION, _ENGINE, _MODEL, _JSON)
+@_options(*_DOCUMENTS, _COLLECTION, *_LANGUAGE_MODEL, _JSON)
 def ask(
     question: str,
     source: str | None,
@@ -183,14 +185,13 @@ def ask(
     since: datetime | None,
     until: datetime | None,
     collection: str | None,
-    engine: str | None,
-    model: str | None,
     as_json: bool,
     home: Path | None,
+    **language_model: str | None,
 ) -> None:
     """Answer one question, with citations; "-" reads it from standard input."""
     asked, only = _question(question), _only(source, types, since, until)
-    with _assistant(home, engine=engine, model=model) as assistant:
+    with _assistant(home, **language_model) as assistant:
         if not as_json:
             _say_where_to(assistant, language_of(asked))
         _answer(assistant, asked, collection, only=only, as_json=as_json)
@@ -198,11 +199,11 @@ def ask(
 
 
 @cli.command()
-@_options(_COLLECTION, _ENGINE, _MODEL)
-def chat(collection: str | None, engine: str | None, model: str | None, home: Path | None) -> None:
+@_options(_COLLECTION, *_LANGUAGE_MODEL)
+def chat(collection: str | None, home: Path | None, **language_model: str | None) -> None:
     """Ask one question after another; "clear" forgets the conversation, "exit" ends it."""
     history: list[Turn] = []
-    with _assistant(home, engine=engine, model=model) as assistant:
+    with _assistant(home, **language_model) as assistant:
         assistant.sources(collection)  # says at once if there is nothing to ask
         _ = assistant.engine  # and if its model cannot be used
         _say_if_extractive(assistant)
@@ -227,19 +228,14 @@ def chat(collection: str | None, engine: str | None, model: str | None, home: Pa
 @cli.command()
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on.  [default: 7860]")
-@_options(_COLLECTION, _ENGINE, _MODEL)
+@_options(_COLLECTION, *_LANGUAGE_MODEL)
 def serve(
-    host: str | None,
-    port: int | None,
-    collection: str | None,
-    engine: str | None,
-    model: str | None,
-    home: Path | None,
+    host: str | None, port: int | None, collection: str | None, home: Path | None, **language_model: str | None
 ) -> None:
     """Serve a web page that answers questions, on this machine only."""
     from kb_assistant.web.server import serve as run
 
-    with _assistant(home, host=host, port=port, collection=collection, engine=engine, model=model) as assistant:
+    with _assistant(home, host=host, port=port, collection=collection, **language_model) as assistant:
         _ = assistant.engine  # says at once if its model cannot be used
         _say_where_to(assistant)
         run(assistant, announce=lambda url: click.echo(f"kb is at {url} (Ctrl-C stops it)"))
@@ -284,17 +280,16 @@ def collections(as_json: bool, home: Path | None) -> None:
 @click.option("--limit", type=click.IntRange(min=1), help="Ask at most so many questions, drawn with a fixed seed.")
 @click.option("--compare", multiple=True, metavar="SETTING=VALUE", help="A second run with this setting. Repeatable.")
 @click.option("--calibrate", is_flag=True, help="Fit the refusal threshold to your collection, and keep it in kb.toml.")
-@_options(_COLLECTION, _ENGINE, _MODEL, _JSON)
+@_options(_COLLECTION, *_LANGUAGE_MODEL, _JSON)
 def evaluate(
     file: Path,
     limit: int | None,
     compare: tuple[str, ...],
     calibrate: bool,
     collection: str | None,
-    engine: str | None,
-    model: str | None,
     as_json: bool,
     home: Path | None,
+    **language_model: str | None,
 ) -> None:
     """Measure quality on a question set: SQuAD JSON, JSON lines or RGB's lines."""
     from kb_assistant import render
@@ -302,7 +297,7 @@ def evaluate(
     if calibrate and compare:
         raise UsageError("--calibrate and --compare do not go together; give one of them")
     changes = dict(_setting(one) for one in compare)
-    with _assistant(home, engine=engine, model=model) as assistant, _progress_bar() as progress:
+    with _assistant(home, **language_model) as assistant, _progress_bar() as progress:
         if not as_json:
             _say_where_to(assistant)
         if calibrate:
@@ -314,15 +309,42 @@ def evaluate(
 
 
 @cli.command()
-@_options(_COLLECTION, _ENGINE, _MODEL)
-def mcp(collection: str | None, engine: str | None, model: str | None, home: Path | None) -> None:
+@click.option("--shape", metavar="NAME", help="Measure every engine on random weights of a shape, as qwen2-1.5b.")
+@click.option("--tokenizer", metavar="FOLDER", type=click.Path(path_type=Path), help="The tokenizer for them.")
+@click.option("--prompt-tokens", type=click.IntRange(16), multiple=True, help="Length of a prompt. Repeatable.")
+@click.option("--new-tokens", type=click.IntRange(8), default=64, show_default=True, help="Length of an answer.")
+@_options(*_LANGUAGE_MODEL, _JSON)
+def bench(
+    shape: str | None,
+    tokenizer: Path | None,
+    prompt_tokens: tuple[int, ...],
+    new_tokens: int,
+    as_json: bool,
+    home: Path | None,
+    **language_model: str | None,
+) -> None:
+    """Measure the speed and memory of language and embedding models on this machine."""
+    from kb_assistant import render
+
+    with _assistant(home, **language_model) as assistant:
+        found = list(
+            assistant.bench(
+                shape=shape, tokenizer=tokenizer, prompt_tokens=prompt_tokens, new_tokens=new_tokens, progress=_tell
+            )
+        )
+    _say(render.to_json(render.bench_json(found)) if as_json else render.bench_text(found))
+
+
+@cli.command()
+@_options(_COLLECTION, *_LANGUAGE_MODEL)
+def mcp(collection: str | None, home: Path | None, **language_model: str | None) -> None:
     """Serve search and ask to other programs over MCP, on stdin and stdout."""
     try:
         from kb_assistant.mcp_server import build_server
     except ModuleNotFoundError as error:
         raise KbError(f'kb mcp needs {error.name}; run: pip install -c constraints.txt -e ".[mcp]"') from error
 
-    with _assistant(home, collection=collection, engine=engine, model=model) as assistant:
+    with _assistant(home, collection=collection, **language_model) as assistant:
         _say_where_to(assistant)
         build_server(assistant).run()
 
@@ -430,15 +452,15 @@ def remove_(name: str, as_json: bool, home: Path | None) -> None:
 
 
 @cli.command()
-@_options(_ENGINE, _MODEL, _JSON)
-def doctor(engine: str | None, model: str | None, as_json: bool, home: Path | None) -> int:
+@_options(*_LANGUAGE_MODEL, _JSON)
+def doctor(as_json: bool, home: Path | None, **language_model: str | None) -> int:
     """Check that this machine and the store are sound."""
     from dataclasses import asdict
 
     from kb_assistant import render
     from kb_assistant.doctor import examine
 
-    findings = examine(home, engine=engine, model=model)
+    findings = examine(home, **language_model)
     _say(render.to_json([asdict(one) for one in findings]) if as_json else render.findings_text(findings))
     return 0 if all(one.ok for one in findings) else 3
 
@@ -447,13 +469,14 @@ def doctor(engine: str | None, model: str | None, as_json: bool, home: Path | No
 @click.argument("question", required=False, metavar="[QUESTION]")
 @_ENGINE
 @_MODEL
+@_ADAPTER
 @_JSON
 @_DEBUG
-def demo(question: str | None, engine: str | None, model: str | None, as_json: bool) -> None:
+def demo(question: str | None, as_json: bool, **language_model: str | None) -> None:
     """Ask the bundled handbook of an invented company, in a throw-away home."""
     from kb_assistant.demo import QUESTIONS, handbook
 
-    with handbook(engine=engine, model=model) as (assistant, report):
+    with handbook(**language_model) as (assistant, report):
         if not as_json:
             click.echo(f"Ingested {report.added} sample documents in {report.seconds:.1f} s.")
             _say_where_to(assistant)

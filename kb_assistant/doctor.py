@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kb_assistant.errors import KbError
+from kb_assistant.machine import Machine
 from kb_assistant.settings import home_folder, load_settings
 from vectorstore.errors import StoreError
 
@@ -26,7 +27,6 @@ _TROUBLE = (KbError, StoreError, OSError)
 
 _PACKAGES = ("torch", "ipex-llm", "transformers", "sentence-transformers", "chromadb", "langchain", "unstructured")
 _LOW_DISK_BYTES = 1 << 30
-_INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def examine(home: Path | None = None, **settings: str | None) -> list[Finding]:
         Finding("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         _packages(),
         _full_text(),
-        _processor(),
+        _machine(),
         disk,
         *(_store(folder, settings) if disk.ok else ()),
         _tried("privacy", lambda: _privacy(load_settings(folder, **settings))),
@@ -72,14 +72,11 @@ def _full_text() -> Finding:
     return Finding("full text", bool(enabled), detail if enabled else "this Python's SQLite has no FTS5; use another")
 
 
-def _processor() -> Finding:
-    flags: set[str] = set()
-    cpu_info = Path("/proc/cpuinfo")
-    if cpu_info.exists():
-        line = next((one for one in cpu_info.read_text().splitlines() if one.startswith("flags")), "")
-        flags = set(line.split())
-    known = ", ".join(name for name in _INSTRUCTIONS if name in flags) or "not known on this system"
-    return Finding("processor", True, f"{os.cpu_count()} cores; instructions: {known}")
+def _machine() -> Finding:
+    machine = Machine.read()
+    activations = "bfloat16" if machine.computes_bfloat16 else "float32"
+    chosen = f"a model gets {machine.cores} threads, {activations} and {machine.context_tokens:,} tokens of passages"
+    return Finding("machine", True, f"{machine}; unless set otherwise, {chosen}")
 
 
 def _disk(folder: Path) -> Finding:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kb_assistant.answer import Answer, Citation
+    from kb_assistant.bench import Measurement
     from kb_assistant.doctor import Finding
     from kb_assistant.evaluation import Comparison
     from kb_assistant.evaluation.calibration import Calibration
@@ -26,6 +27,8 @@ __all__ = [
     "CHECKED",
     "LEAVES",
     "answer_json",
+    "bench_json",
+    "bench_text",
     "catalogue_text",
     "citations_text",
     "collections_json",
@@ -240,6 +243,18 @@ def evaluation_text(comparison: Comparison) -> str:
     from kb_assistant.evaluation.tables import comparison_text
 
     return comparison_text(comparison)
+
+
+def bench_json(found: Iterable[Measurement]) -> list[dict[str, Any]]:
+    """Return one object a measurement; its `kind` says what it is of."""
+    return [asdict(one) for one in found]
+
+
+def bench_text(found: Sequence[Measurement]) -> str:
+    """Return the tables of `kb bench`."""
+    from kb_assistant.bench import tables
+
+    return tables.bench_text(found)
 
 
 def _place(citation: Citation, page: str) -> str:

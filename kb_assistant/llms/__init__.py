@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kb_assistant.llms.base import Engine
     from kb_assistant.settings import Settings
 
-__all__ = ["ENGINES", "engine_for", "load_engine", "model_path"]
+__all__ = ["ENGINES", "engine_for", "load_engine", "model_path", "placed"]
 
 ENGINES = {
     "ipex": "kb_assistant.llms.ipex:IpexEngine",
@@ -56,5 +56,10 @@ def model_path(settings: Settings, models: Path) -> Path:
         raise UsageError(
             f"engine {settings.engine} needs a model; give its folder with --model, KB_MODEL or in kb.toml"
         )
-    inside = models / settings.model
-    return inside if inside.exists() else Path(settings.model).expanduser()
+    return placed(settings.model, models)
+
+
+def placed(name: str, models: Path) -> Path:
+    """Return the folder or file of that name under `models`, else at the path that `name` is."""
+    inside = models / name
+    return inside if inside.exists() else Path(name).expanduser()

@@ -101,6 +101,8 @@ class OpenAIEngine(Engine):
             model=settings.model,
             request_timeout_s=settings.request_timeout_s,
             window_tokens=settings.window_tokens,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
             max_new_tokens=min(settings.max_new_tokens, settings.window_tokens - 1),
         )
 
@@ -113,6 +115,11 @@ class OpenAIEngine(Engine):
     def context_tokens(self) -> int:
         """How many tokens the prompt and the answer may have together, as the settings say."""
         return self.window_tokens
+
+    @property
+    def passage_tokens(self) -> int:
+        """How many tokens of passages it is given, where none are set: the server is thought to be a fast one."""
+        return min(4000, self.window_tokens // 2)
 
     def get_token_ids(self, text: str) -> list[int]:
         """Return as many numbers as `text` is estimated to have tokens; only the server knows their ids."""
@@ -192,7 +199,12 @@ class OpenAIEngine(Engine):
         while True:
             try:
                 stream: AsyncStream[ChatCompletionChunk] = await client.chat.completions.create(
-                    model=self.model, temperature=0, stream=True, **request, **counted
+                    model=self.model,
+                    temperature=self.temperature,
+                    top_p=self.top_p if self.temperature else openai.omit,
+                    stream=True,
+                    **request,
+                    **counted,
                 )
             except openai.APIError as error:
                 tries += 1
