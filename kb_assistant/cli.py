@@ -190,11 +190,11 @@ def ask(
     **language_model: str | None,
 ) -> None:
     """Answer one question, with citations; "-" reads it from standard input."""
-    only = _only(source, types, since, until)
+    asked, only = _question(question), _only(source, types, since, until)
     with _assistant(home, **language_model) as assistant:
         if not as_json:
-            _say_where_to(assistant, language_of(question))
-        _answer(assistant, _question(question), collection, only=only, as_json=as_json)
+            _say_where_to(assistant, language_of(asked))
+        _answer(assistant, asked, collection, only=only, as_json=as_json)
         _say_if_extractive(assistant)
 
 

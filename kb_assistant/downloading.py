@@ -80,7 +80,7 @@ def _fill(client: httpx.Client, file: RemoteFile, part: Path, advance: Callable[
     while (had := part.stat().st_size) != file.size:
         try:
             _go_on(client, file, part, advance)
-        except (httpx.TransportError, _BrokenOffError) as error:
+        except (httpx.RequestError, _BrokenOffError) as error:
             failures = failures + 1 if part.stat().st_size <= had else 0
             if failures >= _MOST_FAILURES:
                 raise ModelError(

@@ -1,7 +1,7 @@
 """What the model hubs have: a model's files with their sizes and checksums, at Hugging Face or ModelScope.
 
-Asked for over plain HTTP and not through their own packages: those are kept offline (see `privacy`),
-do not check what they fetch against the hub's checksums, and fetch from further hosts.
+Asked for without huggingface_hub and modelscope: so there is one path for both hubs, on which every file is
+checked (huggingface_hub compares sizes only), and what `privacy` has switched off stays off.
 """
 
 from __future__ import annotations

@@ -90,9 +90,8 @@ def pull_model(
             (unfinished / RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
             unfinished.rename(target)
         except OSError as error:
-            raise ModelError(
-                f"cannot write {unfinished}: {error.strerror or error}; make room, and run it again"
-            ) from error
+            where = error.filename or unfinished
+            raise ModelError(f"{where}: {error.strerror or error}; mend that or make room, and run it again") from error
     return model_info(target)
 
 

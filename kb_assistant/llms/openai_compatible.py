@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk
 
+    from kb_assistant.llms.openai_errors import Trouble
     from kb_assistant.settings import Settings
 
 __all__ = ["OpenAIEngine", "estimated_tokens"]
@@ -40,9 +41,7 @@ _LOOK_EVERY_S = 0.02  # for the wish to stop
 _MOST_STOPS = 4  # that OpenAI's API takes; the base cuts at all of them
 _MOST_CHARACTERS_A_TOKEN = 32
 _CUT_SHORT = "ended in the middle of the answer; try again, or look into its log"
-_SENT_HEADERS = frozenset(
-    {"host", "accept", "accept-encoding", "connection", "content-type", "content-length", "authorization"}
-)
+_SENT_HEADERS = frozenset({"host", "accept", "accept-encoding", "connection", "content-type", "content-length"})
 _TOKEN = re.compile(r"[ \t]?[A-Za-z]{1,5}|[ \t]{1,4}(?=[ \t\r\n]|$)|[ \t]?[\r\n]+|[ \t]?\S|.", re.DOTALL)
 
 
@@ -258,7 +257,7 @@ class OpenAIEngine(Engine):
             reason = f"cannot be asked through the proxy of the environment: {error}; unset ALL_PROXY, or correct it"
             raise self._trouble.of(reason) from error
         return openai.AsyncOpenAI(
-            api_key=self._key or "none",
+            api_key="none",  # the hook sets it
             base_url=self._server.url,
             max_retries=0,
             timeout=timeout,
@@ -269,11 +268,12 @@ class OpenAIEngine(Engine):
         """Take out what the client adds: the machine, Python, and OPENAI_ variables of the environment."""
         for name in [name for name in request.headers if name.lower() not in _SENT_HEADERS]:
             del request.headers[name]
-        if self._key is None:
-            request.headers.pop("authorization", None)
+        request.headers["user-agent"] = "kb"
+        if self._key:
+            request.headers["authorization"] = f"Bearer {self._key}"
 
     @property
-    def _trouble(self) -> Any:
+    def _trouble(self) -> Trouble:
         from kb_assistant.llms.openai_errors import Trouble
 
         return Trouble(self._server, self.model, self.request_timeout_s, self._key)

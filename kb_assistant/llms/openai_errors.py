@@ -58,7 +58,7 @@ class Trouble:
         if status in (401, 403):
             given = "does not accept the key" if self.key else "wants a key"
             return f"{given} ({status}); put it into KB_API_KEY, or a file of mode 600 that api_key_file names"
-        if status == 404 and served is not None:
+        if status == 404 and served is not None and self.model not in served:
             return f"has no model {self.model!r}; it serves: {', '.join(served) or 'none'}; set model to one"
         if status == 404:
             return "has no chat completions at that address (404); base_url most often ends in /v1"

@@ -51,7 +51,7 @@ def body_of(exchange):
 
 
 def test_only_the_request_is_sent(monkeypatch):
-    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_BASE_URL"):
         monkeypatch.setenv(name, "http://192.0.2.1")
     with loopback(whole) as server:
         assert engine_at(server.url).invoke("年假几天？", stop=["。。"]) == "年假十天。"
@@ -68,8 +68,9 @@ def test_only_the_request_is_sent(monkeypatch):
         "stream_options": {"include_usage": True},
     }
     assert sent.headers.pop("authorization") == f"Bearer {KEY}"
-    expected = {"host", "accept", "accept-encoding", "connection", "content-type", "content-length"}
+    expected = {"host", "accept", "accept-encoding", "connection", "content-type", "content-length", "user-agent"}
     assert set(sent.headers) == expected
+    assert sent.headers["user-agent"] == "kb"
     assert "stop" not in body_of(second)
 
 
@@ -179,6 +180,17 @@ def test_a_model_that_is_not_there_is_named_with_those_that_are():
         with pytest.raises(ModelError, match="has no model 'qwen'; it serves: internlm, 通义"):
             engine_at(server.url).ready()
         assert engine_at(server.url, model="通义").ready() == f"is served by {server.url.removeprefix('http://')}"
+
+
+def test_a_model_that_is_there_is_not_said_to_be_missing():
+    def elsewhere(handler, exchange):
+        models = {"object": "list", "data": [{"id": "qwen", "object": "model"}]}
+        handler.reply(
+            200 if exchange.path == "/v1/models" else 404, json.dumps(models).encode(), Content_Type="application/json"
+        )
+
+    with loopback(elsewhere) as server, pytest.raises(ModelError, match="no chat completions at that address"):
+        engine_at(server.url).invoke("?")
 
 
 def test_an_address_without_the_api_is_named():
