@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -95,13 +97,15 @@ def convert_model(
         raise UsageError(f"{target} exists already; give another --name, or: kb models remove {target.name}")
     files = _inspect(source, to, trust_remote_code)
     weights = files.weights if isinstance(files, ModelFiles) else (files.path,)
-    check_room(folder, sum(path.stat().st_size for path in weights))
+    packed = isinstance(files, ModelFiles) and files.packed
+    check_room(folder, sum(path.stat().st_size for path in weights) * (4 if packed else 1))
     progress(f"converting {source.name} to {target}")
     record = {"made_from": str(source.resolve()), "weights_sha256": {path.name: content_hash(path) for path in weights}}
-    if to == "openvino":
-        _convert_for_openvino(files, target, record)
-    else:
-        _convert_for_ipex(source, target, low_bit, record, trust_remote_code)
+    with _unpacked(files, folder, progress) as full:
+        if to == "openvino":
+            _convert_for_openvino(full, target, record)
+        else:
+            _convert_for_ipex(full.path, target, low_bit, record, trust_remote_code)
     return model_info(target)
 
 
@@ -140,6 +144,24 @@ def _inspect(source: Path, to: str, trust_remote_code: bool) -> ModelFiles | Ope
     if files.low_bit:
         raise ModelError(f"the model {source} is in {files.low_bit} already; name it with --model as it is")
     return files
+
+
+@contextmanager
+def _unpacked(
+    files: ModelFiles | OpenVinoModel, folder: Path, progress: Callable[[str], None]
+) -> Iterator[ModelFiles | OpenVinoModel]:
+    """Give the model itself, or what GPTQ or AWQ packed, in 16 bits in a folder that is thrown away."""
+    if not isinstance(files, ModelFiles) or not files.packed:
+        yield files
+        return
+    from kb_assistant.llms.unpacking import unpack
+
+    progress(f"unpacking {files.packed} to 16 bits")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=folder) as scratch:
+        full = Path(scratch) / "full"
+        unpack(files, full)
+        yield inspect_model(full, trust_remote_code="auto_map" in files.config)
 
 
 def _convert_for_ipex(

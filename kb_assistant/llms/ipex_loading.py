@@ -60,6 +60,11 @@ def load_low_bit(path: Path, low_bit: str, *, trust_remote_code: bool) -> tuple[
             f"the model {path} was saved as {files.low_bit}, which a CPU does not run; "
             f"convert it again as one of: {', '.join(CPU_LOW_BITS)}"
         )
+    if files.packed:
+        raise ModelError(
+            f"the model {path} is packed by {files.packed}; convert it once: "
+            f"kb models convert {path} --low-bit sym_int8"
+        )
     check_memory(files, low_bit, Machine.read())
     auto_model = import_ipex()
     with quiet():

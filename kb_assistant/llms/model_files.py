@@ -14,6 +14,7 @@ __all__ = [
     "INDEX",
     "LOW_BIT_INDEX",
     "LOW_BIT_KEY",
+    "QUANTIZED",
     "RECORD",
     "ModelFiles",
     "inspect_model",
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 LOW_BIT_KEY = "bigdl_transformers_low_bit"  # where ipex-llm notes the format of saved low-bit weights
+QUANTIZED = "quantization_config"  # where transformers notes how weights are packed, such as by GPTQ
 INDEX = "model.safetensors.index.json"
 RECORD = "kb_model.json"  # what a model was made from or pulled from, in its folder
 LOW_BIT_INDEX = "pytorch_model.bin.index.json"  # the only index that ipex-llm looks for
@@ -41,6 +43,11 @@ class ModelFiles:
     def low_bit(self) -> str | None:
         """The format of the weights where ipex-llm saved them in low bits, else None."""
         return self.config.get(LOW_BIT_KEY) or None
+
+    @property
+    def packed(self) -> str | None:
+        """How the weights are packed by another quantisation, such as "gptq" or "awq"; else None."""
+        return (self.config.get(QUANTIZED) or {}).get("quant_method")
 
 
 def inspect_model(path: Path, *, trust_remote_code: bool = False) -> ModelFiles:
