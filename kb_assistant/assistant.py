@@ -511,7 +511,7 @@ class Assistant:
             return self.settings.engine
         from kb_assistant.llms import engine_for
 
-        return engine_for(self.settings)
+        return engine_for(self.settings, self.home / "models")
 
     @property
     def sends_to(self) -> str | None:

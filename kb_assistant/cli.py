@@ -32,8 +32,8 @@ _HOME = click.option("--home", type=click.Path(path_type=Path), help="Folder tha
 _DEBUG = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks and library messages.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 _COLLECTION = click.option("--collection", metavar="NAME", help="Collection to use.")
-_ENGINE = click.option("--engine", metavar="NAME", help="auto, ipex, openai or extractive.")
-_MODEL = click.option("--model", metavar="FOLDER", help="Folder of a language model, or its name.")
+_ENGINE = click.option("--engine", metavar="NAME", help="auto, ipex, openvino, openai or extractive.")
+_MODEL = click.option("--model", metavar="PATH", help="Folder or GGUF file of a language model, or its name.")
 _ADAPTER = click.option("--adapter", metavar="FOLDER", help="Folder of a LoRA adapter for it, or its name there.")
 _LANGUAGE_MODEL = (_ENGINE, _MODEL, _ADAPTER)
 """Settings, given to the command as keywords."""
@@ -407,15 +407,25 @@ def pull(
 
 
 @models.command()
-@click.argument("source", type=click.Path(path_type=Path), metavar="FOLDER")
-@click.option("--name", metavar="NAME", help="What to call it; FOLDER's name and the format else.")
-@click.option("--low-bit", metavar="FORMAT", default="sym_int4", show_default=True, help="Format of the weights.")
+@click.argument("source", type=click.Path(path_type=Path), metavar="MODEL")
+@click.option("--to", metavar="ENGINE", default="ipex", show_default=True, help="ipex or openvino.")
+@click.option("--name", metavar="NAME", help="What to call it; MODEL's name and the format else.")
+@click.option("--low-bit", metavar="FORMAT", help="Format of the weights for ipex; sym_int4 else.")
 @click.option("--trust-remote-code", is_flag=True, help="Run Python code that the model brings along.")
 @_options(_JSON)
 def convert(
-    source: Path, name: str | None, low_bit: str, trust_remote_code: bool, as_json: bool, home: Path | None
+    source: Path,
+    to: str,
+    name: str | None,
+    low_bit: str | None,
+    trust_remote_code: bool,
+    as_json: bool,
+    home: Path | None,
 ) -> None:
-    """Convert a language model's weights once, so that it loads in seconds from then on."""
+    """Convert a language model once, so that it loads in seconds from then on.
+
+    MODEL is a folder of full weights; for openvino that of a Qwen2, or a GGUF file.
+    """
     from dataclasses import asdict
 
     from kb_assistant import render
@@ -428,6 +438,7 @@ def convert(
         source.expanduser(),
         home_folder(home) / "models",
         name=name,
+        to=to,
         low_bit=low_bit,
         trust_remote_code=trust_remote_code,
         progress=_tell,

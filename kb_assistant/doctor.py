@@ -49,7 +49,7 @@ def examine(home: Path | None = None, **settings: str | None) -> list[Finding]:
         _machine(),
         disk,
         *(_store(folder, settings) if disk.ok else ()),
-        _tried("privacy", lambda: _privacy(load_settings(folder, **settings))),
+        _tried("privacy", lambda: _privacy(load_settings(folder, **settings), folder / "models")),
     ]
 
 
@@ -117,13 +117,13 @@ def _engine(assistant: Assistant) -> str:
     return f"{assistant.engine_name}: {assistant.settings.model} {assistant.engine.ready()}"
 
 
-def _privacy(settings: Settings) -> str:
+def _privacy(settings: Settings, models: Path) -> str:
     """Say where questions and passages go."""
     from kb_assistant.llms import engine_for
     from kb_assistant.llms.destination import Destination
 
     others = "telemetry, tracing and hubs are switched off"
-    name = engine_for(settings) if settings.engine == "auto" else settings.engine
+    name = engine_for(settings, models) if settings.engine == "auto" else settings.engine
     if name != "openai" or not settings.base_url:
         return f"no engine sends anything off this machine; {others}"
     server = Destination.of(settings.base_url)

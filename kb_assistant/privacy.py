@@ -10,8 +10,9 @@ for a hub mirror or proxy, which do nothing while the hub is off.
 from __future__ import annotations
 
 import os
+import sys
 
-__all__ = ["keep_offline"]
+__all__ = ["block_telemetry", "keep_offline"]
 
 _SWITCHES = {
     "OPENAI_LOG": "",  # would write whole requests to the log
@@ -30,9 +31,19 @@ _SWITCHES = {
     "OTEL_SDK_DISABLED": "true",
 }
 
+_SENDERS = ("openvino_telemetry",)
+"""Packages that do nothing but report: importing openvino sends a message to Google Analytics through this one."""
+
+
+def block_telemetry() -> None:
+    """Make packages that only report impossible to import, which those that would use them allow for."""
+    for name in _SENDERS:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+
 
 def keep_offline() -> None:
     """Switch off everything in the libraries that would open a connection by itself."""
     os.environ.update(_SWITCHES)
+    block_telemetry()
     for variable in [name for name in os.environ if name.upper().startswith("CHROMA_")]:
         del os.environ[variable]  # Chroma would take these for where its server is

@@ -17,7 +17,7 @@ from kb_assistant.errors import SettingsError
 
 __all__ = ["EngineName", "Settings", "home_folder", "load_settings", "save_setting"]
 
-EngineName = Literal["auto", "ipex", "openai", "extractive"]
+EngineName = Literal["auto", "ipex", "openvino", "openai", "extractive"]
 _PREFIX = "KB_"
 _NOT_SETTINGS = {"HOME", "API_KEY"}
 """Variables of ours that are no settings; a key must not stand in kb.toml, which others may read."""
@@ -30,9 +30,11 @@ class Settings(BaseSettings):
 
     collection: str = Field("default", min_length=1, description="collection to use where none is named")
     engine: EngineName = Field(
-        "auto", description="auto: openai if base_url is set, else ipex if a model is, else extractive"
+        "auto", description="auto: openai if base_url is set, else the one that the model is for, else extractive"
     )
-    model: str = Field("", description="folder of the language model, its name under KB_HOME/models, or under base_url")
+    model: str = Field(
+        "", description="folder or GGUF file of the language model, its name under KB_HOME/models, or at base_url"
+    )
     base_url: str = Field(
         "", description="OpenAI-compatible server that is to answer, such as http://127.0.0.1:8000/v1"
     )

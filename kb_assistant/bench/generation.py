@@ -77,19 +77,16 @@ def _measure(task: Task) -> list[Measurement]:
         load_s = time.perf_counter() - started
         found += _speeds(task, plain, lookup=False, turns=("first",))
     else:
-        engine = load_engine(task.settings.engine, task.settings, task.models)
-        load_s = time.perf_counter() - started
+        load_s = 0.0
         for lookup in task.lookups:
-            engine = _with_lookup(engine, lookup)
+            started = time.perf_counter()
+            settings = task.settings.model_copy(update={"prompt_lookup": lookup})
+            engine = load_engine(settings.engine, settings, task.models)
+            load_s = load_s or time.perf_counter() - started
             turns: tuple[Turn, ...] = ("first",) if lookup else ("first", "follow-up", "again")
             found += _speeds(task, _Ours(engine), lookup=lookup, turns=turns)
+            del engine
     return [LoadSpeed(task.name, task.convert_s, round(load_s, 2), _peak_bytes()), *found]
-
-
-def _with_lookup(engine: Engine, lookup: bool) -> Engine:
-    if "prompt_lookup" not in type(engine).model_fields:
-        return engine
-    return engine.model_copy(update={"prompt_lookup": lookup})
 
 
 def _speeds(task: Task, model: _Answers, *, lookup: bool, turns: Sequence[Turn]) -> Iterator[GenerationSpeed]:

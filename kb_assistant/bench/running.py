@@ -71,7 +71,7 @@ def _shape(task: Task, shape: str, tokenizer: Path, progress: Callable[[str], No
         tasks = []
         for engine in ["ipex", *(["openvino"] if find_spec("openvino_genai") else [])]:
             started = time.perf_counter()
-            convert_model(models / full, models, name=engine, progress=progress)
+            convert_model(models / full, models, name=engine, to=engine, progress=progress)
             own = task.settings.model_copy(update={"engine": engine, "model": engine, "adapter": ""})
             took = round(time.perf_counter() - started, 2)
             tasks.append(replace(task, name=engine, settings=own, models=models, convert_s=took))

@@ -48,7 +48,7 @@ def make_shape(name: str, tokenizer: Path, folder: Path) -> None:
         tie_word_embeddings=tied,
         torch_dtype="bfloat16",
         bos_token_id=None,
-        eos_token_id=None,  # so that every answer is as long as it may be
+        eos_token_id=151645,  # the family's <|im_end|>
     )
     with torch.device("meta"):
         model = Qwen2ForCausalLM(config).to(torch.bfloat16)

@@ -17,15 +17,25 @@ __all__ = ["ENGINES", "engine_for", "load_engine", "model_path", "placed"]
 ENGINES = {
     "ipex": "kb_assistant.llms.ipex:IpexEngine",
     "openai": "kb_assistant.llms.openai_compatible:OpenAIEngine",
+    "openvino": "kb_assistant.llms.openvino:OpenVinoEngine",
 }
 """Each has a class method `from_settings(settings, models)`."""
 
 
-def engine_for(settings: Settings) -> str:
-    """Return the name of the engine that the settings' model is for; "extractive" where there is none."""
+def engine_for(settings: Settings, models: Path) -> str:
+    """Return the name of the engine that the settings' model is for; "extractive" where there is none.
+
+    Args:
+        settings: what model.
+        models: the folder where models are kept.
+    """
+    from kb_assistant.llms.openvino_files import is_openvino
+
     if settings.base_url:
         return "openai"
-    return "ipex" if settings.model else "extractive"
+    if not settings.model:
+        return "extractive"
+    return "openvino" if is_openvino(model_path(settings, models)) else "ipex"
 
 
 def load_engine(name: str, settings: Settings, models: Path) -> Engine:
@@ -54,7 +64,7 @@ def model_path(settings: Settings, models: Path) -> Path:
     """
     if not settings.model:
         raise UsageError(
-            f"engine {settings.engine} needs a model; give its folder with --model, KB_MODEL or in kb.toml"
+            f"engine {settings.engine} needs a model; give its folder or file with --model, KB_MODEL or in kb.toml"
         )
     return placed(settings.model, models)
 

@@ -83,7 +83,7 @@ class ChatFormat:
 
     def end_ids(self) -> set[int]:
         """Return the ids of the tokens with which the model ends its turn."""
-        ends = {"<|im_end|>"} & set(self._control)
+        ends = {"<|im_end|>", "<|endoftext|>"} & set(self._control)
         ids = {int(self._tokenizer.convert_tokens_to_ids(token)) for token in ends}
         if self._tokenizer.eos_token_id is not None:
             ids.add(int(self._tokenizer.eos_token_id))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -13,10 +14,10 @@ from pydantic import Field
 
 from kb_assistant.errors import ModelError
 from kb_assistant.llms import model_path, placed
-from kb_assistant.llms.base import Engine, FinishReason, Piece, Waiting
+from kb_assistant.llms.base import Engine, Piece, Waiting
 from kb_assistant.llms.chat_format import ChatFormat
 from kb_assistant.llms.decoding import Decoder, Sampling
-from kb_assistant.llms.detokenizer import Detokenizer
+from kb_assistant.llms.detokenizer import AnswerSink, Detokenizer
 from kb_assistant.llms.ipex_loading import CPU_LOW_BITS, load_low_bit, save_low_bit
 from kb_assistant.llms.ipex_runtime import set_threads
 from kb_assistant.llms.lora import apply_adapter
@@ -149,19 +150,12 @@ class IpexEngine(Engine):
         def produce(emit: Callable[[Piece], None]) -> None:
             if self.threads is not None:
                 set_threads(self.threads)  # OpenMP keeps the number by thread, and this one is new
-            detokenizer, count = Detokenizer(self._decode), 0
-            reason: FinishReason = "cancelled"
+            sink = AnswerSink(len(ids), max_new_tokens, self._end_ids, Detokenizer(self._decode), emit)
             sampling = Sampling(self.temperature, self.top_p)
             with closing(self._decoder.tokens(ids, self._end_ids, sampling, cancelled)) as tokens:
-                for count, token in enumerate(tokens, start=1):
-                    if token in self._end_ids:
-                        reason = "stop"
-                    elif text := detokenizer.push(token):
-                        emit(Piece(text, len(ids), count))
-                    if count == max_new_tokens and reason != "stop":
-                        reason = "length"
-                        break
-            emit(Piece(detokenizer.flush(), len(ids), count, reason))
+                for token in islice(tokens, max_new_tokens):
+                    sink.take([token])
+            sink.finish()
 
         return self._in_background(produce, cancelled)
 

@@ -13,6 +13,7 @@ from kb_assistant.errors import Cancelled, KbError, UsageError
 from kb_assistant.llms.base import Engine
 from kb_assistant.llms.ipex import IpexEngine
 from kb_assistant.llms.openai_compatible import OpenAIEngine
+from kb_assistant.llms.openvino import OpenVinoEngine
 
 
 class Recorder(BaseCallbackHandler):
@@ -246,3 +247,25 @@ class TestOpenAIContract(EngineContract):
         stream.close()
         until(lambda: ipex_engine.queue_length == 0)
         assert not threads_of(ipex_engine)
+
+
+@pytest.fixture(scope="module")
+def gguf_engine(small_model_gguf):
+    return OpenVinoEngine.load(small_model_gguf, max_new_tokens=64)
+
+
+class TestOpenVinoGgufContract(EngineContract):
+    @pytest.fixture
+    def engine(self, gguf_engine):
+        return gguf_engine
+
+
+@pytest.fixture(scope="module")
+def openvino_engine(small_model_openvino):
+    return OpenVinoEngine.load(small_model_openvino, max_new_tokens=64)
+
+
+class TestOpenVinoContract(EngineContract):
+    @pytest.fixture
+    def engine(self, openvino_engine):
+        return openvino_engine
