@@ -74,6 +74,16 @@ def test_only_the_request_is_sent(monkeypatch):
     assert "stop" not in body_of(second)
 
 
+def test_sampling_and_lengths_come_from_the_settings(own_home):
+    with loopback(whole) as server:
+        settings = {"base_url": f"{server.url}/v1", "model": "qwen", "window_tokens": 1000, "max_new_tokens": 90}
+        engine = from_settings(own_home, temperature=0.7, top_p=0.9, **settings)
+        engine.invoke("?")
+    sent = body_of(server.seen[0])
+    assert (sent["temperature"], sent["top_p"], sent["max_tokens"]) == (0.7, 0.9, 90)
+    assert (engine.context_tokens, engine.passage_tokens) == (1000, 500)
+
+
 def test_without_a_key_none_is_sent_and_a_proxy_never_sees_what_stays_here(monkeypatch):
     with loopback(whole) as server, loopback(whole) as proxy:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
