@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kb_assistant.errors import ModelError
 from kb_assistant.llms.model_files import ModelFiles, read_json
+from kb_assistant.llms.openvino_runtime import EXTRA
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter
@@ -32,15 +33,17 @@ def write_gguf(files: ModelFiles, file: Path, *, kind: str = "Q4_0", embedding_k
         ModelError: the model is of another family, or its tokenizer cannot be read.
         OSError: it cannot be written.
     """
-    import gguf
-
+    try:
+        import gguf
+    except ImportError as error:
+        raise ModelError(f"GGUF cannot be written: {error}; install it with `{EXTRA}`") from error
     config = files.config
     if config.get("model_type") != FAMILY or config.get("use_sliding_window"):
         raise ModelError(
             f"{files.path} is of the family {config.get('model_type')!r}, and only {FAMILY} is converted here; "
             "docs/models.md says how optimum-intel converts others"
         )
-    writer = gguf.GGUFWriter(file, FAMILY, use_temp_file=True)
+    writer = gguf.GGUFWriter(file, FAMILY)
     writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{kind}"])
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])

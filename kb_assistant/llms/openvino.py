@@ -189,10 +189,8 @@ class OpenVinoEngine(Engine):
 
     @cached_property
     def _end_ids(self) -> frozenset[int]:
-        """Every token that ends an answer: the tokenizer's, and those of the model's own settings."""
-        own = self.pipeline.get_generation_config()
-        ends = self._format.end_ids() | set(own.stop_token_ids) | {own.eos_token_id}
-        return frozenset(number for number in ends if number >= 0)
+        """Every token that ends an answer."""
+        return self.model.end_ids | self._format.end_ids()
 
     def _check_vocabulary(self) -> None:
         """Check the tokens of an empty conversation: one the model does not have would give nonsense."""

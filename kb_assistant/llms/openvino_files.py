@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kb_assistant.errors import ModelError
 from kb_assistant.llms.gguf_header import read_gguf_header
@@ -26,12 +27,14 @@ class OpenVinoModel:
         family: the model_type, such as "qwen2".
         context_tokens: how many tokens it reads at once.
         vocabulary: how many tokens it knows; None where that is not said.
+        end_ids: the tokens that end an answer by the folder's settings; a GGUF file names its own to GenAI.
     """
 
     path: Path
     family: str
     context_tokens: int
     vocabulary: int | None
+    end_ids: frozenset[int] = frozenset()
 
 
 def is_openvino(path: Path) -> bool:
@@ -82,7 +85,14 @@ def _inspect_folder(path: Path, name: str) -> OpenVinoModel:
     window, vocabulary = text.get("max_position_embeddings"), text.get("vocab_size")
     if not isinstance(window, int):
         raise ModelError(f"{path / 'config.json'} does not say max_position_embeddings; fetch or convert it again")
-    return OpenVinoModel(path, str(text.get("model_type", "")), window, vocabulary)
+    generation = path / "generation_config.json"
+    ends = _end_ids(config) | (_end_ids(read_json(generation)) if generation.is_file() else frozenset())
+    return OpenVinoModel(path, str(text.get("model_type", "")), window, vocabulary, ends)
+
+
+def _end_ids(config: dict[str, Any]) -> frozenset[int]:
+    ids = config.get("eos_token_id")
+    return frozenset(ids if isinstance(ids, list) else [] if ids is None else [ids])
 
 
 def _inspect_gguf(file: Path) -> OpenVinoModel:

@@ -9,9 +9,9 @@ from typing import Any
 from kb_assistant.errors import ModelError
 from kb_assistant.privacy import block_telemetry
 
-__all__ = ["generation_config", "import_genai", "input_tensor", "make_pipeline", "make_streamer", "reason"]
+__all__ = ["EXTRA", "generation_config", "import_genai", "input_tensor", "make_pipeline", "make_streamer", "reason"]
 
-_EXTRA = "pip install 'kb-assistant[openvino]'"
+EXTRA = "pip install 'kb-assistant[openvino]'"
 # A short look back finds what an answer copies from its passages; GenAI's documentation suggests these.
 _LOOKUP = {"max_ngram_size": 3, "num_assistant_tokens": 5}
 
@@ -26,7 +26,7 @@ def import_genai() -> Any:
     try:
         import openvino_genai
     except ImportError as error:
-        raise ModelError(f"the openvino engine cannot start: {error}; install it with `{_EXTRA}`") from error
+        raise ModelError(f"the openvino engine cannot start: {error}; install it with `{EXTRA}`") from error
     return openvino_genai
 
 

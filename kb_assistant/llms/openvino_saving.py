@@ -57,7 +57,7 @@ def _write(source: ModelFiles | OpenVinoModel, folder: Path) -> None:
     model = inspect_openvino(file)
     try:
         pipeline = import_genai().LLMPipeline(str(file), "CPU", enable_save_ov_model=True)
-        ends = pipeline.get_generation_config()
+        end = pipeline.get_tokenizer().get_eos_token_id()
     except RuntimeError as error:
         raise ModelError(f"OpenVINO cannot convert {source.path}: {reason(error)}") from error
     file.unlink()
@@ -66,6 +66,6 @@ def _write(source: ModelFiles | OpenVinoModel, folder: Path) -> None:
         "model_type": model.family,
         "max_position_embeddings": model.context_tokens,
         "vocab_size": model.vocabulary,
-        "eos_token_id": ends.eos_token_id,
+        "eos_token_id": end if end >= 0 else None,
     }
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")

@@ -1,5 +1,6 @@
 """OpenVinoEngine: which models are for it, loading, refusing, quiet, private, and what the prefix cache saves."""
 
+import json
 import os
 import shutil
 import struct
@@ -293,6 +294,25 @@ def test_what_two_prompts_share_is_read_once(small_model_gguf):
 def test_the_cache_changes_no_answer(engine, lessons):
     for (prompt, answer), _ in zip(lessons * 2, range(12), strict=False):
         assert engine.invoke(prompt) == answer
+
+
+def test_the_models_own_settings_end_an_answer_and_do_not_sample(small_model_openvino, engine, copy_of, lessons):
+    prompt, answer = lessons[4]
+    model = copy_of(small_model_openvino)
+    ids = engine.get_token_ids(answer)
+    end = next(number for number in ids[3:] if ids.count(number) == 1)
+    settings = {
+        "do_sample": True,
+        "temperature": 50.0,
+        "top_k": 20,
+        "repetition_penalty": 9.0,
+        "eos_token_id": [2, end],
+    }
+    (model / "generation_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    engine = OpenVinoEngine.load(model)
+    result = engine.generate([prompt])
+    assert result.generations[0][0].text == engine._tokenizer.decode(ids[: ids.index(end)])
+    assert result.llm_output["finish_reason"] == "stop"
 
 
 def test_an_error_while_generating_comes_through(engine, lessons):
