@@ -43,7 +43,7 @@ _POLICY = (
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none at all, browsers send the login form without an origin
 }
 _GRACE_S = 1
 """How long a connection may go on once the server is told to stop."""
