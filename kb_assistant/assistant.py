@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kb_assistant.evaluation.calibration import Calibration
     from kb_assistant.indexing import Indexer, IngestReport
     from kb_assistant.llms.base import Engine
+    from kb_assistant.uploads import Upload
     from vectorstore import CollectionInfo, Filter, Hit, SourceInfo, Store, StoreRetriever
 
 __all__ = ["MAX_QUESTION_CHARACTERS", "Assistant"]
@@ -47,6 +48,8 @@ class Assistant:
         self._store = store
         self._engine: Engine | None = None
         self._loading = threading.Lock()
+        self.observers: list[Callable[[Answer | BaseException], None]] = []
+        """Called with each answer, or with what ended it: GeneratorExit or `Cancelled` where it was stopped."""
 
     @classmethod
     def open(cls, home: Path | str | None = None, **settings: Any) -> Assistant:
@@ -104,8 +107,8 @@ class Assistant:
         """Make the collection mirror the folders and files at `paths`.
 
         Args:
-            paths: folders, or single files.
-            collection: the collection; made where there is none.
+            paths: folders, or single files; none for all that the collection mirrors already, and its uploads.
+            collection: the collection; made where there is none and there are paths.
             dry_run: only report what would be done.
             keep_missing: keep documents whose files are gone.
             delete_missing: delete them even where a whole folder is empty or gone.
@@ -116,7 +119,10 @@ class Assistant:
         Raises:
             UsageError: a path is not there.
             EmptiedFolderError: a folder that had documents is empty or gone now.
+            UnknownCollectionError: there are no paths, and no such collection.
         """
+        if not paths:
+            self._store.catalog.collection(collection or self.settings.collection)
         indexer = self._indexer(collection, passwords)
         found = [Path(path) for path in paths]
         if dry_run:
@@ -124,6 +130,40 @@ class Assistant:
         return indexer.run(
             found, keep_missing=keep_missing, delete_missing=delete_missing, progress=progress, waiting=waiting
         )
+
+    def upload(
+        self,
+        files: Sequence[Upload],
+        *,
+        collection: str | None = None,
+        replacing: bool = False,
+        passwords: Sequence[str] = (),
+        progress: Callable[[int, int, str], None] = lambda done, total, name: None,
+        waiting: Callable[[str], None] = lambda message: None,
+    ) -> IngestReport:
+        """Take in files that were sent: each becomes a document like any other, under its own file name.
+
+        Their bytes are kept under KB_HOME/uploads for as long as the documents are. One that is refused has the
+        status "refused" or "unsupported" in the report, with the reason.
+
+        Args:
+            files: their names, which are never used as paths, and their contents.
+            collection: the collection; made where there is none.
+            replacing: whether a file takes the place of an uploaded document that has its name, of which something
+                could be read; else it is refused. A document from a folder is never replaced.
+            passwords: tried on files that are encrypted; kept nowhere.
+            progress: called with (files done, files in all, the file just done).
+            waiting: called with a message where another process is writing and this one waits.
+
+        Raises:
+            UsageError: there are too many files, or one has no name.
+            KbError: there is no room for them.
+        """
+        most = self.settings.max_uploads
+        if len(files) > most:
+            raise UsageError(f"{len(files):,} files at once, more than {most:,}; send fewer, or raise max_uploads")
+        indexer = self._indexer(collection, passwords)
+        return indexer.take(files, replacing=replacing, progress=progress, waiting=waiting)
 
     def watch(
         self,
@@ -192,30 +232,48 @@ class Assistant:
         )
 
     def sources(self, collection: str | None = None) -> list[SourceInfo]:
-        """Return the documents in a collection, by name."""
+        """Return the documents in a collection, by name, with the paths of their files."""
         info = self._store.catalog.collection(collection or self.settings.collection)
-        return self._store.catalog.sources(info.id)
+        # An uploaded one's path goes from the home folder.
+        return [replace(one, path=str(self.home / one.path)) for one in self._store.catalog.sources(info.id)]
+
+    def folders(self, collection: str | None = None) -> list[Path]:
+        """Return the folders and files that a collection mirrors."""
+        info = self._store.catalog.collection(collection or self.settings.collection)
+        return self._store.catalog.roots(info.id)
 
     def remove(
         self,
         *names: str,
         collection: str | None = None,
+        patterns: bool = True,
         waiting: Callable[[str], None] = lambda message: None,
     ) -> list[str]:
         """Remove documents by name or by pattern (`*`, `?`), and return the names removed.
 
-        The files stay where they are; the next `ingest` of their folder brings them back.
+        Their files stay where they are, and the next `ingest` of their folder brings them back; those that were
+        uploaded go.
+
+        Args:
+            names: the documents' names, or patterns.
+            collection: the collection.
+            patterns: whether a name that no document has is taken as a pattern.
+            waiting: called with a message where another process is writing and this one waits.
 
         Raises:
             UnknownSourceError: a name is not there; then nothing is removed.
         """
+        from kb_assistant.uploads import Uploads
+
         info = self._store.catalog.collection(collection or self.settings.collection)
         present = [source.name for source in self._store.catalog.sources(info.id)]
         chosen: dict[str, None] = {}
         for name in names:
-            matching = [name] if name in present else [one for one in present if fnmatchcase(one, name)]
+            matching = (
+                [one for one in present if patterns and fnmatchcase(one, name)] if name not in present else [name]
+            )
             chosen.update(dict.fromkeys(matching or [name]))
-        with self._store.writing(waiting):
+        with Uploads(self._store).writing(waiting):
             self._store.remove(info, list(chosen))
         return list(chosen)
 
@@ -326,13 +384,25 @@ class Assistant:
         inputs = {"query": asked.question, "search_query": asked.searched}
         run = ChainRun(chain, inputs, on_passages and (lambda passages: on_passages(_beginnings(passages))), on_waiting)
         written = False
-        for piece in run.pieces():
+        for piece in self._watched(run.pieces()):
             written = True
             yield piece
         answer = self._answer(asked, run)
+        self._tell(answer)
         if not written:
             yield answer.text
         yield answer
+
+    def _watched(self, pieces: Iterator[str]) -> Iterator[str]:
+        try:
+            yield from pieces
+        except BaseException as error:
+            self._tell(error)
+            raise
+
+    def _tell(self, outcome: Answer | BaseException) -> None:
+        for observer in self.observers:
+            observer(outcome)
 
     def covered(self, question: str, collection: str | None = None, only: Filter | None = None) -> float:
         """Return the share of a question, 0 to 1, that the passage nearest to it covers."""
@@ -526,6 +596,11 @@ class Assistant:
 
         server = Destination.of(self.settings.base_url)
         return None if server.on_this_machine else server.host
+
+    @property
+    def queue_length(self) -> int:
+        """How many callers the language model serves or has yet to serve."""
+        return 0 if self._engine is None else self._engine.queue_length
 
     @property
     def engine(self) -> Engine | None:
