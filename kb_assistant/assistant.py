@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
     from kb_assistant.chain import KnowledgeBaseQA
+    from kb_assistant.chats import Chats
     from kb_assistant.conversation import Asked
     from kb_assistant.evaluation import Comparison
     from kb_assistant.evaluation.calibration import Calibration
@@ -296,10 +297,12 @@ class Assistant:
         only: Filter | None = None,
         on_passages: Callable[[tuple[Citation, ...]], None] | None = None,
         on_waiting: Callable[[int], None] | None = None,
+        stop: threading.Event | None = None,
     ) -> Iterator[str | Answer]:
         """Yield the answer's text as it is written, then the `Answer`.
 
-        Closing the iterator stops the engine within a token.
+        Closing the iterator stops the engine within a token. `stop` does so from another thread, also
+        while this one waits for the first.
 
         Args:
             question: in Chinese or English.
@@ -308,8 +311,10 @@ class Assistant:
             only: only documents that meet this; see `kb_assistant.choosing`.
             on_passages: called with the beginnings of the passages once they are found, before any text.
             on_waiting: called with how many other callers the engine answers first, when that changes.
+            stop: ends the answer when it is set.
 
         Raises:
+            Cancelled: `stop` was set.
             UsageError: the question is empty or too long.
             ModelError: the language model cannot be used.
             StoreError: the store cannot be used.
@@ -320,7 +325,8 @@ class Assistant:
         asked = settle(_checked(question), history, lambda wording: self.covered(wording, collection, only))
         chain = self._chain(collection, asked, only)
         inputs = {"query": asked.question, "search_query": asked.searched}
-        run = ChainRun(chain, inputs, on_passages and (lambda passages: on_passages(_beginnings(passages))), on_waiting)
+        found = (lambda passages: on_passages(_beginnings(passages))) if on_passages else None
+        run = ChainRun(chain, inputs, found, on_waiting, stop)
         written = False
         for piece in run.pieces():
             written = True
@@ -360,6 +366,14 @@ class Assistant:
             searched=asked.searched,
             highlights=() if refused else run.result["highlights"],
         )
+
+    @property
+    def chats(self) -> Chats:
+        """The conversations that are kept."""
+        from kb_assistant.chats import Chats
+        from vectorstore import ChatLog
+
+        return Chats(self, ChatLog(self._store.catalog))
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return the texts' unit vectors as documents are embedded, float32, of shape (texts, dimensions)."""
