@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kb_assistant.answer import Answer, Citation, Timing, Turn
 from kb_assistant.errors import EmptiedFolderError, UsageError
-from kb_assistant.settings import Settings, home_folder, load_settings
+from kb_assistant.settings import Settings, home_folder, load_settings, save_setting
 
 if TYPE_CHECKING:
     import numpy as np
     from langchain_core.documents import Document
 
+    from ingest.page_image import PageImage
     from kb_assistant.chain import KnowledgeBaseQA
     from kb_assistant.chats import Chats
     from kb_assistant.conversation import Asked
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from kb_assistant.evaluation.calibration import Calibration
     from kb_assistant.indexing import Indexer, IngestReport
     from kb_assistant.llms.base import Engine
+    from kb_assistant.opening import OpenedPassage
     from vectorstore import CollectionInfo, Filter, Hit, SourceInfo, Store, StoreRetriever
 
 __all__ = ["MAX_QUESTION_CHARACTERS", "Assistant"]
@@ -35,6 +37,11 @@ __all__ = ["MAX_QUESTION_CHARACTERS", "Assistant"]
 MAX_QUESTION_CHARACTERS = 10_000
 _OFFERED = 3
 """How many of the nearest passages a refusal offers."""
+_SURE = 0.5
+"""Least relevance, 0 to 1, of what is suggested as a question."""
+_HEADINGS = 400
+"""How many chunks' headings are looked at for questions to suggest."""
+_HELD_BY_ENGINE = frozenset({"engine", "model"})
 
 
 class Assistant:
@@ -47,6 +54,7 @@ class Assistant:
         self._store = store
         self._engine: Engine | None = None
         self._loading = threading.Lock()
+        self._suggested: dict[int, tuple[int, int, tuple[str, ...]]] = {}
 
     @classmethod
     def open(cls, home: Path | str | None = None, **settings: Any) -> Assistant:
@@ -70,6 +78,32 @@ class Assistant:
         models = folder / "models"
         reranker = find_reranker(loaded.reranker, models)
         return cls(folder, loaded, Store.open(folder, load_embeddings(loaded.embedding_model, models), reranker))
+
+    def change_settings(self, **values: str | float) -> Settings:
+        """Set settings from now on: here at once, and in the home's kb.toml for later runs.
+
+        Raises:
+            SettingsError: a value does not hold, or cannot be written; then nothing has changed.
+            ModelError: the engine cannot use its model; then nothing has changed.
+        """
+        former, changed = self.settings, values
+        new = load_settings(self.home, **{**former.model_dump(), **changed})
+        with self._loading:
+            engine, self.settings = self._engine, new
+            if any(getattr(new, name) != getattr(former, name) for name in _HELD_BY_ENGINE):
+                self._engine = None
+        try:
+            loaded = self.engine
+            for name, value in changed.items():
+                if getattr(former, name) != getattr(new, name):
+                    save_setting(self.home, name, value)
+        except Exception:
+            with self._loading:
+                self._engine, self.settings = engine, former
+            raise
+        if loaded is not None:
+            loaded.max_new_tokens = new.max_new_tokens
+        return new
 
     def close(self) -> None:
         """Close the store."""
@@ -374,6 +408,52 @@ class Assistant:
         from vectorstore import ChatLog
 
         return Chats(self, ChatLog(self._store.catalog))
+
+    def suggestions(self, collection: str | None = None, limit: int = 4) -> tuple[str, ...]:
+        """Return first questions that the documents of a collection answer; worked out once for each state of it."""
+        from kb_assistant.relevance import relevance
+        from kb_assistant.suggestions import suggested
+
+        info = self._store.catalog.collection(collection or self.settings.collection)
+        known = self._suggested.get(info.id)
+        if known is None or known[:2] != (info.generation, limit):
+            retriever = self._retriever(info.name)
+
+            def answered(source: str, question: str) -> bool:
+                passages = retriever.invoke(question)
+                held = bool(passages) and passages[0].metadata["source"] == source
+                weights = self._store.term_weights(info.name, question)
+                return held and relevance(question, weights, passages) >= max(_SURE, self.settings.refuse_below)
+
+            headings = self._store.headings(info.name, _HEADINGS)
+            known = info.generation, limit, suggested(headings, answered, limit)
+            self._suggested[info.id] = known
+        return known[2]
+
+    def open_passage(self, citation: Citation, collection: str | None = None) -> OpenedPassage:
+        """Return the passage that a citation quotes, with what stands around it; see `kb_assistant.opening`.
+
+        Raises:
+            UsageError: it quotes nothing.
+            StoreError: there is no such collection.
+        """
+        from kb_assistant.opening import open_passage
+
+        name = collection or self.settings.collection
+        return open_passage(self._store, name, citation.source, citation.quote, citation.page, citation.line_start)
+
+    def page_image(self, citation: Citation, collection: str | None = None) -> PageImage:
+        """Return the page that a citation quotes as a picture, with the place of its words.
+
+        Raises:
+            UsageError: it is not of a PDF.
+            IngestError: the page cannot be drawn.
+            StoreError: there is no such collection.
+        """
+        from kb_assistant.opening import page_image
+
+        name = collection or self.settings.collection
+        return page_image(self._store, name, citation.source, [citation.quote], citation.page or 0)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return the texts' unit vectors as documents are embedded, float32, of shape (texts, dimensions)."""
