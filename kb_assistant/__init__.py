@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
     from kb_assistant.errors import KbError
     from kb_assistant.settings import Settings
+    from kb_assistant.uploads import Upload
 
-__all__ = ["Answer", "Assistant", "Citation", "KbError", "Settings", "Turn"]
+__all__ = ["Answer", "Assistant", "Citation", "KbError", "Settings", "Turn", "Upload"]
 
 _HOMES = {
     "Answer": "answer",
@@ -28,6 +29,7 @@ _HOMES = {
     "KbError": "errors",
     "Settings": "settings",
     "Turn": "answer",
+    "Upload": "uploads",
 }
 
 

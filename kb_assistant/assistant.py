@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kb_assistant.indexing import Indexer, IngestReport
     from kb_assistant.llms.base import Engine
     from kb_assistant.opening import OpenedPassage
+    from kb_assistant.uploads import Upload
     from vectorstore import CollectionInfo, Filter, Hit, SourceInfo, Store, StoreRetriever
 
 __all__ = ["MAX_QUESTION_CHARACTERS", "Assistant"]
@@ -135,8 +136,8 @@ class Assistant:
         """Make the collection mirror the folders and files at `paths`.
 
         Args:
-            paths: folders, or single files.
-            collection: the collection; made where there is none.
+            paths: folders, or single files; none for all that the collection mirrors already, and its uploads.
+            collection: the collection; made where there is none and there are paths.
             dry_run: only report what would be done.
             keep_missing: keep documents whose files are gone.
             delete_missing: delete them even where a whole folder is empty or gone.
@@ -147,7 +148,10 @@ class Assistant:
         Raises:
             UsageError: a path is not there.
             EmptiedFolderError: a folder that had documents is empty or gone now.
+            UnknownCollectionError: there are no paths, and no such collection.
         """
+        if not paths:
+            self._store.catalog.collection(collection or self.settings.collection)
         indexer = self._indexer(collection, passwords)
         found = [Path(path) for path in paths]
         if dry_run:
@@ -155,6 +159,40 @@ class Assistant:
         return indexer.run(
             found, keep_missing=keep_missing, delete_missing=delete_missing, progress=progress, waiting=waiting
         )
+
+    def upload(
+        self,
+        files: Sequence[Upload],
+        *,
+        collection: str | None = None,
+        replacing: bool = False,
+        passwords: Sequence[str] = (),
+        progress: Callable[[int, int, str], None] = lambda done, total, name: None,
+        waiting: Callable[[str], None] = lambda message: None,
+    ) -> IngestReport:
+        """Take in files that were sent: each becomes a document like any other, under its own file name.
+
+        Their bytes are kept under KB_HOME/uploads for as long as the documents are. One that is refused has the
+        status "refused" or "unsupported" in the report, with the reason.
+
+        Args:
+            files: their names, which are never used as paths, and their contents.
+            collection: the collection; made where there is none.
+            replacing: whether a file takes the place of an uploaded document that has its name, of which something
+                could be read; else it is refused. A document from a folder is never replaced.
+            passwords: tried on files that are encrypted; kept nowhere.
+            progress: called with (files done, files in all, the file just done).
+            waiting: called with a message where another process is writing and this one waits.
+
+        Raises:
+            UsageError: there are too many files, or one has no name.
+            KbError: there is no room for them.
+        """
+        most = self.settings.max_uploads
+        if len(files) > most:
+            raise UsageError(f"{len(files):,} files at once, more than {most:,}; send fewer, or raise max_uploads")
+        indexer = self._indexer(collection, passwords)
+        return indexer.take(files, replacing=replacing, progress=progress, waiting=waiting)
 
     def watch(
         self,
@@ -223,30 +261,48 @@ class Assistant:
         )
 
     def sources(self, collection: str | None = None) -> list[SourceInfo]:
-        """Return the documents in a collection, by name."""
+        """Return the documents in a collection, by name, with the paths of their files."""
         info = self._store.catalog.collection(collection or self.settings.collection)
-        return self._store.catalog.sources(info.id)
+        # An uploaded one's path goes from the home folder.
+        return [replace(one, path=str(self.home / one.path)) for one in self._store.catalog.sources(info.id)]
+
+    def folders(self, collection: str | None = None) -> list[Path]:
+        """Return the folders and files that a collection mirrors."""
+        info = self._store.catalog.collection(collection or self.settings.collection)
+        return self._store.catalog.roots(info.id)
 
     def remove(
         self,
         *names: str,
         collection: str | None = None,
+        patterns: bool = True,
         waiting: Callable[[str], None] = lambda message: None,
     ) -> list[str]:
         """Remove documents by name or by pattern (`*`, `?`), and return the names removed.
 
-        The files stay where they are; the next `ingest` of their folder brings them back.
+        Their files stay where they are, and the next `ingest` of their folder brings them back; those that were
+        uploaded go.
+
+        Args:
+            names: the documents' names, or patterns.
+            collection: the collection.
+            patterns: whether a name that no document has is taken as a pattern.
+            waiting: called with a message where another process is writing and this one waits.
 
         Raises:
             UnknownSourceError: a name is not there; then nothing is removed.
         """
+        from kb_assistant.uploads import Uploads
+
         info = self._store.catalog.collection(collection or self.settings.collection)
         present = [source.name for source in self._store.catalog.sources(info.id)]
         chosen: dict[str, None] = {}
         for name in names:
-            matching = [name] if name in present else [one for one in present if fnmatchcase(one, name)]
+            matching = (
+                [one for one in present if patterns and fnmatchcase(one, name)] if name not in present else [name]
+            )
             chosen.update(dict.fromkeys(matching or [name]))
-        with self._store.writing(waiting):
+        with Uploads(self._store).writing(waiting):
             self._store.remove(info, list(chosen))
         return list(chosen)
 

@@ -66,7 +66,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option("--watch", is_flag=True, help="Go on, and follow every change until Ctrl-C.")
 @click.option("--keep-missing", is_flag=True, help="Keep documents whose files are gone.")
@@ -90,7 +90,10 @@ def ingest(
     as_json: bool,
     home: Path | None,
 ) -> int:
-    """Make a collection mirror folders of documents: add, change, rename, delete."""
+    """Make a collection mirror folders of documents: add, change, rename, delete.
+
+    Without PATH, all that the collection mirrors already, and what was uploaded to it.
+    """
     from dataclasses import asdict
 
     from kb_assistant import render
@@ -99,6 +102,8 @@ def ingest(
     for pair in (("--watch", "--dry-run"), ("--watch", "--delete-missing"), ("--keep-missing", "--delete-missing")):
         if all(given[flag] for flag in pair):
             raise UsageError(f"{' and '.join(pair)} do not go together; give one of them")
+    if watch and not paths:
+        raise UsageError("--watch needs the folders to watch; name them")
     known = tuple(click.prompt("Password", hide_input=True, err=True) if one == "-" else one for one in passwords)
     options: dict[str, Any] = {"collection": collection, "keep_missing": keep_missing, "passwords": known}
     with _assistant(home) as assistant:

@@ -15,6 +15,7 @@ from ingest import CHUNKER_VERSION, PARSER_VERSION, Chunk, ChunkSettings, LoadOp
 from ingest.ocr import ocr_available
 from kb_assistant.errors import EmptiedFolderError, UsageError
 from kb_assistant.planning import FAILED, MadeWith, Plan, ToParse, file_state, is_unicode, make_plan, roots_with
+from kb_assistant.uploads import UPLOADS, Upload, Uploads
 from vectorstore import ANALYSIS_VERSION, Collection, NewChunk, NewSource, SourceInfo, Store
 
 __all__ = ["FileOutcome", "Indexer", "IngestReport", "Progress", "Waiting", "in_a_row", "merged"]
@@ -32,7 +33,7 @@ Waiting = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """What became of one file. `status` is what the store holds of it now, or "deleted"."""
+    """What became of one file. `status` is what the store holds of it now, "deleted", or "refused" (an upload)."""
 
     path: str
     status: str
@@ -67,6 +68,7 @@ class Indexer:
     def __init__(self, store: Store, collection: str, chunks: ChunkSettings, options: LoadOptions) -> None:
         """Take the store, the collection's name, and how documents are read and cut for it."""
         self._store = store
+        self._uploads = Uploads(store)
         self._collection = collection
         self._chunks = chunks
         self._options = options
@@ -86,7 +88,7 @@ class Indexer:
         """Mirror the folders and files at `paths`.
 
         Args:
-            paths: folders, or single files.
+            paths: folders, or single files; none for all that the collection mirrors, and its uploads.
             keep_missing: keep the documents whose files are gone.
             delete_missing: delete them even where the whole folder is empty or gone.
             progress: called for each file.
@@ -97,13 +99,39 @@ class Indexer:
             EmptiedFolderError: a folder that had documents is empty or gone now.
         """
         started = time.perf_counter()
-        with self._store.writing(waiting), Reader(self._chunks, self._options) as reader:
+        with self._uploads.writing(waiting), Reader(self._chunks, self._options) as reader:
             collection = self._store.prepare(self._collection)
-            tops = _tops(paths, self._roots(collection))
-            planned = [self._plan(collection, top, keep_missing, delete_missing) for top in tops]
+            planned = self._plans(collection, list(paths), keep_missing, delete_missing)
             reports = [self._carry_out(collection, reader, *one, progress) for one in planned]
             self._store.catalog.forget_unused_vectors()
         return merged(reports, time.perf_counter() - started)
+
+    def take(
+        self, files: Sequence[Upload], *, replacing: bool = False, progress: Progress, waiting: Waiting
+    ) -> IngestReport:
+        """Take in files that were sent, beside what the collection mirrors.
+
+        Args:
+            files: their names and contents.
+            replacing: whether a file takes the place of an uploaded one that has its name; else it is refused.
+                A document stays where nothing can be read of the one that is to replace it.
+            progress: called for each file.
+            waiting: called where another process is writing.
+
+        Raises:
+            UsageError: a file has no name.
+            KbError: there is no room for them.
+        """
+        started = time.perf_counter()
+        with self._uploads.at_hand(files) as ready, self._uploads.writing(waiting):
+            collection = self._store.prepare(self._collection)
+            stored = self._store.catalog.sources(collection.id)
+            largest = self._options.limits.file_bytes
+            plan = self._uploads.plan(ready, stored, replacing=replacing, largest_bytes=largest)
+            with Reader(self._chunks, self._options) as reader:
+                report = self._carry_out(collection, reader, self._roots(collection), plan, progress)
+            self._store.catalog.forget_unused_vectors()
+        return merged([report], time.perf_counter() - started)
 
     def dry_run(
         self, paths: Iterable[Path], *, keep_missing: bool = False, delete_missing: bool = False
@@ -117,8 +145,7 @@ class Indexer:
         started = time.perf_counter()
         collection = {info.name: info for info in self._store.catalog.collections()}.get(self._collection)
         reports = []
-        for top in _tops(paths, self._roots(collection)):
-            _, plan = self._plan(collection, top, keep_missing, delete_missing)
+        for _, plan in self._plans(collection, list(paths), keep_missing, delete_missing):
             outcomes = [FileOutcome(item.name, "updated" if item.old else "added") for item in plan.parse]
             outcomes += [FileOutcome(item.name, "renamed", old.chunks) for item, old in plan.rename]
             reports.append(_report(plan, [*outcomes, *_settled(plan)], embedded=0))
@@ -127,13 +154,32 @@ class Indexer:
     def _roots(self, collection: Collection | None) -> list[Path]:
         return self._store.catalog.roots(collection.id) if collection else []
 
+    def _plans(
+        self, collection: Collection | None, paths: list[Path], keep_missing: bool, delete_missing: bool
+    ) -> list[tuple[list[Path], Plan]]:
+        """For each of the paths, the collection's roots as they are to be, and what is to be done."""
+        roots = self._roots(collection)
+        tops = _tops(paths or roots, roots)
+        for top in tops:
+            if top.is_relative_to(self._apart):
+                raise UsageError(f"{top}: uploads are in their collections already; kb sources lists them")
+        plans = [self._plan(collection, top, keep_missing, delete_missing) for top in tops]
+        if not paths and collection:
+            stored = self._store.catalog.sources(collection.id)
+            plans.append((roots, self._uploads.plan_again(stored, self._made_with)))
+        return plans
+
+    @property
+    def _apart(self) -> Path:
+        return (self._store.folder / UPLOADS).resolve()
+
     def _plan(
         self, collection: Collection | None, top: Path, keep_missing: bool, delete_missing: bool
     ) -> tuple[list[Path], Plan]:
         """Return the collection's roots as they are to be, and what is to be done under `top`."""
         stored = self._store.catalog.sources(collection.id) if collection else []
         root, roots = roots_with(self._roots(collection), top)
-        plan = make_plan(stored, root, top, self._made_with, self._options.limits.file_bytes)
+        plan = make_plan(stored, root, top, self._made_with, self._options.limits.file_bytes, self._apart)
         if keep_missing:
             plan.unchanged.extend(plan.gone)
             plan.gone = []
@@ -157,8 +203,12 @@ class Indexer:
         progress(0, len(plan.parse), "")
         for done, (item, reading) in enumerate(reader.read((item, item.found.path) for item in plan.parse), start=1):
             source = self._source(item, reading)
-            outcomes.append(_outcome(source))
-            batch.append(source)
+            if item.replaces_another and not source.chunks:
+                notes = (*source.notes, "the document that it was to replace stays")
+                outcomes.append(FileOutcome(item.name, source.status, notes=notes))
+            else:
+                outcomes.append(_outcome(source))
+                batch.append(source)
             waiting += max(1, len(source.chunks))  # files without text fill a batch too, in the end
             if waiting >= _BATCH_CHUNKS:
                 embedded += self._store.replace(collection, batch)
@@ -172,15 +222,17 @@ class Indexer:
     def _source(self, item: ToParse, reading: Reading) -> NewSource:
         return NewSource(
             name=item.name,
-            path=str(item.found.path),
+            path=item.path,
             content_hash=item.digest if _still(item) else _CHANGED,
             made_with=self._made_with.of(lacks_ocr=reading.lacks_ocr),
             status=reading.status,
             title=reading.title,
             pages=reading.pages,
-            notes=reading.notes,
+            # An archive's notes may name it, and an uploaded one is not called what its file is.
+            notes=tuple(note.replace(item.found.path.name, Path(item.name).name) for note in reading.notes),
             chunks=tuple(_new_chunk(chunk) for chunk in reading.chunks),
             modified_ns=item.state[1],
+            replaces=item.old.path if item.old else None,
         )
 
 
@@ -238,7 +290,7 @@ def _report(plan: Plan, outcomes: list[FileOutcome], embedded: int) -> IngestRep
         renamed=sum(item.name not in failed for item, _ in plan.rename),
         unchanged=sum(old.name not in failed for old in plan.unchanged),
         deleted=len(plan.gone),
-        failed=len(failed),
+        failed=len(failed) + sum(outcome.status == "refused" for outcome in outcomes),
         chunks_embedded=embedded,
         seconds=0.0,
         files=tuple(sorted(outcomes, key=lambda outcome: outcome.path)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.page_image import PageImage, render_page
@@ -82,7 +81,7 @@ def page_image(store: Store, collection: str, source: str, words: Sequence[str],
     path = next((one.path for one in store.catalog.sources(info.id) if one.name == source), "")
     if not path.lower().endswith(".pdf"):
         raise UsageError(f"no PDF {source!r} in the collection; only a PDF's pages can be drawn")
-    return render_page(Path(path), page, words)
+    return render_page(store.folder / path, page, words)  # an uploaded file's path is relative to the home
 
 
 def _texts(chunks: Sequence[StoredChunk]) -> tuple[str, ...]:

@@ -43,7 +43,8 @@ _WITHOUT_OCR = " without OCR"
 class ToParse:
     """A file that is new (`old` is None) or has changed, to be stored as `name`.
 
-    `state` is what the file system said of it before it was hashed.
+    `state` is what the file system said of it before it was hashed; `stored_as` is its path as the catalogue
+    has it, where that is another.
     """
 
     found: FoundFile
@@ -51,6 +52,17 @@ class ToParse:
     digest: str
     state: tuple[int, int]
     old: SourceInfo | None
+    stored_as: str = ""
+
+    @property
+    def path(self) -> str:
+        """The path that the catalogue is to have."""
+        return self.stored_as or str(self.found.path)
+
+    @property
+    def replaces_another(self) -> bool:
+        """Whether it takes the place of another file that something could be read of."""
+        return self.old is not None and self.old.path != self.path and self.old.chunks > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +98,12 @@ def roots_with(roots: Sequence[Path], top: Path) -> tuple[Path, list[Path]]:
 
 
 def make_plan(
-    stored: Sequence[SourceInfo], root: Path, top: Path, made_with: MadeWith, largest_bytes: int = 1 << 62
+    stored: Sequence[SourceInfo],
+    root: Path,
+    top: Path,
+    made_with: MadeWith,
+    largest_bytes: int = 1 << 62,
+    apart: Path | None = None,
 ) -> Plan:
     """Compare the files under `top` with what is stored of them.
 
@@ -96,6 +113,7 @@ def make_plan(
         top: the folder or file to compare.
         made_with: what a source must have been made with to count as unchanged.
         largest_bytes: files beyond it are not hashed, since they will not be read.
+        apart: a folder that is passed over.
     """
     known = {source.path: source for source in stored if Path(source.path).is_relative_to(top)}
     names = {source.name: source.path for source in stored}
@@ -108,6 +126,8 @@ def make_plan(
         plan.refused.append(Refusal(f"{name}/", "failed", f"cannot be listed: {error.strerror}"))
 
     found = list(find_files(top, note_closed)) if top.exists() else []
+    if apart is not None:
+        found = [one for one in found if not one.path.is_relative_to(apart)]
     comparison = _Comparison(plan, names, root, made_with, largest_bytes)
     # Those that are known come first: they may give a name free, or take one, when a new root lies around theirs.
     for one in sorted(found, key=lambda one: str(one.path) not in known):

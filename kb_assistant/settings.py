@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     chunk_tokens: int = Field(256, ge=32, le=2048, description="longest chunk, in tokens")
     ocr: bool = Field(True, description="read pictures of text, where OCR is installed (kb-assistant[ocr])")
     max_file_mb: int = Field(200, ge=1, description="largest file that is read")
+    max_uploads: int = Field(500, ge=1, description="most files of one upload")
+    max_upload_mb: int = Field(1_000, ge=1, description="most that the files of one upload by the API hold together")
     max_unpacked_mb: int = Field(500, ge=1, description="most that a compressed file may unpack to")
     max_members: int = Field(5_000, ge=1, description="most files in an archive, or attachments of a message")
     max_pages: int = Field(20_000, ge=1, description="most pages, slides or sheets of a file")

@@ -165,14 +165,20 @@ class Catalog:
             rows = connection.execute(query).mappings()
             return [SourceInfo(**{**row, "notes": tuple(row["notes"])}) for row in rows]
 
+    def paths(self, prefix: str) -> set[str]:
+        """Return the paths of sources, of whichever collection, that begin with `prefix`."""
+        with self.transaction() as connection:
+            return set(connection.scalars(select(sources.c.path).where(sources.c.path.startswith(prefix))))
+
     def replace_source(self, collection_id: int, source: NewSource) -> None:
-        """Store a source with its chunks in place of the one at the same path, in one transaction.
+        """Store a source with its chunks in place of the one at the path that it replaces, in one transaction.
 
         The vectors of its chunks are to be there by then (`add_vectors`).
         """
-        values = {name: getattr(source, name) for name in NewSource.__dataclass_fields__ if name != "chunks"}
+        apart = ("chunks", "replaces")
+        values = {name: getattr(source, name) for name in NewSource.__dataclass_fields__ if name not in apart}
         with self.transaction(writes=True) as connection:
-            source_id = self._source_id(connection, collection_id, sources.c.path == source.path)
+            source_id = self._source_id(connection, collection_id, sources.c.path == (source.replaces or source.path))
             if source_id is None:
                 source_id = _inserted(connection, sources, {"collection_id": collection_id, **values})
             else:

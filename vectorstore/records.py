@@ -53,7 +53,11 @@ class NewChunk:
 
 @dataclass(frozen=True, slots=True)
 class NewSource:
-    """A file to be stored, under the name that it is cited by; `modified_ns` is when it was changed, as UNIX time."""
+    """A file to be stored, under the name that it is cited by.
+
+    `modified_ns` is when it was changed, as UNIX time; `replaces` is the path of the source whose place it takes,
+    if that is not its own.
+    """
 
     name: str
     path: str
@@ -65,6 +69,7 @@ class NewSource:
     notes: tuple[str, ...]
     chunks: tuple[NewChunk, ...]
     modified_ns: int | None = None
+    replaces: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
