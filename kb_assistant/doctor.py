@@ -19,7 +19,7 @@ from vectorstore.errors import StoreError
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "examine", "examine_machine"]
 
 _TROUBLE = (KbError, StoreError, OSError)
 
@@ -41,13 +41,17 @@ def examine(home: Path | None = None, **settings: str | None) -> list[Finding]:
     """Look at the machine and the store in `home`, and return what was found; no document is touched."""
     folder = home_folder(home)
     disk = _disk(folder)
+    *machine, privacy = examine_machine()
+    return [*machine, disk, *(_store(folder, settings) if disk.ok else ()), privacy]
+
+
+def examine_machine() -> list[Finding]:
+    """Look at what needs no home: Python, packages, the processor, and whether anything leaves the machine."""
     return [
         Finding("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         _packages(),
         _full_text(),
         _processor(),
-        disk,
-        *(_store(folder, settings) if disk.ok else ()),
         Finding(
             "privacy", True, "no engine sends anything off this machine; telemetry, tracing and hubs are switched off"
         ),
