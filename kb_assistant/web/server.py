@@ -73,7 +73,7 @@ def _turned_away(scope: Scope) -> Response | None:
 def build_app(assistant: Assistant, host: str) -> FastAPI:
     """Return the web application: the API, and the page at its root."""
     app = FastAPI(title="kb", version="1", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
-    add_api(app, assistant)
+    app.state.jobs = add_api(app, assistant)
     app.add_middleware(_Guard)
     # A page elsewhere whose name is made to point here is turned away (DNS rebinding).
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]", host])
@@ -109,6 +109,7 @@ def serve(assistant: Assistant, announce: Callable[[str], None]) -> None:
     with suppress(KeyboardInterrupt), warnings.catch_warnings():  # interrupted is how it is meant to end
         warnings.filterwarnings("ignore", module="gradio")  # of names that it will have to change one day
         uvicorn.Server(config).run(sockets=[listener])
+    app.state.jobs.close()
 
 
 def _is_news(record: logging.LogRecord) -> bool:

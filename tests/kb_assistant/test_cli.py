@@ -335,7 +335,7 @@ def bad_model(folder: Path) -> list[str]:
     ("arguments", "code", "message"),
     [
         (["ingest", "no-such-folder"], 2, "no-such-folder: no such file or folder; nothing was changed"),
-        (["ingest"], 2, "Missing argument 'PATH...'; see kb ingest --help"),
+        (["ingest", "--watch"], 2, "--watch needs the folders to watch; name them"),
         (["search", "x", "--collection", "legal"], 2, "no collection 'legal'; there are: default"),
         (["ask", "x", "--collection", "legal"], 2, "no collection 'legal'; there are: default"),
         (["remove", "nothing.md"], 2, "no source 'nothing.md' in the collection; kb sources lists them"),

@@ -1,0 +1,34 @@
+"""The HTTP API: OpenAI's chat, models and embeddings over the documents, and kb's own search, ask and documents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+
+from kb_assistant.errors import KbError
+from kb_assistant.web.api.documents import collection_routes, document_routes
+from kb_assistant.web.api.errors import malformed, refused
+from kb_assistant.web.api.jobs import IngestJobs
+from kb_assistant.web.api.openai import openai_routes
+from kb_assistant.web.api.questions import question_routes
+from vectorstore import StoreError
+
+if TYPE_CHECKING:
+    from kb_assistant.assistant import Assistant
+
+__all__ = ["add_api"]
+
+
+def add_api(app: FastAPI, assistant: Assistant) -> IngestJobs:
+    """Add the API's routes, and the form of its errors, to a web application; returns what runs in the background."""
+    jobs = IngestJobs()
+    app.include_router(openai_routes(assistant))
+    app.include_router(question_routes(assistant))
+    app.include_router(document_routes(assistant, jobs))
+    app.include_router(collection_routes(assistant, jobs))
+    app.add_exception_handler(RequestValidationError, malformed)
+    for kind in (KbError, StoreError):
+        app.add_exception_handler(kind, refused)
+    return jobs

@@ -1,0 +1,188 @@
+"""OpenAI's chat, models and embeddings over the documents."""
+
+from __future__ import annotations
+
+import base64
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from kb_assistant.answer import Answer
+from kb_assistant.errors import UsageError
+from kb_assistant.language import language_of
+from kb_assistant.render import CHECKED, citations_text
+from kb_assistant.web.api.answers import Event, Pieces, answering, event_stream, last
+from kb_assistant.web.api.errors import ERRORS
+from kb_assistant.web.api.forms import LONGEST_MESSAGE
+from vectorstore import UnknownCollectionError
+
+if TYPE_CHECKING:
+    from kb_assistant.assistant import Assistant
+
+__all__ = ["openai_routes"]
+
+_MODEL = "kb"
+_MOST_TEXTS = 2_048
+
+
+class TextPart(BaseModel):
+    """A part of a message; only text is read."""
+
+    type: Literal["text"]
+    text: str = Field(max_length=LONGEST_MESSAGE)
+
+
+class Message(BaseModel):
+    """A turn of a conversation. System messages are taken and not followed: the prompts are kb's own."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Annotated[str, Field(max_length=LONGEST_MESSAGE)] | list[TextPart]
+
+    @property
+    def text(self) -> str:
+        """The content as one text."""
+        return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
+
+
+class StreamOptions(BaseModel):
+    """Whether a stream ends with the tokens used."""
+
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    """What OpenAI's clients send. Sampling options are taken and not followed: answers are greedy."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str = Field(max_length=200, description="kb, or kb/COLLECTION")
+    messages: list[Message] = Field(min_length=1, max_length=1_000)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+
+
+class EmbeddingsRequest(BaseModel):
+    """Texts to embed with the model that the documents are embedded with."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str = Field(max_length=200, description="any; the vectors are the store's own")
+    input: (
+        Annotated[str, Field(max_length=LONGEST_MESSAGE)]
+        | Annotated[
+            list[Annotated[str, Field(max_length=LONGEST_MESSAGE)]], Field(min_length=1, max_length=_MOST_TEXTS)
+        ]
+    )
+    encoding_format: Literal["float", "base64"] = "float"
+
+
+def openai_routes(assistant: Assistant) -> APIRouter:
+    """Return the routes under /v1."""
+    router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=ERRORS)
+
+    @router.get("/models")
+    def models() -> dict[str, Any]:
+        """List `kb`, and `kb/COLLECTION` for each collection."""
+        names = [_MODEL, *(f"{_MODEL}/{one.name}" for one in assistant.collections())]
+        return {"object": "list", "data": [_model(name) for name in names]}
+
+    @router.post("/chat/completions", response_class=JSONResponse)
+    async def chat(request: Request, body: ChatRequest) -> Response:
+        """Answer the last message from the documents; its citations come as footnotes and in `citations`."""
+        collection = _collection(assistant, body.model)
+        asked = [message.text for message in body.messages if message.role == "user"]
+        if body.messages[-1].role != "user":
+            raise UsageError("the last message is no question; its role has to be user")
+        pieces = await answering(assistant, asked[-1], asked[:-1], collection)
+        about = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": body.model}
+        if body.stream:
+            usage = body.stream_options is not None and body.stream_options.include_usage
+            return event_stream(_chunks(pieces, about, with_usage=usage), ending="[DONE]")
+        answer = await last(pieces, request)
+        return JSONResponse(_completion(answer, about))
+
+    @router.post("/embeddings")
+    def embeddings(body: EmbeddingsRequest) -> dict[str, Any]:
+        """Embed texts as documents are embedded."""
+        texts = [body.input] if isinstance(body.input, str) else body.input
+        vectors = assistant.embed(texts)
+        data = [
+            {"object": "embedding", "index": place, "embedding": _encoded(vector, body.encoding_format)}
+            for place, vector in enumerate(vectors)
+        ]
+        return {"object": "list", "model": body.model, "data": data, "usage": {"prompt_tokens": 0, "total_tokens": 0}}
+
+    return router
+
+
+async def _chunks(pieces: Pieces, about: dict[str, Any], *, with_usage: bool) -> AsyncIterator[Event]:
+    def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> tuple[str, Any]:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return "", {**about, "object": "chat.completion.chunk", "choices": [choice], **more}
+
+    yield chunk({"role": "assistant", "content": ""})
+    written = ""
+    async for piece in pieces:
+        if isinstance(piece, str):
+            written += piece
+            yield chunk({"content": piece})
+        elif piece is None or isinstance(piece, int):  # clients pass comments over, and see that the line is open
+            yield "still at it" if piece is None else f"{piece} ahead"
+        if not isinstance(piece, Answer):
+            continue
+        corrected = "" if written.split() == piece.text.split() else _corrected(piece)
+        footnotes = citations_text(piece)
+        if rest := corrected + (f"\n\n{footnotes}" if footnotes else ""):
+            yield chunk({"content": rest})
+        yield chunk({}, "stop", **_extra(piece))
+        if with_usage:
+            yield "", {**about, "object": "chat.completion.chunk", "choices": [], "usage": _usage(piece)}
+
+
+def _corrected(answer: Answer) -> str:
+    return f"\n\n{CHECKED[language_of(answer.question)]}\n{answer.text}"
+
+
+def _completion(answer: Answer, about: dict[str, Any]) -> dict[str, Any]:
+    content = "\n\n".join(part for part in (answer.text, citations_text(answer)) if part)
+    message = {"role": "assistant", "content": content, "refusal": None}
+    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+    return {**about, "object": "chat.completion", "choices": [choice], "usage": _usage(answer), **_extra(answer)}
+
+
+def _extra(answer: Answer) -> dict[str, Any]:
+    return {"citations": [asdict(citation) for citation in answer.citations], "refused": answer.refused}
+
+
+def _usage(answer: Answer) -> dict[str, int]:
+    used = asdict(answer.usage)
+    return {**used, "total_tokens": sum(used.values())}
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "kb"}
+
+
+def _encoded(vector: np.ndarray, form: str) -> list[float] | str:
+    if form == "float":
+        values: list[float] = vector.tolist()
+        return values
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")
+
+
+def _collection(assistant: Assistant, model: str) -> str | None:
+    name, _, collection = model.partition("/")
+    if name != _MODEL:
+        raise UnknownCollectionError(f"there is no model {model!r}; ask for kb, or kb/COLLECTION")
+    if collection and collection not in {one.name for one in assistant.collections()}:
+        raise UnknownCollectionError(f"there is no collection {collection!r}")
+    return collection or None
