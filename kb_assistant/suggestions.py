@@ -9,7 +9,7 @@ from kb_assistant.language import language_of
 
 __all__ = ["suggested"]
 
-_ASKING = {"zh": "请介绍一下{}。", "en": "What should I know about {}?"}
+_ASKING = {"zh": "{}是什么？", "en": "What should I know about {}?"}
 _NUMBERING = re.compile(
     r"^\s*(?:[\d.]+\s+|第[\d一二三四五六七八九十百]+[章节条部分篇]+|[(（]?[\d一二三四五六七八九十]+[.、)）．])[\s、.．]*"
 )
@@ -64,4 +64,11 @@ def _question(heading: str) -> str:
     letters = sum(map(str.isalpha, words))
     if not _SHORTEST[language] <= letters <= len(words) <= _LONGEST[language]:
         return ""
-    return _ASKING[language].format(words.rstrip(" :：。."))
+    return _ASKING[language].format(_within_a_sentence(words.rstrip(" :：。.")))
+
+
+def _within_a_sentence(heading: str) -> str:
+    """A heading without the capital that only its place gave it: "Retention periods", and not "VPN Access"."""
+    first, *others = heading.split(" ")
+    plain = first[1:].islower() and not any(word[:1].isupper() for word in others)
+    return heading[:1].lower() + heading[1:] if plain else heading

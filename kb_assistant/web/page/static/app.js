@@ -3,7 +3,7 @@
 import { ChatRoom } from "./chat.js";
 import { ChatList } from "./chats.js";
 import { Documents } from "./documents.js";
-import { askFor, el, iconButton, put } from "./dom.js";
+import { askFor, el, iconButton } from "./dom.js";
 import { Settings } from "./settings.js";
 
 const TABS = ["chat", "documents", "settings"];
@@ -92,7 +92,7 @@ class App {
     this.draw();
     await this.loadCollections();
     this.chats.show(begun.chats);
-    this.chat.begin();
+    await this.chat.begin();
   }
 
   // Draws all of it anew, in whatever language is set now.
@@ -106,13 +106,13 @@ class App {
     this.rooms = Object.fromEntries(TABS.map(name => [name, el("section", {
       id: `kb-${name}`, role: "tabpanel", "aria-labelledby": `kb-tab-${name}`, class: `room ${name}`,
     }, this[name].draw())]));
-    this.side = el("aside", { id: "kb-chats", "aria-label": this.t("chats") }, this.chats.draw());
+    this.side = el("nav", { id: "kb-chats", "aria-label": this.t("chats") }, this.chats.draw());
     this.shade = el("div", { class: "shade", onclick: () => this.toggleMenu(false) });
     this.root.replaceChildren(
       el("a", { class: "skip", href: "#kb-question", onclick: () => this.show("chat") }, this.t("skip")),
       el("header", {}, this.menu, el("h1", {}, this.t("title")),
         el("div", { role: "tablist", "aria-label": this.t("tabs") }, Object.values(this.tabs)), this.picker),
-      el("div", { class: "body" }, this.side, this.shade, put(el("main", {}), Object.values(this.rooms))),
+      el("div", { class: "body" }, this.side, this.shade, el("div", { class: "rooms" }, Object.values(this.rooms))),
       this.status, this.toast);
     this.root.onkeydown = event => { if (event.key === "Escape") this.toggleMenu(false); };
     this.show(this.shown ?? "chat");

@@ -26,22 +26,27 @@ export class ChatRoom {
   }
 
   // What is shown when the page opens, or is drawn anew.
-  async begin() {
-    if (this.asking) this.asking.turn.draw();
-    if (this.chatId) return this.app.tried(() => this.open(this.chatId));
-    return this.empty();
+  begin() {
+    if (!this.turns.length) return this.welcome();
+    this.turns.forEach(turn => turn.draw());
+    this.log.replaceChildren(...this.turns.map(turn => turn.root));
+    return this.waiting(Boolean(this.asking));
   }
 
-  async empty() {
+  empty() {
     this.leave();
+    this.app.show("chat");
+    this.box.focus();
+    this.app.tried(() => this.app.chats.mark(null));
+    return this.welcome();
+  }
+
+  async welcome() {
     this.chatId = null;
     this.turns = [];
-    this.app.show("chat");
     const t = this.app.t.bind(this.app);
     const welcome = el("div", { class: "welcome" }, el("h2", {}, t("hello")));
     this.log.replaceChildren(welcome);
-    this.app.tried(() => this.app.chats.mark(null));
-    this.box.focus();
     if (!this.app.held?.[this.app.collection]) {
       put(welcome, el("p", {}, t("hello_empty")),
         el("button", { type: "button", class: "primary", onclick: () => this.app.show("documents") }, t("add_documents")));
@@ -57,15 +62,19 @@ export class ChatRoom {
 
   async open(chatId) {
     this.leave();
+    await this.load(chatId);
+    this.app.show("chat");
+    this.log.scrollTop = this.log.scrollHeight;
+    this.box.focus();
+  }
+
+  async load(chatId) {
     const chat = await this.app.call("open_chat", { chat_id: chatId });
     if (chat.collection !== this.app.collection) await this.app.setCollection(chat.collection);
     this.chatId = chatId;
-    this.app.show("chat");
     this.turns = chat.turns.map(turn => new Turn(this.app, this, turn));
     this.log.replaceChildren(...this.turns.map(turn => turn.root));
-    this.log.scrollTop = this.log.scrollHeight;
     await this.app.chats.mark(chatId);
-    this.box.focus();
   }
 
   // An answer under way goes on being written only while it is looked at.

@@ -13,7 +13,7 @@ export class ChatList {
     this.list = el("ul", {});
     return [
       el("button", { type: "button", class: "new", onclick: () => this.app.chat.empty() }, icon("plus"), t("new_chat")),
-      el("nav", { "aria-label": t("chats") }, this.list),
+      this.list,
     ];
   }
 

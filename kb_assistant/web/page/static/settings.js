@@ -37,9 +37,9 @@ export class Settings {
     const select = choice(Object.entries(options).map(([value, words]) => [value, t(words)]), localStorage.getItem(key) ?? "");
     select.addEventListener("change", async () => {
       localStorage.setItem(key, select.value);
-      await this.app.tried(() => this.app.redraw());
-      this.app.show("settings");
-      document.getElementById(`kb-set-${label}`)?.focus();
+      const redrawn = this.app.tried(() => this.app.redraw());
+      document.getElementById(`kb-set-${label}`).focus();
+      await redrawn;
     });
     return field(label, t(label), select);
   }

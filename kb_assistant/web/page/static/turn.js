@@ -23,7 +23,7 @@ export class Turn {
     this.below = el("div", {});
     this.answer = el("div", { class: "answer", role: "group", "aria-label": t("answer") }, this.phase, this.early, this.text, this.below);
     this.root.replaceChildren(
-      el("h3", { class: "question" }, el("span", { class: "away" }, `${t("you")}: `), words("span", this.kept.question)), this.answer);
+      el("h2", { class: "question" }, el("span", { class: "away" }, `${t("you")}: `), words("span", this.kept.question)), this.answer);
     if (this.kept.state === "asked") this.progress({ phase: "searching", text: "" });
     else this.finish(this.kept);
   }
@@ -92,7 +92,7 @@ export class Turn {
     return el("ol", { class: "sources" }, citations.map((one, at) => el("li", {}, el("button", {
       type: "button", class: "source", "aria-haspopup": "dialog", onclick: () => openPassage(this.app, citations, at),
     }, el("span", { class: "number" }, one.number), el("span", { class: "where" },
-      words("bdi", one.source), el("span", { class: "place" }, place(this.app, one))), words("span", one.quote, { class: "quote" })))));
+      words("bdi", one.source), " ", el("span", { class: "place" }, place(this.app, one))), words("span", one.quote, { class: "quote" })))));
   }
 
   actions() {
