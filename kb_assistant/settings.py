@@ -55,6 +55,10 @@ class Settings(BaseSettings):
         0.25, ge=0, le=1, description="least relevance (0 to 1, calibrated) of the passages for an answer to be tried"
     )
     host: str = Field("127.0.0.1", description="address that kb serve listens on")
+    server_names: str = Field(
+        "", description="names that browsers may call kb serve by, besides addresses and this machine's, with commas"
+    )
+    session_hours: float = Field(12, gt=0, description="how long a login to kb serve lasts")
     port: int = Field(7860, ge=0, le=65535, description="port that kb serve listens on")
 
 

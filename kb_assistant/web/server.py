@@ -10,14 +10,17 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from kb_assistant.accounts import Accounts
 from kb_assistant.errors import UsageError
 from kb_assistant.web.api import add_api
+from kb_assistant.web.api.errors import error_body
+from kb_assistant.web.login import Login, LoginGuard, login_routes
 from kb_assistant.web.page import mount_page
 
 if TYPE_CHECKING:
@@ -30,7 +33,8 @@ __all__ = ["build_app", "serve"]
 # Gradio's own page asks for a font and a script from elsewhere; this forbids whatever is not from here.
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'self'"
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'self'"
 )
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
@@ -43,40 +47,71 @@ _READS_ONLY = frozenset({"GET", "HEAD", "OPTIONS"})
 class _Guard:
     """Adds the content policy to every response, and turns away what another site's page sends."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
         self._app = app
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # nothing here speaks so
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
-        await (_turned_away(scope) or self._app)(scope, receive, with_headers)
+        await (_turned_away(scope, self._names) or self._app)(scope, receive, with_headers)
 
 
-def _turned_away(scope: Scope) -> Response | None:
+def _turned_away(scope: Scope, names: frozenset[str]) -> Response | None:
+    # A page elsewhere whose name is made to point here is turned away (DNS rebinding); an address cannot be made to.
+    if not _is_called(Headers(scope=scope).get("host", ""), names):
+        return _error(400, "this server is not called so; the setting server_names takes more names")
     if scope["path"].startswith("/gradio_api/upload"):  # the page takes no files, and nobody else may leave any
         return Response(status_code=404)
     headers = Headers(scope=scope)
     origin = headers.get("origin")
     if scope["method"] in _READS_ONLY or origin is None or origin.partition("://")[2] == headers.get("host"):
         return None
-    message = "another site's page may not ask here"
-    return JSONResponse({"error": {"message": message, "type": "invalid_request_error"}}, status_code=403)
+    return _error(403, "another site's page may not ask here")
+
+
+def _is_called(host: str, names: frozenset[str]) -> bool:
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    return name in names or _address(name) is not None
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def _error(status: int, message: str) -> Response:
+    return JSONResponse(error_body(message, "invalid_request_error", "turned_away"), status)
 
 
 def build_app(assistant: Assistant, host: str) -> FastAPI:
     """Return the web application: the API, and the page at its root."""
     app = FastAPI(title="kb", version="1", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
     app.state.jobs = add_api(app, assistant)
-    app.add_middleware(_Guard)
-    # A page elsewhere whose name is made to point here is turned away (DNS rebinding).
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]", host])
+    login = Login(Accounts(assistant.home), assistant.settings.session_hours, required=not _is_loopback(host))
+    app.include_router(login_routes(login))
+    app.add_middleware(LoginGuard, login=login)
+    names = ["localhost", host, *assistant.settings.server_names.split(",")]
+    if not _is_loopback(host):
+        names += [socket.gethostname(), socket.getfqdn(), f"{socket.gethostname()}.local"]
+    app.add_middleware(_Guard, names=frozenset(name.strip().lower() for name in names if name.strip()))
     return mount_page(app, assistant, host)
 
 
@@ -89,9 +124,10 @@ def serve(assistant: Assistant, announce: Callable[[str], None]) -> None:
     import uvicorn
 
     host, port = assistant.settings.host, assistant.settings.port
-    if not _is_loopback(host):
+    if not _is_loopback(host) and not Accounts(assistant.home).known():
         raise UsageError(
-            f"cannot listen on {host}: the page has no password yet, so it is for this machine only; use 127.0.0.1"
+            f"cannot listen on {host}: whoever reaches it could read the documents; "
+            "run kb user add NAME or kb key add NAME first, or use 127.0.0.1"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -119,9 +155,5 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)

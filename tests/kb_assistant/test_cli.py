@@ -344,7 +344,11 @@ def bad_model(folder: Path) -> list[str]:
         (["ask", "x", "--engine", "ipex"], 2, "engine ipex needs a model"),
         (["ask", "annual leave", "--model", "no-such-model"], 3, "no-such-model"),
         (["search", "x", "-k", "0"], 2, "0 is not in the range"),
-        (["serve", "--host", "0.0.0.0"], 2, "cannot listen on 0.0.0.0: the page has no password yet"),
+        (
+            ["serve", "--host", "0.0.0.0"],
+            2,
+            "cannot listen on 0.0.0.0: whoever reaches it could read the documents; run kb user add",
+        ),
         (["frobnicate"], 2, "No such command 'frobnicate'"),
     ],
 )

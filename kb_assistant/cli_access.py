@@ -1,0 +1,104 @@
+"""`kb user` and `kb key`: who may use `kb serve`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from kb_assistant.cli import _JSON, _options, _say, cli
+
+__all__ = ["key", "user"]
+
+
+@cli.group()
+def user() -> None:
+    """People who may use kb serve, each with a password."""
+
+
+@user.command("add")
+@click.argument("name")
+@_options(_JSON)
+def add_user(name: str, as_json: bool, home: Path | None) -> None:
+    """Add a user, or change a password; it is asked for, or read from stdin."""
+    from kb_assistant import render
+    from kb_assistant.accounts import Accounts
+    from kb_assistant.settings import home_folder
+
+    if sys.stdin.isatty():
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    Accounts(home_folder(home)).add_user(name, password)
+    _say(render.to_json({"user": name}) if as_json else f"{name} may use kb serve")
+
+
+@user.command("list")
+@_options(_JSON)
+def list_users(as_json: bool, home: Path | None) -> None:
+    """List the users."""
+    from kb_assistant import render
+    from kb_assistant.accounts import Accounts
+    from kb_assistant.settings import home_folder
+
+    names = sorted(Accounts(home_folder(home)).known().users)
+    _say(render.to_json(names) if as_json else "\n".join(names) or "no users; kb user add NAME makes one")
+
+
+@user.command("remove")
+@click.argument("name")
+@_options(_JSON)
+def remove_user(name: str, as_json: bool, home: Path | None) -> None:
+    """Remove a user, and end their sessions."""
+    from kb_assistant import render
+    from kb_assistant.accounts import Accounts
+    from kb_assistant.settings import home_folder
+
+    Accounts(home_folder(home)).remove_user(name)
+    _say(render.to_json({"removed": name}) if as_json else f"removed: {name}")
+
+
+@cli.group()
+def key() -> None:
+    """Keys that let programs use kb serve's API."""
+
+
+@key.command("add")
+@click.argument("name")
+@_options(_JSON)
+def add_key(name: str, as_json: bool, home: Path | None) -> None:
+    """Make a key, and print it this once; only its hash is kept."""
+    from kb_assistant import render
+    from kb_assistant.accounts import Accounts
+    from kb_assistant.settings import home_folder
+
+    made = Accounts(home_folder(home)).add_key(name)
+    _say(render.to_json({"name": name, "key": made}) if as_json else made)
+    if not as_json:
+        click.echo("(shown this once; send it as: Authorization: Bearer KEY)", err=True)
+
+
+@key.command("list")
+@_options(_JSON)
+def list_keys(as_json: bool, home: Path | None) -> None:
+    """List the keys' names."""
+    from kb_assistant import render
+    from kb_assistant.accounts import Accounts
+    from kb_assistant.settings import home_folder
+
+    names = sorted(Accounts(home_folder(home)).known().keys)
+    _say(render.to_json(names) if as_json else "\n".join(names) or "no keys; kb key add NAME makes one")
+
+
+@key.command("remove")
+@click.argument("name")
+@_options(_JSON)
+def remove_key(name: str, as_json: bool, home: Path | None) -> None:
+    """Remove a key; what uses it is turned away at once."""
+    from kb_assistant import render
+    from kb_assistant.accounts import Accounts
+    from kb_assistant.settings import home_folder
+
+    Accounts(home_folder(home)).remove_key(name)
+    _say(render.to_json({"removed": name}) if as_json else f"removed: {name}")
