@@ -66,7 +66,8 @@ def remove(page: Any, name: str) -> None:
 
 
 def test_documents_are_added_asked_about_and_removed_while_an_ingest_runs(page: Any, ingest_beside: Any) -> None:
-    assert ask(chat(page), "What is the zebra quota?").locator("strong").inner_text() == "42"
+    assert ingest_beside.poll() is None
+    assert "42" in ask(chat(page), "What is the zebra quota?").locator(".text").inner_text()
     lines = upload(page, SAMPLES / "product-specs.pdf", SAMPLES / "data-retention.docx")
     for name in ("product-specs.pdf", "data-retention.docx"):
         lines.filter(has_text=name).locator(".said.ready").wait_for(timeout=60_000)
@@ -118,8 +119,8 @@ def test_what_cannot_be_read_says_why_and_takes_a_password(page: Any, tmp_path: 
     lines.filter(has_text="broken.pdf").locator(".said.failed", has_text="not a PDF, or broken").wait_for()
     lines.filter(has_text="empty.md").locator(".said.failed", has_text="Empty").wait_for()
     locked.get_by_role("button", name="Try a password").click()
-    page.get_by_label("Password of").fill("开门")
-    page.get_by_role("button", name="OK").click()
+    page.get_by_label("Password", exact=True).fill("开门")
+    page.get_by_role("button", name="OK", exact=True).click()
     locked.locator(".said.ready").wait_for()
 
 
@@ -127,10 +128,10 @@ def test_a_new_collection_is_made_by_its_first_document(page: Any, tmp_path: Pat
     (tmp_path / "lynx.md").write_text("# Lynx\n\nThe lynx quota is 5 per year.\n")
     page.get_by_label("Collection", exact=True).select_option("New collection…")
     page.get_by_label("Name of the new collection").fill("动物")
-    page.get_by_role("button", name="OK").click()
+    page.get_by_role("button", name="OK", exact=True).click()
     page.locator(".documents-list .none").wait_for()
     upload(page, tmp_path / "lynx.md").last.locator(".said.ready").wait_for()
-    assert ask(chat(page), "What is the lynx quota?").locator("strong").inner_text() == "5"
+    assert "5 per year" in ask(chat(page), "What is the lynx quota?").locator(".text").inner_text()
     assert ask(page, BACKUPS).locator(".refused").count() == 1  # it is in the other collection
     page.reload()
     page.get_by_label("Collection", exact=True).wait_for()
