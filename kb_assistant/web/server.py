@@ -39,7 +39,7 @@ _POLICY = (
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none at all, browsers send the login form without an origin
 }
 _READS_ONLY = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -27,10 +27,18 @@ class App {
     try {
       given = await this.gradio.server[name](asked);
     } catch {
-      throw new Error(this.t("error_offline"));
+      given = undefined;
     }
+    if (given === undefined) throw await this.unreachable(); // Gradio's own way to say that it failed
     if (given && given.error) throw new Error(this.failure(given));
     return given;
+  }
+
+  // Why the server does not answer; one whose session has ended is sent to the login.
+  async unreachable() {
+    const answer = await fetch("/page/words.json", { cache: "no-store" }).catch(() => null);
+    if (answer?.status === 401) location.assign("/login");
+    return new Error(this.t("error_offline"));
   }
 
   failure(given) {
@@ -79,7 +87,7 @@ class App {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.setTheme());
     this.status = el("div", { role: "status", class: "away" });
     this.toast = el("div", { role: "alert", class: "toast" });
-    const begun = await this.gradio.server.begin({});
+    const begun = await this.call("begin");
     this.user = begun.user;
     this.longest = begun.longest;
     this.collection = localStorage.getItem("kb-collection") || begun.collection;

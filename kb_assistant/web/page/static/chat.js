@@ -3,6 +3,8 @@
 import { el, put } from "./dom.js";
 import { Turn } from "./turn.js";
 
+const SILENCE_MS = 15_000;
+
 export class ChatRoom {
   constructor(app) {
     this.app = app;
@@ -102,11 +104,25 @@ export class ChatRoom {
     this.app.gradio.trigger("submit", {
       key, question, chat_id: this.chatId, instead_of: insteadOf, collection: this.app.collection,
     });
+    this.heard = Date.now();
+    this.listen(key);
+  }
+
+  // Something comes every second while an answer is under way: where nothing does, the server has gone.
+  async listen(key) {
+    while (this.asking?.key === key && Date.now() - this.heard < SILENCE_MS) await new Promise(later => setTimeout(later, 1000));
+    if (this.asking?.key !== key) return;
+    const { turn } = this.asking;
+    this.done();
+    turn.failed((await this.app.unreachable()).message);
+    this.box.value = turn.kept.question;
+    this.fit();
   }
 
   // What the server tells of an answer, more each time.
   arrived(state) {
     if (!state || state.key !== this.asking?.key) return;
+    this.heard = Date.now();
     const { turn } = this.asking;
     const low = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80;
     if (state.chat_id && !this.chatId) {
