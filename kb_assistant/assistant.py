@@ -56,6 +56,8 @@ class Assistant:
         self._engine: Engine | None = None
         self._loading = threading.Lock()
         self._suggested: dict[int, tuple[int, int, tuple[str, ...]]] = {}
+        self.observers: list[Callable[[Answer | BaseException], None]] = []
+        """Called with each answer, or with what ended it: GeneratorExit or `Cancelled` where it was stopped."""
 
     @classmethod
     def open(cls, home: Path | str | None = None, **settings: Any) -> Assistant:
@@ -418,13 +420,25 @@ class Assistant:
         found = (lambda passages: on_passages(_beginnings(passages))) if on_passages else None
         run = ChainRun(chain, inputs, found, on_waiting, stop)
         written = False
-        for piece in run.pieces():
+        for piece in self._watched(run.pieces()):
             written = True
             yield piece
         answer = self._answer(asked, run)
+        self._tell(answer)
         if not written:
             yield answer.text
         yield answer
+
+    def _watched(self, pieces: Iterator[str]) -> Iterator[str]:
+        try:
+            yield from pieces
+        except BaseException as error:
+            self._tell(error)
+            raise
+
+    def _tell(self, outcome: Answer | BaseException) -> None:
+        for observer in self.observers:
+            observer(outcome)
 
     def covered(self, question: str, collection: str | None = None, only: Filter | None = None) -> float:
         """Return the share of a question, 0 to 1, that the passage nearest to it covers."""
@@ -622,6 +636,11 @@ class Assistant:
         from kb_assistant.llms import engine_for
 
         return engine_for(self.settings)
+
+    @property
+    def queue_length(self) -> int:
+        """How many callers the language model serves or has yet to serve."""
+        return 0 if self._engine is None else self._engine.queue_length
 
     @property
     def engine(self) -> Engine | None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import Headers, MutableHeaders
@@ -24,6 +25,8 @@ from kb_assistant.web.login import Login, LoginGuard, login_routes
 from kb_assistant.web.page import mount_page
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from kb_assistant.assistant import Assistant
@@ -41,6 +44,8 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",  # with none at all, browsers send the login form without an origin
 }
+_GRACE_S = 1
+"""How long a connection may go on once the server is told to stop."""
 _READS_ONLY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -121,8 +126,6 @@ def serve(assistant: Assistant, announce: Callable[[str], None]) -> None:
     Raises:
         UsageError: the address is not this machine's own, or is taken.
     """
-    import uvicorn
-
     host, port = assistant.settings.host, assistant.settings.port
     if not _is_loopback(host) and not Accounts(assistant.home).known():
         raise UsageError(
@@ -140,12 +143,24 @@ def serve(assistant: Assistant, announce: Callable[[str], None]) -> None:
     listener.listen()
     shown = f"[{host}]" if ":" in host else host
     announce(f"http://{shown}:{listener.getsockname()[1]}")
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, access_log=False)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_GRACE_S, access_log=False)
     logging.getLogger("uvicorn.error").addFilter(_is_news)  # after Config, which sets up logging
     with suppress(KeyboardInterrupt), warnings.catch_warnings():  # interrupted is how it is meant to end
         warnings.filterwarnings("ignore", module="gradio")  # of names that it will have to change one day
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, app.state.jobs.stop).run(sockets=[listener])
     app.state.jobs.close()
+
+
+class _Server(uvicorn.Server):
+    """Says at once that it is to stop, not when its last connection has ended."""
+
+    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping()
+        super().handle_exit(sig, frame)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -11,6 +11,7 @@ from kb_assistant.errors import KbError
 from kb_assistant.web.api.documents import collection_routes, document_routes
 from kb_assistant.web.api.errors import malformed, refused
 from kb_assistant.web.api.jobs import IngestJobs
+from kb_assistant.web.api.metrics import metrics_routes
 from kb_assistant.web.api.openai import openai_routes
 from kb_assistant.web.api.questions import question_routes
 from vectorstore import StoreError
@@ -28,6 +29,7 @@ def add_api(app: FastAPI, assistant: Assistant) -> IngestJobs:
     app.include_router(question_routes(assistant))
     app.include_router(document_routes(assistant, jobs))
     app.include_router(collection_routes(assistant, jobs))
+    app.include_router(metrics_routes(assistant))
     app.add_exception_handler(RequestValidationError, malformed)
     for kind in (KbError, StoreError):
         app.add_exception_handler(kind, refused)

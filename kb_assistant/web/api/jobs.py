@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +22,7 @@ __all__ = ["IngestJobs", "JobState"]
 
 _MOST_KEPT = 100
 _MOST_UNDER_WAY = 20
-_CLOSE_S = 1.5
+_CLOSE_S = 1.0
 
 Work = Callable[["Progress", "Waiting"], "IngestReport"]
 
@@ -100,12 +101,17 @@ class IngestJobs:
             raise RequestError(404, "not_found", "there is no such ingest, or it is long over")
         return _state(job)
 
-    def close(self) -> None:
-        """Stop what is under way after the file at hand; what was stored stays."""
+    def stop(self) -> None:
+        """Have what is under way end after the file at hand; what was stored stays."""
         self._closing.set()
+
+    def close(self) -> None:
+        """Stop, and wait a moment for what is under way to end."""
+        self.stop()
+        until = time.monotonic() + _CLOSE_S
         for job in list(self._jobs.values()):
             with suppress(RuntimeError):  # it has not even begun
-                job.thread.join(_CLOSE_S)
+                job.thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self, job: _Job, work: Work) -> None:
         def progress(done: int, total: int, name: str) -> None:
@@ -119,6 +125,8 @@ class IngestJobs:
         try:
             job.report = work(progress, waiting)
             job.state = "done"
+        except Cancelled as error:
+            job.error, job.state = str(error), "failed"
         except Exception as error:  # noqa: BLE001 - told to whoever asks how far it is
             job.error = judged(error)[1]["error"]["message"]
             job.state = "failed"
