@@ -29,6 +29,9 @@ _MOST_BYTES = 2_000_000_000
 _SHORTEST = 6
 """Where words do not stand on the page as they were read, parts of them are looked for, down to so many characters."""
 
+Rectangle = tuple[float, float, float, float]
+"""Left, bottom, right and top in a page's own coordinates."""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -123,12 +126,24 @@ def _found(letters: Sequence[tuple[str, int]], words: str) -> Iterator[tuple[int
         yield from _found(letters, words[middle:])
 
 
-def _rectangles(text: Any, start: int, end: int) -> Iterator[tuple[float, float, float, float]]:
+def _rectangles(text: Any, start: int, end: int) -> list[Rectangle]:
+    """Where characters are; what stands next to each other in a line is one."""
+    merged: list[Rectangle] = []
     for place in range(text.count_rects(start, end - start)):
-        yield text.get_rect(place)
+        left, bottom, right, top = text.get_rect(place)
+        if merged:
+            before = merged[-1]
+            height = max(top - bottom, before[3] - before[1])
+            apart = max(left - before[2], before[0] - right)
+            if min(top, before[3]) - max(bottom, before[1]) > 0 and apart < height / 2:
+                left, bottom = min(left, before[0]), min(bottom, before[1])
+                right, top = max(right, before[2]), max(top, before[3])
+                merged.pop()
+        merged.append((left, bottom, right, top))
+    return merged
 
 
-def _box(page: Any, rectangle: tuple[float, float, float, float], raw: Any) -> Box:
+def _box(page: Any, rectangle: Rectangle, raw: Any) -> Box:
     """A rectangle of the page's own coordinates in those of its picture, which may be cropped and turned."""
     fine = 10_000
     left, bottom, right, top = rectangle
