@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
     from ingest.page_image import PageImage
+    from kb_assistant.bench import Measurement
     from kb_assistant.chain import KnowledgeBaseQA
     from kb_assistant.chats import Chats
     from kb_assistant.conversation import Asked
@@ -42,7 +43,7 @@ _SURE = 0.5
 """Least relevance, 0 to 1, of what is suggested as a question."""
 _HEADINGS = 400
 """How many chunks' headings are looked at for questions to suggest."""
-_HELD_BY_ENGINE = frozenset({"engine", "model"})
+_HELD_BY_ENGINE = ("engine", "model", "max_new_tokens")
 
 
 class Assistant:
@@ -80,7 +81,10 @@ class Assistant:
 
         models = folder / "models"
         reranker = find_reranker(loaded.reranker, models)
-        return cls(folder, loaded, Store.open(folder, load_embeddings(loaded.embedding_model, models), reranker))
+        embedder = load_embeddings(
+            loaded.embedding_model, models, dtype=loaded.embedding_dtype, batch_size=loaded.embedding_batch
+        )
+        return cls(folder, loaded, Store.open(folder, embedder, reranker))
 
     def change_settings(self, **values: str | float) -> Settings:
         """Set settings from now on: here at once, and in the home's kb.toml for later runs.
@@ -89,23 +93,24 @@ class Assistant:
             SettingsError: a value does not hold, or cannot be written; then nothing has changed.
             ModelError: the engine cannot use its model; then nothing has changed.
         """
-        former, changed = self.settings, values
-        new = load_settings(self.home, **{**former.model_dump(), **changed})
+        former = self.settings
+        new = load_settings(self.home, **{**former.model_dump(), **values})
+        held = any(getattr(new, name) != getattr(former, name) for name in _HELD_BY_ENGINE)
         with self._loading:
-            engine, self.settings = self._engine, new
-            if any(getattr(new, name) != getattr(former, name) for name in _HELD_BY_ENGINE):
-                self._engine = None
+            self.settings = new
+            if held:
+                self._engine = None  # now, since two models may not fit into memory
         try:
-            loaded = self.engine
-            for name, value in changed.items():
+            _ = self.engine  # says at once if its model cannot be used
+            for name, value in values.items():
                 if getattr(former, name) != getattr(new, name):
                     save_setting(self.home, name, value)
         except Exception:
             with self._loading:
-                self._engine, self.settings = engine, former
+                self.settings = former
+                if held:
+                    self._engine = None
             raise
-        if loaded is not None:
-            loaded.max_new_tokens = new.max_new_tokens
         return new
 
     def close(self) -> None:
@@ -586,6 +591,41 @@ class Assistant:
         name = collection or self.settings.collection
         return calibrate(self, Path(path), collection=name, limit=limit, progress=progress)
 
+    def bench(
+        self,
+        *,
+        shape: str | None = None,
+        tokenizer: Path | None = None,
+        prompt_tokens: Sequence[int] = (),
+        new_tokens: int = 64,
+        progress: Callable[[str], None] = lambda message: None,
+    ) -> Iterator[Measurement]:
+        """Measure how fast the models that are set are on this machine; see `kb_assistant.bench`.
+
+        Args:
+            shape: measure random weights of this shape instead, with every engine.
+            tokenizer: the folder of the tokenizer for them.
+            prompt_tokens: lengths of the prompts; none: 128, 1,024 and 4,096.
+            new_tokens: how many tokens an answer has.
+            progress: called with what is being measured.
+
+        Raises:
+            UsageError: there is no such shape.
+            ModelError: a model cannot be used, or there is no room for it.
+        """
+        from kb_assistant.bench import bench
+
+        settings = self.settings.model_copy(update={"engine": self.engine_name})
+        return bench(
+            settings,
+            self.home / "models",
+            shape=shape,
+            tokenizer=tokenizer,
+            prompt_tokens=prompt_tokens,
+            new_tokens=new_tokens,
+            progress=progress,
+        )
+
     # LangChain
 
     @property
@@ -617,12 +657,13 @@ class Assistant:
 
         name = collection or self.settings.collection
         retriever = self._retriever(collection, asked, only)
+        engine = self.engine
         return build_chain(
             retriever,
-            self.engine,
+            engine,
             term_weights=lambda question: self._store.term_weights(name, question),
             refuse_below=self.settings.refuse_below,
-            context_tokens=self.settings.context_tokens,
+            context_tokens=self.settings.context_tokens or (engine.passage_tokens if engine else 0),
             section=retriever.section,
         )
 
@@ -635,7 +676,21 @@ class Assistant:
             return self.settings.engine
         from kb_assistant.llms import engine_for
 
-        return engine_for(self.settings)
+        return engine_for(self.settings, self.home / "models")
+
+    @property
+    def sends_to(self) -> str | None:
+        """The host that questions and passages are sent to; None where they stay on this machine.
+
+        Raises:
+            SettingsError: base_url is no address.
+        """
+        if self.engine_name != "openai" or not self.settings.base_url:
+            return None
+        from kb_assistant.llms.destination import Destination
+
+        server = Destination.of(self.settings.base_url)
+        return None if server.on_this_machine else server.host
 
     @property
     def queue_length(self) -> int:

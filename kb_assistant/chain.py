@@ -124,7 +124,7 @@ def build_chain(
         engine: any LangChain language model; None for the extractive engine.
         term_weights: a question's terms, each with how much it says.
         refuse_below: least `relevance`, 0 to 1, at which an answer is tried.
-        context_tokens: how many of the engine's tokens the passages may take.
+        context_tokens: how many of the engine's tokens the passages may take; extraction is given all.
         section: gives the passages of the section that one stands in, in order: the room that the passages
             found leave is theirs. Not for extraction, which picks sentences from what was found.
     """

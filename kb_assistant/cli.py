@@ -32,9 +32,11 @@ _HOME = click.option("--home", type=click.Path(path_type=Path), help="Folder tha
 _DEBUG = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks and library messages.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 _COLLECTION = click.option("--collection", metavar="NAME", help="Collection to use.")
-_ENGINE = click.option("--engine", metavar="NAME", help="auto, ipex or extractive.")
-_MODEL = click.option("--model", metavar="FOLDER", help="Folder of a language model, or its name in kb models list.")
-
+_ENGINE = click.option("--engine", metavar="NAME", help="auto, ipex, openvino, openai or extractive.")
+_MODEL = click.option("--model", metavar="PATH", help="Folder or GGUF file of a language model, or its name.")
+_ADAPTER = click.option("--adapter", metavar="FOLDER", help="Folder of a LoRA adapter for it, or its name there.")
+_LANGUAGE_MODEL = (_ENGINE, _MODEL, _ADAPTER)
+"""Settings, given to the command as keywords."""
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 _DOCUMENTS = (
@@ -59,7 +61,7 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="kb-assistant", prog_name="kb")
 def cli() -> None:
-    """Ask your own documents, in Chinese or English. Nothing leaves this machine.
+    """Ask your own documents, in Chinese or English. Nothing leaves this machine unless you set a server up.
 
     Start with: kb ingest FOLDER, then: kb ask QUESTION
     """
@@ -180,7 +182,7 @@ def search(
 
 @cli.command()
 @click.argument("question", metavar="QUESTION")
-@_options(*_DOCUMENTS, _COLLECTION, _ENGINE, _MODEL, _JSON)
+@_options(*_DOCUMENTS, _COLLECTION, *_LANGUAGE_MODEL, _JSON)
 def ask(
     question: str,
     source: str | None,
@@ -188,27 +190,29 @@ def ask(
     since: datetime | None,
     until: datetime | None,
     collection: str | None,
-    engine: str | None,
-    model: str | None,
     as_json: bool,
     home: Path | None,
+    **language_model: str | None,
 ) -> None:
     """Answer one question, with citations; "-" reads it from standard input."""
-    only = _only(source, types, since, until)
-    with _assistant(home, engine=engine, model=model) as assistant:
-        _answer(assistant, _question(question), collection, only=only, as_json=as_json)
+    asked, only = _question(question), _only(source, types, since, until)
+    with _assistant(home, **language_model) as assistant:
+        if not as_json:
+            _say_where_to(assistant, language_of(asked))
+        _answer(assistant, asked, collection, only=only, as_json=as_json)
         _say_if_extractive(assistant)
 
 
 @cli.command()
-@_options(_COLLECTION, _ENGINE, _MODEL)
-def chat(collection: str | None, engine: str | None, model: str | None, home: Path | None) -> None:
+@_options(_COLLECTION, *_LANGUAGE_MODEL)
+def chat(collection: str | None, home: Path | None, **language_model: str | None) -> None:
     """Ask one question after another; "clear" forgets the conversation, "exit" ends it."""
     history: list[Turn] = []
-    with _assistant(home, engine=engine, model=model) as assistant:
+    with _assistant(home, **language_model) as assistant:
         assistant.sources(collection)  # says at once if there is nothing to ask
         _ = assistant.engine  # and if its model cannot be used
         _say_if_extractive(assistant)
+        _say_where_to(assistant)
         while (line := _read_line()) is not None and line not in ("exit", "quit"):
             if line == "clear":
                 history.clear()
@@ -229,20 +233,16 @@ def chat(collection: str | None, engine: str | None, model: str | None, home: Pa
 @cli.command()
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on.  [default: 7860]")
-@_options(_COLLECTION, _ENGINE, _MODEL)
+@_options(_COLLECTION, *_LANGUAGE_MODEL)
 def serve(
-    host: str | None,
-    port: int | None,
-    collection: str | None,
-    engine: str | None,
-    model: str | None,
-    home: Path | None,
+    host: str | None, port: int | None, collection: str | None, home: Path | None, **language_model: str | None
 ) -> None:
     """Serve a web page that answers questions, on this machine only."""
     from kb_assistant.web.server import serve as run
 
-    with _assistant(home, host=host, port=port, collection=collection, engine=engine, model=model) as assistant:
+    with _assistant(home, host=host, port=port, collection=collection, **language_model) as assistant:
         _ = assistant.engine  # says at once if its model cannot be used
+        _say_where_to(assistant)
         run(assistant, announce=lambda url: click.echo(f"kb is at {url} (Ctrl-C stops it)"))
 
 
@@ -285,17 +285,16 @@ def collections(as_json: bool, home: Path | None) -> None:
 @click.option("--limit", type=click.IntRange(min=1), help="Ask at most so many questions, drawn with a fixed seed.")
 @click.option("--compare", multiple=True, metavar="SETTING=VALUE", help="A second run with this setting. Repeatable.")
 @click.option("--calibrate", is_flag=True, help="Fit the refusal threshold to your collection, and keep it in kb.toml.")
-@_options(_COLLECTION, _ENGINE, _MODEL, _JSON)
+@_options(_COLLECTION, *_LANGUAGE_MODEL, _JSON)
 def evaluate(
     file: Path,
     limit: int | None,
     compare: tuple[str, ...],
     calibrate: bool,
     collection: str | None,
-    engine: str | None,
-    model: str | None,
     as_json: bool,
     home: Path | None,
+    **language_model: str | None,
 ) -> None:
     """Measure quality on a question set: SQuAD JSON, JSON lines or RGB's lines."""
     from kb_assistant import render
@@ -303,7 +302,9 @@ def evaluate(
     if calibrate and compare:
         raise UsageError("--calibrate and --compare do not go together; give one of them")
     changes = dict(_setting(one) for one in compare)
-    with _assistant(home, engine=engine, model=model) as assistant, _progress_bar() as progress:
+    with _assistant(home, **language_model) as assistant, _progress_bar() as progress:
+        if not as_json:
+            _say_where_to(assistant)
         if calibrate:
             fitted = assistant.calibrate(file, collection=collection, limit=limit, progress=progress)
             _say(render.to_json(render.calibration_json(fitted)) if as_json else render.calibration_text(fitted))
@@ -313,30 +314,66 @@ def evaluate(
 
 
 @cli.command()
-@_options(_COLLECTION, _ENGINE, _MODEL)
-def mcp(collection: str | None, engine: str | None, model: str | None, home: Path | None) -> None:
+@click.option("--shape", metavar="NAME", help="Measure every engine on random weights of a shape, as qwen2-1.5b.")
+@click.option("--tokenizer", metavar="FOLDER", type=click.Path(path_type=Path), help="The tokenizer for them.")
+@click.option("--prompt-tokens", type=click.IntRange(16), multiple=True, help="Length of a prompt. Repeatable.")
+@click.option("--new-tokens", type=click.IntRange(8), default=64, show_default=True, help="Length of an answer.")
+@_options(*_LANGUAGE_MODEL, _JSON)
+def bench(
+    shape: str | None,
+    tokenizer: Path | None,
+    prompt_tokens: tuple[int, ...],
+    new_tokens: int,
+    as_json: bool,
+    home: Path | None,
+    **language_model: str | None,
+) -> None:
+    """Measure the speed and memory of language and embedding models on this machine."""
+    from kb_assistant import render
+
+    with _assistant(home, **language_model) as assistant:
+        found = list(
+            assistant.bench(
+                shape=shape, tokenizer=tokenizer, prompt_tokens=prompt_tokens, new_tokens=new_tokens, progress=_tell
+            )
+        )
+    _say(render.to_json(render.bench_json(found)) if as_json else render.bench_text(found))
+
+
+@cli.command()
+@_options(_COLLECTION, *_LANGUAGE_MODEL)
+def mcp(collection: str | None, home: Path | None, **language_model: str | None) -> None:
     """Serve search and ask to other programs over MCP, on stdin and stdout."""
     try:
         from kb_assistant.mcp_server import build_server
     except ModuleNotFoundError as error:
         raise KbError(f'kb mcp needs {error.name}; run: pip install -c constraints.txt -e ".[mcp]"') from error
 
-    with _assistant(home, collection=collection, engine=engine, model=model) as assistant:
+    with _assistant(home, collection=collection, **language_model) as assistant:
+        _say_where_to(assistant)
         build_server(assistant).run()
 
 
 @cli.group()
 def models() -> None:
-    """Models on this machine: list them, convert one to int4, remove one."""
+    """Models on this machine: list them, pull one, convert one to int4, remove one."""
 
 
 @models.command("list")
+@click.option("--available", is_flag=True, help="List those that kb models pull knows by name.")
 @_options(_JSON)
-def list_(as_json: bool, home: Path | None) -> None:
+def list_(available: bool, as_json: bool, home: Path | None) -> None:
     """List the models in KB_HOME/models."""
     from dataclasses import asdict
 
     from kb_assistant import render
+
+    if available:
+        from kb_assistant.model_catalogue import catalogue
+
+        entries = catalogue()
+        _say(render.to_json([one.model_dump() for one in entries]) if as_json else render.catalogue_text(entries))
+        return
     from kb_assistant.models import list_models
     from kb_assistant.settings import home_folder
 
@@ -346,15 +383,54 @@ def list_(as_json: bool, home: Path | None) -> None:
 
 
 @models.command()
-@click.argument("source", type=click.Path(path_type=Path), metavar="FOLDER")
-@click.option("--name", metavar="NAME", help="What to call it; FOLDER's name and the format else.")
-@click.option("--low-bit", metavar="FORMAT", default="sym_int4", show_default=True, help="Format of the weights.")
+@click.argument("wanted", metavar="NAME|OWNER/REPO")
+@click.option("--from", "origin", metavar="hf|modelscope|DIR", default="hf", show_default=True, help="Where it is.")
+@click.option("--revision", metavar="R", help="Branch, tag or commit; the newest else.")
+@click.option("--trust-remote-code", is_flag=True, help="Bring Python code that the model needs along.")
+@_options(_JSON)
+def pull(
+    wanted: str, origin: str, revision: str | None, trust_remote_code: bool, as_json: bool, home: Path | None
+) -> None:
+    """Bring a model to this machine, from a hub or a folder; run again, it goes on where it was broken off."""
+    from dataclasses import asdict
+
+    from kb_assistant import render
+    from kb_assistant.pulling import pull_model
+    from kb_assistant.settings import home_folder
+
+    with _progress_bar(of_bytes=True) as progress:
+        made = pull_model(
+            wanted,
+            home_folder(home) / "models",
+            origin=origin,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            progress=progress,
+            tell=_tell,
+        )
+    _say(render.to_json(asdict(made)) if as_json else render.pulled_text(made))
+
+
+@models.command()
+@click.argument("source", type=click.Path(path_type=Path), metavar="MODEL")
+@click.option("--to", metavar="ENGINE", default="ipex", show_default=True, help="ipex or openvino.")
+@click.option("--name", metavar="NAME", help="What to call it; MODEL's name and the format else.")
+@click.option("--low-bit", metavar="FORMAT", help="Format of the weights for ipex; sym_int4 else.")
 @click.option("--trust-remote-code", is_flag=True, help="Run Python code that the model brings along.")
 @_options(_JSON)
 def convert(
-    source: Path, name: str | None, low_bit: str, trust_remote_code: bool, as_json: bool, home: Path | None
+    source: Path,
+    to: str,
+    name: str | None,
+    low_bit: str | None,
+    trust_remote_code: bool,
+    as_json: bool,
+    home: Path | None,
 ) -> None:
-    """Convert a language model's weights once, so that it loads in seconds from then on."""
+    """Convert a language model once, so that it loads in seconds from then on.
+
+    MODEL is a folder of full weights; for openvino that of a Qwen2, or a GGUF file.
+    """
     from dataclasses import asdict
 
     from kb_assistant import render
@@ -367,6 +443,7 @@ def convert(
         source.expanduser(),
         home_folder(home) / "models",
         name=name,
+        to=to,
         low_bit=low_bit,
         trust_remote_code=trust_remote_code,
         progress=_tell,
@@ -391,15 +468,15 @@ def remove_(name: str, as_json: bool, home: Path | None) -> None:
 
 
 @cli.command()
-@_options(_ENGINE, _MODEL, _JSON)
-def doctor(engine: str | None, model: str | None, as_json: bool, home: Path | None) -> int:
+@_options(*_LANGUAGE_MODEL, _JSON)
+def doctor(as_json: bool, home: Path | None, **language_model: str | None) -> int:
     """Check that this machine and the store are sound."""
     from dataclasses import asdict
 
     from kb_assistant import render
     from kb_assistant.doctor import examine
 
-    findings = examine(home, engine=engine, model=model)
+    findings = examine(home, **language_model)
     _say(render.to_json([asdict(one) for one in findings]) if as_json else render.findings_text(findings))
     return 0 if all(one.ok for one in findings) else 3
 
@@ -408,15 +485,17 @@ def doctor(engine: str | None, model: str | None, as_json: bool, home: Path | No
 @click.argument("question", required=False, metavar="[QUESTION]")
 @_ENGINE
 @_MODEL
+@_ADAPTER
 @_JSON
 @_DEBUG
-def demo(question: str | None, engine: str | None, model: str | None, as_json: bool) -> None:
+def demo(question: str | None, as_json: bool, **language_model: str | None) -> None:
     """Ask the bundled handbook of an invented company, in a throw-away home."""
     from kb_assistant.demo import QUESTIONS, handbook
 
-    with handbook(engine=engine, model=model) as (assistant, report):
+    with handbook(**language_model) as (assistant, report):
         if not as_json:
             click.echo(f"Ingested {report.added} sample documents in {report.seconds:.1f} s.")
+            _say_where_to(assistant)
         asked = [question] if question else list(QUESTIONS)[: 1 if as_json else None]
         for one in asked:
             if not as_json:
@@ -517,16 +596,25 @@ def _say_if_extractive(assistant: Assistant) -> None:
         )
 
 
+def _say_where_to(assistant: Assistant, language: str = "en") -> None:
+    """Say on stderr where questions and passages go, if that is not this machine."""
+    from kb_assistant.render import LEAVES
+
+    if host := assistant.sends_to:
+        _tell(LEAVES[language].format(host=host))
+
+
 @contextmanager
-def _progress_bar() -> Iterator[Callable[[int, int, str], None]]:
+def _progress_bar(*, of_bytes: bool = False) -> Iterator[Callable[[int, int, str], None]]:
     """Give a function that shows progress on a terminal, and nothing in a pipe."""
     if not sys.stderr.isatty():
         yield lambda done, total, name: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+    count = DownloadColumn() if of_bytes else MofNCompleteColumn()
+    columns = (BarColumn(), count, TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total, name: bar.update(task, completed=done, total=total, description=_short(name))

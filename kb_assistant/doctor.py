@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kb_assistant.errors import KbError
+from kb_assistant.machine import Machine
 from kb_assistant.settings import home_folder, load_settings
 from vectorstore.errors import StoreError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
+    from kb_assistant.settings import Settings
 
 __all__ = ["Finding", "examine", "examine_machine"]
 
@@ -25,7 +27,6 @@ _TROUBLE = (KbError, StoreError, OSError)
 
 _PACKAGES = ("torch", "ipex-llm", "transformers", "sentence-transformers", "chromadb", "langchain", "unstructured")
 _LOW_DISK_BYTES = 1 << 30
-_INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +42,25 @@ def examine(home: Path | None = None, **settings: str | None) -> list[Finding]:
     """Look at the machine and the store in `home`, and return what was found; no document is touched."""
     folder = home_folder(home)
     disk = _disk(folder)
-    *machine, privacy = examine_machine()
-    return [*machine, disk, *(_store(folder, settings) if disk.ok else ()), privacy]
+    return [
+        *_able(),
+        disk,
+        *(_store(folder, settings) if disk.ok else ()),
+        _tried("privacy", lambda: _privacy(load_settings(folder, **settings), folder / "models")),
+    ]
 
 
-def examine_machine() -> list[Finding]:
-    """Look at what needs no home: Python, packages, the processor, and whether anything leaves the machine."""
+def examine_machine(settings: Settings, models: Path) -> list[Finding]:
+    """Look at the machine alone, and at whether anything leaves it with these settings and that folder of models."""
+    return [*_able(), _tried("privacy", lambda: _privacy(settings, models))]
+
+
+def _able() -> list[Finding]:
     return [
         Finding("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         _packages(),
         _full_text(),
-        _processor(),
-        Finding(
-            "privacy", True, "no engine sends anything off this machine; telemetry, tracing and hubs are switched off"
-        ),
+        _machine(),
     ]
 
 
@@ -77,14 +83,11 @@ def _full_text() -> Finding:
     return Finding("full text", bool(enabled), detail if enabled else "this Python's SQLite has no FTS5; use another")
 
 
-def _processor() -> Finding:
-    flags: set[str] = set()
-    cpu_info = Path("/proc/cpuinfo")
-    if cpu_info.exists():
-        line = next((one for one in cpu_info.read_text().splitlines() if one.startswith("flags")), "")
-        flags = set(line.split())
-    known = ", ".join(name for name in _INSTRUCTIONS if name in flags) or "not known on this system"
-    return Finding("processor", True, f"{os.cpu_count()} cores; instructions: {known}")
+def _machine() -> Finding:
+    machine = Machine.read()
+    activations = "bfloat16" if machine.computes_bfloat16 else "float32"
+    chosen = f"a model gets {machine.cores} threads, {activations} and {machine.context_tokens:,} tokens of passages"
+    return Finding("machine", True, f"{machine}; unless set otherwise, {chosen}")
 
 
 def _disk(folder: Path) -> Finding:
@@ -122,7 +125,25 @@ def _store(folder: Path, settings: dict[str, str | None]) -> Iterator[Finding]:
 def _engine(assistant: Assistant) -> str:
     if assistant.engine is None:
         return "extractive: answers are quoted from the documents; --model FOLDER sets a language model"
-    return f"{assistant.engine_name}: {assistant.settings.model} loads"
+    return f"{assistant.engine_name}: {assistant.settings.model} {assistant.engine.ready()}"
+
+
+def _privacy(settings: Settings, models: Path) -> str:
+    """Say where questions and passages go."""
+    from kb_assistant.llms import engine_for
+    from kb_assistant.llms.destination import Destination
+
+    others = "telemetry, tracing and hubs are switched off"
+    name = engine_for(settings, models) if settings.engine == "auto" else settings.engine
+    if name != "openai" or not settings.base_url:
+        return f"no engine sends anything off this machine; {others}"
+    server = Destination.of(settings.base_url)
+    if server.on_this_machine:
+        return f"questions and passages go to {server.host}, which is on this machine; {others}"
+    way = ("encrypted" if server.encrypted else "unencrypted") + (
+        f", by the proxy {server.proxy}" if server.proxy else ""
+    )
+    return f"QUESTIONS AND PASSAGES LEAVE THIS MACHINE: they are sent to {server.host} ({way}); {others}"
 
 
 def _tried(check: str, action: Callable[[], str]) -> Finding:

@@ -14,16 +14,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kb_assistant.answer import Answer, Citation
+    from kb_assistant.bench import Measurement
     from kb_assistant.doctor import Finding
     from kb_assistant.evaluation import Comparison
     from kb_assistant.evaluation.calibration import Calibration
     from kb_assistant.indexing import IngestReport
+    from kb_assistant.model_catalogue import CatalogueEntry
     from kb_assistant.models import ModelInfo
     from vectorstore import CollectionInfo, Hit, SourceInfo
 
 __all__ = [
     "CHECKED",
+    "LEAVES",
     "answer_json",
+    "bench_json",
+    "bench_text",
+    "catalogue_text",
     "citations_text",
     "collections_json",
     "collections_text",
@@ -34,6 +40,7 @@ __all__ = [
     "hits_text",
     "models_text",
     "printable",
+    "pulled_text",
     "report_text",
     "sources_json",
     "sources_text",
@@ -55,6 +62,12 @@ def to_json(value: Any) -> str:
 
 CHECKED = {"zh": "（对照文档核对后：）", "en": "(checked against the documents:)"}
 """What stands before an answer that reads otherwise than it was streamed."""
+
+LEAVES = {
+    "zh": "（问题和相关段落会离开本机，发送到 {host}）",
+    "en": "(questions and passages leave this machine: they are sent to {host})",
+}
+"""What says that answers are made elsewhere."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -119,7 +132,29 @@ def collections_json(collections: Iterable[CollectionInfo]) -> list[dict[str, An
 def models_text(models: Sequence[ModelInfo], folder: Path) -> str:
     """Return the models, one a line."""
     lines = [f"{one.name}  {one.kind}, {one.format}, {one.bytes / 1e6:,.0f} MB" for one in models]
-    return "\n".join(lines) or f"no models in {folder}; kb models convert FOLDER makes one of full weights"
+    return "\n".join(lines) or f"no models in {folder}; kb models pull NAME brings one (kb models list --available)"
+
+
+def catalogue_text(entries: Iterable[CatalogueEntry]) -> str:
+    """Return the models that can be pulled, one a line; sizes are approximate."""
+    lines = []
+    for one in entries:
+        needs = [f"for {one.engine}"] if one.engine else []
+        needs += ["needs its own Python code"] if one.remote_code else []
+        what = f"{one.kind}, {'+'.join(one.languages)}, about {one.size_gb:g} GB, memory about {one.memory_gb:g} GB"
+        lines.append("; ".join([f"{one.name:<24} {what}", *needs]))
+    return "\n".join(lines)
+
+
+def pulled_text(model: ModelInfo) -> str:
+    """Return what a model that was pulled is, and how it is used."""
+    use = {
+        "language": f"kb ask QUESTION --model {model.name}",
+        "embedding": f'embedding_model = "{model.name}" in kb.toml, and kb ingest again',
+        "reranker": f'reranker = "{model.name}" in kb.toml',
+        "unknown": "kb models list shows what it is",
+    }
+    return f"{model.name}: {model.bytes / 1e6:,.0f} MB; use it: {use[model.kind]}"
 
 
 def citations_text(answer: Answer) -> str:
@@ -208,6 +243,18 @@ def evaluation_text(comparison: Comparison) -> str:
     from kb_assistant.evaluation.tables import comparison_text
 
     return comparison_text(comparison)
+
+
+def bench_json(found: Iterable[Measurement]) -> list[dict[str, Any]]:
+    """Return one object a measurement; its `kind` says what it is of."""
+    return [asdict(one) for one in found]
+
+
+def bench_text(found: Sequence[Measurement]) -> str:
+    """Return the tables of `kb bench`."""
+    from kb_assistant.bench import tables
+
+    return tables.bench_text(found)
 
 
 def _place(citation: Citation, page: str) -> str:

@@ -18,9 +18,10 @@ from kb_assistant.errors import SettingsError
 
 __all__ = ["EngineName", "Settings", "home_folder", "load_settings", "save_setting"]
 
-EngineName = Literal["auto", "ipex", "extractive"]
+EngineName = Literal["auto", "ipex", "openvino", "openai", "extractive"]
 _PREFIX = "KB_"
-_NOT_SETTINGS = {"HOME"}
+_NOT_SETTINGS = {"HOME", "API_KEY"}
+"""Variables of ours that are no settings; a key must not stand in kb.toml, which others may read."""
 
 
 class Settings(BaseSettings):
@@ -29,13 +30,33 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True, protected_namespaces=())
 
     collection: str = Field("default", min_length=1, description="collection to use where none is named")
-    engine: EngineName = Field("auto", description="auto: ipex if a model is set, else extractive")
-    model: str = Field("", description="folder of the language model, or its name under KB_HOME/models")
+    engine: EngineName = Field(
+        "auto", description="auto: openai if base_url is set, else the one that the model is for, else extractive"
+    )
+    model: str = Field(
+        "", description="folder or GGUF file of the language model, its name under KB_HOME/models, or at base_url"
+    )
+    base_url: str = Field(
+        "", description="OpenAI-compatible server that is to answer, such as http://127.0.0.1:8000/v1"
+    )
+    api_key_file: str = Field("", description="file of mode 600 with that server's key; KB_API_KEY goes before it")
+    request_timeout_s: float = Field(120, gt=0, description="longest silence of that server")
+    window_tokens: int = Field(8192, ge=512, description="tokens that its model reads at once, answer included")
+    adapter: str = Field("", description="folder of a LoRA adapter for the language model, or its name there")
     low_bit: str = Field("sym_int4", description="ipex-llm format that full weights are converted to")
     trust_remote_code: bool = Field(False, description="let a model folder run its own Python code")
     threads: int | None = Field(None, ge=1, description="threads of the language model; unset: all cores")
+    temperature: float = Field(0.0, ge=0, le=2, description="0: always the likeliest words; above: drawn by chance")
+    top_p: float = Field(0.8, gt=0, le=1, description="share of the likeliest words drawn from above temperature 0")
+    prompt_lookup: bool | None = Field(
+        None, description="try what the passages say next, several words a step; unset: where the answer stays the same"
+    )
     max_new_tokens: int = Field(256, ge=1, le=8192, description="longest answer, in tokens")
     embedding_model: str = Field("builtin", description="builtin, a sentence-transformers folder, or its name")
+    embedding_dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="what the embedding model computes in; auto: bfloat16 where the CPU does"
+    )
+    embedding_batch: int = Field(8, ge=1, le=1024, description="texts that the embedding model takes at once")
     reranker: str = Field("", description="folder of a cross-encoder that reranks what is found, or its name")
     chunk_tokens: int = Field(256, ge=32, le=2048, description="longest chunk, in tokens")
     ocr: bool = Field(True, description="read pictures of text, where OCR is installed (kb-assistant[ocr])")
@@ -50,7 +71,9 @@ class Settings(BaseSettings):
     max_seconds: float = Field(300, gt=0, description="longest time that reading a file, or a page of it, may take")
     max_memory_mb: int = Field(1_000, ge=100, description="most memory that reading a file may take")
     passages: int = Field(5, ge=1, le=50, description="passages that an answer may be made from")
-    context_tokens: int = Field(1000, ge=100, le=100_000, description="tokens of passages given to a model")
+    context_tokens: int | None = Field(
+        None, ge=100, le=100_000, description="tokens of passages given to a model; unset: what suits the machine"
+    )
     refuse_below: float = Field(
         0.25, ge=0, le=1, description="least relevance (0 to 1, calibrated) of the passages for an answer to be tried"
     )

@@ -138,3 +138,23 @@ def small_model_int4(small_model: Path, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("small-qwen2") / "int4"
     IpexEngine.load(small_model).save_low_bit(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_model_gguf(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in int4, as llama.cpp saves it."""
+    from kb_assistant.llms.gguf_writing import write_gguf
+    from kb_assistant.llms.model_files import inspect_model
+
+    file = tmp_path_factory.mktemp("small-qwen2") / "小模型-q4_0.gguf"
+    write_gguf(inspect_model(small_model), file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def small_model_openvino(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in int4, as OpenVINO saves it."""
+    from kb_assistant.models import convert_model
+
+    folder = tmp_path_factory.mktemp("small-qwen2")
+    return folder / convert_model(small_model, folder, to="openvino").name

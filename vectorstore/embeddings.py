@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -35,6 +35,8 @@ _BGE_QUERY = {
     "en": "Represent this sentence for searching relevant passages: ",
 }
 _SAMPLE_BYTES = 1 << 20
+
+EmbeddingDtype = Literal["auto", "float32", "bfloat16"]
 
 
 class Embedder(Embeddings):
@@ -119,10 +121,12 @@ class SentenceTransformerEmbeddings(Embedder):
     """
 
     weight = 0.2
-    _batch_size: ClassVar[int] = 8
 
-    def __init__(self, model: SentenceTransformer, model_id: str, query_instruction: str = "") -> None:
+    def __init__(
+        self, model: SentenceTransformer, model_id: str, query_instruction: str = "", batch_size: int = 8
+    ) -> None:
         """Take a loaded model; `load` loads one."""
+        self._batch_size = batch_size
         self._model = model
         self.model_id = model_id
         self._query_instruction = query_instruction
@@ -138,8 +142,15 @@ class SentenceTransformerEmbeddings(Embedder):
             self.weight = 0.1
 
     @classmethod
-    def load(cls, directory: Path) -> SentenceTransformerEmbeddings:
+    def load(
+        cls, directory: Path, *, dtype: EmbeddingDtype = "auto", batch_size: int = 8
+    ) -> SentenceTransformerEmbeddings:
         """Load the model in `directory`; nothing is downloaded and no code in it is run.
+
+        Args:
+            directory: the model's folder.
+            dtype: what it computes in; auto: bfloat16 where the CPU does.
+            batch_size: texts a batch.
 
         Raises:
             EmbeddingModelError: there is no such directory, or no usable model in it.
@@ -158,20 +169,20 @@ class SentenceTransformerEmbeddings(Embedder):
         import torch
         from sentence_transformers import SentenceTransformer
 
-        dtype = torch.bfloat16 if computes_bfloat16() else torch.float32
+        bfloat16 = computes_bfloat16() if dtype == "auto" else dtype == "bfloat16"
         try:
             model = SentenceTransformer(
                 str(directory),
                 device="cpu",
                 local_files_only=True,
                 trust_remote_code=False,
-                model_kwargs={"torch_dtype": dtype},
+                model_kwargs={"torch_dtype": torch.bfloat16 if bfloat16 else torch.float32},
             )
         except Exception as error:
             raise EmbeddingModelError(
                 f"cannot load the embedding model at {directory}: {type(error).__name__}: {error}".split("\n")[0]
             ) from error
-        return cls(model, f"{directory.name}-{_digest(weights)}", _query_instruction(directory))
+        return cls(model, f"{directory.name}-{_digest(weights)}", _query_instruction(directory), batch_size)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return the texts' unit vectors, float32, of shape (len(texts), dimensions)."""
@@ -220,8 +231,14 @@ class SentenceTransformerEmbeddings(Embedder):
         return vector
 
 
-def load_embeddings(name: str, models: Path) -> Embedder:
+def load_embeddings(name: str, models: Path, *, dtype: EmbeddingDtype = "auto", batch_size: int = 8) -> Embedder:
     """Return the embeddings called `name`: "builtin", a folder in `models`, or a path.
+
+    Args:
+        name: what they are called.
+        models: the folder where models are kept.
+        dtype: what a model computes in; auto: bfloat16 where the CPU does.
+        batch_size: texts a batch of a model has.
 
     Raises:
         EmbeddingModelError: there is no such model, or it cannot be loaded.
@@ -229,7 +246,8 @@ def load_embeddings(name: str, models: Path) -> Embedder:
     if name == "builtin":
         return HashedEmbeddings()
     inside = models / name
-    return SentenceTransformerEmbeddings.load(inside if inside.is_dir() else Path(name).expanduser())
+    directory = inside if inside.is_dir() else Path(name).expanduser()
+    return SentenceTransformerEmbeddings.load(directory, dtype=dtype, batch_size=batch_size)
 
 
 def _counting(tokenizer: str) -> Tokenizer:

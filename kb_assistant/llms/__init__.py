@@ -12,17 +12,30 @@ if TYPE_CHECKING:
     from kb_assistant.llms.base import Engine
     from kb_assistant.settings import Settings
 
-__all__ = ["ENGINES", "engine_for", "load_engine", "model_path"]
+__all__ = ["ENGINES", "engine_for", "load_engine", "model_path", "placed"]
 
 ENGINES = {
     "ipex": "kb_assistant.llms.ipex:IpexEngine",
+    "openai": "kb_assistant.llms.openai_compatible:OpenAIEngine",
+    "openvino": "kb_assistant.llms.openvino:OpenVinoEngine",
 }
 """Each has a class method `from_settings(settings, models)`."""
 
 
-def engine_for(settings: Settings) -> str:
-    """Return the name of the engine that the settings' model is for; "extractive" where there is none."""
-    return "ipex" if settings.model else "extractive"
+def engine_for(settings: Settings, models: Path) -> str:
+    """Return the name of the engine that the settings' model is for; "extractive" where there is none.
+
+    Args:
+        settings: what model.
+        models: the folder where models are kept.
+    """
+    from kb_assistant.llms.openvino_files import is_openvino
+
+    if settings.base_url:
+        return "openai"
+    if not settings.model:
+        return "extractive"
+    return "openvino" if is_openvino(model_path(settings, models)) else "ipex"
 
 
 def load_engine(name: str, settings: Settings, models: Path) -> Engine:
@@ -51,7 +64,12 @@ def model_path(settings: Settings, models: Path) -> Path:
     """
     if not settings.model:
         raise UsageError(
-            f"engine {settings.engine} needs a model; give its folder with --model, KB_MODEL or in kb.toml"
+            f"engine {settings.engine} needs a model; give its folder or file with --model, KB_MODEL or in kb.toml"
         )
-    inside = models / settings.model
-    return inside if inside.exists() else Path(settings.model).expanduser()
+    return placed(settings.model, models)
+
+
+def placed(name: str, models: Path) -> Path:
+    """Return the folder or file of that name under `models`, else at the path that `name` is."""
+    inside = models / name
+    return inside if inside.exists() else Path(name).expanduser()

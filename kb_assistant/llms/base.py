@@ -17,6 +17,7 @@ from pydantic import Field, PrivateAttr
 from kb_assistant.errors import UsageError
 from kb_assistant.llms.stopping import StopFilter
 from kb_assistant.llms.turns import Turns
+from kb_assistant.machine import Machine
 
 __all__ = ["Engine", "FinishReason", "Piece", "Waiting"]
 
@@ -57,6 +58,8 @@ class Engine(LLM):
     """
 
     max_new_tokens: int = Field(default=512, gt=0)
+    temperature: float = Field(default=0.0, ge=0)
+    top_p: float = Field(default=0.8, gt=0, le=1)
 
     _turns: Turns = PrivateAttr(default_factory=Turns)
 
@@ -69,6 +72,19 @@ class Engine(LLM):
     @abstractmethod
     def context_tokens(self) -> int:
         """How many tokens the prompt and the answer may have together."""
+
+    def ready(self) -> str:
+        """Return in words that the model can be asked.
+
+        Raises:
+            ModelError: it cannot.
+        """
+        return "loads"
+
+    @property
+    def passage_tokens(self) -> int:
+        """How many tokens of passages it reads in bearable time, where none are set; at most half its window."""
+        return min(Machine.read().context_tokens, self.context_tokens // 2)
 
     @property
     def queue_length(self) -> int:
@@ -100,7 +116,8 @@ class Engine(LLM):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        return {"engine": self.engine_name, "max_new_tokens": self.max_new_tokens}
+        sampling = {"temperature": self.temperature, "top_p": self.top_p}
+        return {"engine": self.engine_name, "max_new_tokens": self.max_new_tokens, **sampling}
 
     def _stream(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
@@ -11,7 +12,13 @@ from kb_assistant.errors import ModelError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["ChatFormat", "Turn", "control_strings", "neutralise"]
+__all__ = ["ChatFormat", "Turn", "control_strings", "neutralise", "published_control"]
+
+# Control tokens as the makers of ChatML, Llama, InternLM, ChatGLM, Baichuan, Gemma and DeepSeek publish them.
+_PUBLISHED = re.compile(
+    r"<[|｜][^<>\s]{1,60}[|｜]>|</?s>|<[be]os>|<</?SYS>>|\[/?INST\]|\[UNUSED_TOKEN_\d+\]|<eo[ahs]>|\[[gs]?MASK\]"
+    r"|<[es]op>|<reserved_\d+>|<(?:start|end)_of_turn>|</?(?:tool_call|tool_response|think)>"
+)
 
 # Families whose chat models read ChatML; True where the text begins with the beginning-of-text token.
 # Source: the chat_template in the tokenizer_config.json that their makers publish.
@@ -76,7 +83,7 @@ class ChatFormat:
 
     def end_ids(self) -> set[int]:
         """Return the ids of the tokens with which the model ends its turn."""
-        ends = {"<|im_end|>"} & set(self._control)
+        ends = {"<|im_end|>", "<|endoftext|>"} & set(self._control)
         ids = {int(self._tokenizer.convert_tokens_to_ids(token)) for token in ends}
         if self._tokenizer.eos_token_id is not None:
             ids.add(int(self._tokenizer.eos_token_id))
@@ -121,6 +128,17 @@ def neutralise(text: str, control: Sequence[str]) -> str:
             # There is no inside to break in a single character, so it goes.
             text = text.replace(token, f"{token[0]} {token[1:]}" if len(token) > 1 else "")
     return text
+
+
+def published_control(text: str) -> tuple[str, ...]:
+    """Return the control strings in `text` that any of the well-known families has, the longest first.
+
+    For models whose tokenizer is not here to be asked.
+
+    >>> published_control("a<|im_end|>b[/INST]")
+    ('<|im_end|>', '[/INST]')
+    """
+    return tuple(sorted(set(_PUBLISHED.findall(text)), key=len, reverse=True))
 
 
 def _vocabulary_names(tokenizer: PreTrainedTokenizerBase, ids: set[int]) -> Iterator[str]:

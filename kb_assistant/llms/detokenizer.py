@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Detokenizer"]
+from kb_assistant.llms.base import FinishReason, Piece
+
+__all__ = ["AnswerSink", "Detokenizer"]
 
 _UNFINISHED = "\ufffd"
 
@@ -42,3 +44,39 @@ class Detokenizer:
     def _pending(self) -> str:
         shown = self._decode(self._context)
         return self._decode([*self._context, *self._new])[len(shown) :]
+
+
+class AnswerSink:
+    """Takes the ids of an answer as they are generated, and emits its pieces."""
+
+    def __init__(
+        self,
+        prompt_tokens: int,
+        limit: int,
+        end_ids: frozenset[int],
+        detokenizer: Detokenizer,
+        emit: Callable[[Piece], None],
+    ) -> None:
+        """Take the counts, the ids that end an answer, and where its pieces go."""
+        self._prompt_tokens, self._limit = prompt_tokens, limit
+        self._end_ids, self._detokenizer, self._emit = end_ids, detokenizer, emit
+        self._ended = False
+        self._count = 0
+
+    def take(self, ids: Iterable[int]) -> None:
+        """Take the next tokens."""
+        for token_id in ids:
+            self._count += 1
+            if token_id in self._end_ids:
+                self._ended = True
+            elif text := self._detokenizer.push(token_id):
+                self._emit(Piece(text, self._prompt_tokens, self._count))
+
+    def finish(self) -> None:
+        """Emit the last piece, with the reason why it is the last."""
+        reason: FinishReason = "cancelled"
+        if self._ended:
+            reason = "stop"
+        elif self._count >= self._limit:
+            reason = "length"
+        self._emit(Piece(self._detokenizer.flush(), self._prompt_tokens, self._count, reason))

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from pydantic import Field
 
 from kb_assistant.errors import ModelError
-from kb_assistant.llms import model_path
-from kb_assistant.llms.base import Engine, FinishReason, Piece, Waiting
+from kb_assistant.llms import model_path, placed
+from kb_assistant.llms.base import Engine, Piece, Waiting
 from kb_assistant.llms.chat_format import ChatFormat
-from kb_assistant.llms.detokenizer import Detokenizer
+from kb_assistant.llms.decoding import Decoder, Sampling
+from kb_assistant.llms.detokenizer import AnswerSink, Detokenizer
 from kb_assistant.llms.ipex_loading import CPU_LOW_BITS, load_low_bit, save_low_bit
 from kb_assistant.llms.ipex_runtime import set_threads
+from kb_assistant.llms.lora import apply_adapter
+from kb_assistant.machine import Machine
 
 if TYPE_CHECKING:
     from kb_assistant.settings import Settings
@@ -26,7 +30,7 @@ __all__ = ["CPU_LOW_BITS", "IpexEngine"]
 
 
 class IpexEngine(Engine):
-    """Answers with a model that ipex-llm holds in low bits. Greedy: the same prompt, the same answer."""
+    """Answers with a model that ipex-llm holds in low bits, at temperature 0 always alike."""
 
     model: Any = Field(repr=False, exclude=True)
     tokenizer: Any = Field(repr=False, exclude=True)
@@ -34,6 +38,8 @@ class IpexEngine(Engine):
     low_bit: str
     threads: int | None = None
     system_prompt: str | None = Field(default=None, repr=False)
+    prompt_lookup: bool | None = None
+    adapter: Path | None = None
 
     @classmethod
     def load(
@@ -45,6 +51,10 @@ class IpexEngine(Engine):
         threads: int | None = None,
         trust_remote_code: bool = False,
         system_prompt: str | None = None,
+        temperature: float = 0.0,
+        top_p: float = 0.8,
+        prompt_lookup: bool | None = None,
+        adapter: Path | None = None,
     ) -> Self:
         """Load a Hugging Face model directory, or one that `save_low_bit` wrote.
 
@@ -55,6 +65,10 @@ class IpexEngine(Engine):
             threads: CPU threads, for all of torch in this process; None leaves torch's choice.
             trust_remote_code: run Python code that the model brings along.
             system_prompt: what the model is told before every prompt.
+            temperature: 0 takes the likeliest token; above it, tokens are drawn.
+            top_p: the share of the likeliest tokens that are drawn from.
+            prompt_lookup: try what the prompt says next; None: where the answer surely stays the same.
+            adapter: the folder of a LoRA adapter in peft's form; None for none.
 
         Raises:
             ModelError: the model is missing, incomplete, broken or refused.
@@ -63,6 +77,8 @@ class IpexEngine(Engine):
         if threads is not None:
             set_threads(threads)
         model, tokenizer, low_bit = load_low_bit(path, low_bit, trust_remote_code=trust_remote_code)
+        if adapter is not None:
+            apply_adapter(model, adapter)
         engine = cls(
             model=model,
             tokenizer=tokenizer,
@@ -71,6 +87,10 @@ class IpexEngine(Engine):
             threads=threads,
             max_new_tokens=max_new_tokens,
             system_prompt=system_prompt,
+            temperature=temperature,
+            top_p=top_p,
+            prompt_lookup=prompt_lookup,
+            adapter=adapter,
         )
         engine._check_vocabulary()
         return engine
@@ -82,12 +102,16 @@ class IpexEngine(Engine):
             model_path(settings, models),
             low_bit=settings.low_bit,
             max_new_tokens=settings.max_new_tokens,
-            threads=settings.threads,
+            threads=settings.threads or Machine.read().cores,
             trust_remote_code=settings.trust_remote_code,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            prompt_lookup=settings.prompt_lookup,
+            adapter=placed(settings.adapter, models) if settings.adapter else None,
         )
 
     def save_low_bit(self, path: Path, extra: Mapping[str, str] | None = None) -> None:
-        """Write the converted model to the new directory `path`, from where it loads in seconds.
+        """Write the converted model, without its adapter, to the new directory `path`, from where it loads in seconds.
 
         Args:
             path: the directory, which must not exist.
@@ -124,40 +148,28 @@ class IpexEngine(Engine):
         ids = self._encode(prompt)
 
         def produce(emit: Callable[[Piece], None]) -> None:
-            sink = _Sink(len(ids), max_new_tokens, self._end_ids, Detokenizer(self._decode), emit)
-            self._run(ids, max_new_tokens, sink, cancelled)
+            if self.threads is not None:
+                set_threads(self.threads)  # OpenMP keeps the number by thread, and this one is new
+            sink = AnswerSink(len(ids), max_new_tokens, self._end_ids, Detokenizer(self._decode), emit)
+            sampling = Sampling(self.temperature, self.top_p)
+            with closing(self._decoder.tokens(ids, self._end_ids, sampling, cancelled)) as tokens:
+                for token in islice(tokens, max_new_tokens):
+                    sink.take([token])
             sink.finish()
 
         return self._in_background(produce, cancelled)
 
-    def _run(self, ids: list[int], limit: int, sink: _Sink, cancelled: threading.Event) -> None:
-        import torch
-        from transformers import GenerationConfig
-
-        if self.threads is not None:
-            set_threads(self.threads)  # OpenMP keeps the number by thread, and this one is new
-        ends = sorted(self._end_ids)
-        # The model's own settings may sample, or penalise repetition, which spoils quotations.
-        greedy = GenerationConfig(
-            do_sample=False,
-            max_new_tokens=limit,
-            eos_token_id=ends or None,
-            pad_token_id=ends[0] if ends else 0,
-        )
-        prompt = torch.tensor([ids])
-        with _stoppable(self.model, cancelled):
-            self.model.generate(
-                prompt,
-                attention_mask=torch.ones_like(prompt),
-                generation_config=greedy,
-                streamer=sink,
-                lookahead=0,  # else IPEX_LLM_PERFORMANCE_MODE=1 takes a path that fails
-            )
-
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        own = {"model": str(self.path), "low_bit": self.low_bit, "system_prompt": self.system_prompt}
+        own: dict[str, Any] = {"model": str(self.path), "low_bit": self.low_bit, "system_prompt": self.system_prompt}
+        own["adapter"] = self.adapter and str(self.adapter)
         return {**super()._identifying_params, **own}
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        # In bfloat16 a step over several tokens rounds otherwise than one over each: nearly equal ones may swap.
+        exact = self.model.dtype.itemsize > 2
+        return Decoder(self.model, lookup=exact if self.prompt_lookup is None else self.prompt_lookup)
 
     @cached_property
     def _format(self) -> ChatFormat:
@@ -187,79 +199,3 @@ class IpexEngine(Engine):
     def _decode(self, ids: Sequence[int]) -> str:
         text = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return cast("str", text)
-
-
-class _Sink:
-    """What transformers calls a streamer: takes the prompt once, then every token, and emits pieces."""
-
-    def __init__(
-        self,
-        prompt_tokens: int,
-        limit: int,
-        end_ids: frozenset[int],
-        detokenizer: Detokenizer,
-        emit: Callable[[Piece], None],
-    ) -> None:
-        self._prompt_tokens, self._limit = prompt_tokens, limit
-        self._end_ids, self._detokenizer, self._emit = end_ids, detokenizer, emit
-        self._prompt_seen = self._ended = False
-        self._count = 0
-
-    def put(self, ids: Any) -> None:
-        """Take the prompt, or the next token."""
-        if not self._prompt_seen:
-            self._prompt_seen = True
-            return
-        for token_id in ids.flatten().tolist():
-            self._count += 1
-            if token_id in self._end_ids:
-                self._ended = True
-            elif text := self._detokenizer.push(token_id):
-                self._emit(Piece(text, self._prompt_tokens, self._count))
-
-    def end(self) -> None:
-        """Part of the streamer interface; `finish` does the work, since this call may not come."""
-
-    def finish(self) -> None:
-        """Emit the last piece, with the reason why it is the last."""
-        reason: FinishReason = "cancelled"
-        if self._ended:
-            reason = "stop"
-        elif self._count >= self._limit:
-            reason = "length"
-        self._emit(Piece(self._detokenizer.flush(), self._prompt_tokens, self._count, reason))
-
-
-class _StoppedError(Exception):
-    """Raised inside a model to leave its generate()."""
-
-
-@contextmanager
-def _stoppable(model: Any, cancelled: threading.Event) -> Iterator[None]:
-    """Leave the model within one layer of `cancelled` being set.
-
-    transformers itself looks between tokens only, and the first token of a long prompt takes seconds.
-    """
-
-    def check(*_: object) -> None:
-        if cancelled.is_set():
-            raise _StoppedError
-
-    hooks = [layer.register_forward_pre_hook(check) for layer in _layers(model)]
-    try:
-        yield
-    except _StoppedError:
-        pass
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _layers(model: Any) -> list[Any]:
-    """Return the model's layers, or the model itself where they cannot be told."""
-    from torch.nn import ModuleList
-
-    for module in model.modules():
-        if isinstance(module, ModuleList) and len(module) == model.config.num_hidden_layers:
-            return list(module)
-    return [model]

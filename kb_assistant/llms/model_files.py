@@ -7,12 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ingest import content_hash
 from kb_assistant.errors import ModelError
 
-__all__ = ["INDEX", "LOW_BIT_INDEX", "LOW_BIT_KEY", "ModelFiles", "inspect_model", "tensor_names"]
+__all__ = [
+    "INDEX",
+    "LOW_BIT_INDEX",
+    "LOW_BIT_KEY",
+    "RECORD",
+    "ModelFiles",
+    "inspect_model",
+    "read_json",
+    "tensor_names",
+]
 
 LOW_BIT_KEY = "bigdl_transformers_low_bit"  # where ipex-llm notes the format of saved low-bit weights
 INDEX = "model.safetensors.index.json"
+RECORD = "kb_model.json"  # what a model was made from or pulled from, in its folder
 LOW_BIT_INDEX = "pytorch_model.bin.index.json"  # the only index that ipex-llm looks for
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _GET_ONE = "copy the whole folder of a Qwen2, InternLM2 or Llama model to this machine and name it"
@@ -42,12 +53,14 @@ def inspect_model(path: Path, *, trust_remote_code: bool = False) -> ModelFiles:
         raise ModelError(f"no model directory {path}; {_GET_ONE}")
     if not (path / "config.json").is_file():
         raise ModelError(f"{path} is not a model directory: it has no config.json; {_GET_ONE}")
-    config = _read_json(path / "config.json")
+    config = read_json(path / "config.json")
     if "auto_map" in config and not trust_remote_code:
         raise ModelError(
             f"the model {path} brings its own Python code, which would run on this machine; "
             "read it, then allow it with trust_remote_code"
         )
+    if trust_remote_code:
+        _check_code(path)
     weights = _weights(path, low_bit=bool(config.get(LOW_BIT_KEY)))
     if not any((path / name).is_file() for name in _TOKENIZER_FILES):
         raise ModelError(
@@ -55,6 +68,22 @@ def inspect_model(path: Path, *, trust_remote_code: bool = False) -> ModelFiles:
             "fetch these files from where the model comes from"
         )
     return ModelFiles(path, config, weights)
+
+
+def _check_code(path: Path) -> None:
+    """Refuse code other than what was read and agreed to when the model was pulled, where that is recorded."""
+    if not (path / RECORD).is_file():
+        return
+    recorded = read_json(path / RECORD).get("files")
+    if recorded is None:  # a converted model's
+        return
+    for file in sorted(path.rglob("*.py")):
+        name = file.relative_to(path).as_posix()
+        if not isinstance(recorded, dict) or recorded.get(name) != content_hash(file):
+            raise ModelError(
+                f"{file} is not the code that came with the model: {RECORD} has another hash for it, or none; "
+                f"read it, and if it is what you want, remove {RECORD}; else pull the model again"
+            )
 
 
 def tensor_names(weights: Path) -> set[str]:
@@ -84,7 +113,7 @@ def tensor_names(weights: Path) -> set[str]:
 def _weights(path: Path, *, low_bit: bool) -> tuple[Path, ...]:
     index = path / (LOW_BIT_INDEX if low_bit else INDEX)
     if index.is_file():
-        shards = _read_json(index).get("weight_map", {}).values()
+        shards = read_json(index).get("weight_map", {}).values()
         files = tuple(path / name for name in sorted(set(shards)))
     elif low_bit and (path / "pytorch_model.bin").is_file():
         return ()  # written by ipex-llm's own save_low_bit; torch reads it without unpickling code
@@ -111,7 +140,12 @@ def _no_weights(path: Path, missing: list[str]) -> str:
     return f"the model {path} lacks its weights: no {missing[0] if missing else INDEX}; fetch it again"
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """Return the JSON object in `file`.
+
+    Raises:
+        ModelError: there is none, or it cannot be read.
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -76,6 +76,23 @@ def test_the_command_line_with_a_model(kb_process: Callable, small_model_int4: P
     assert "no language model" not in spoken.err
 
 
+@pytest.mark.parametrize("kind", ["small_model_gguf", "small_model_openvino"])
+def test_the_command_line_with_openvino(
+    kb_process: Callable, request: pytest.FixtureRequest, kind: str, taught: list[Lesson]
+) -> None:
+    settings = {f"KB_{name.upper()}": str(value) for name, value in SETTINGS.items()}
+    kb_process("ingest", SAMPLES, **settings)
+    for lesson in (taught[0], taught[-1]):
+        model = request.getfixturevalue(kind)
+        run = kb_process("ask", lesson.question.text, "--engine", "openvino", "--model", model, "--json", **settings)
+        assert (run.code, run.err) == (0, "")
+        answer = run.json()
+        assert (answer["engine"], answer["refused"]) == ("openvino", False)
+        assert lesson.gold in answer["answer"]
+        cited = [one["source"] for one in answer["citations"] if lesson.gold in one["quote"]]
+        assert lesson.source in cited
+
+
 def test_the_full_weights_answer_as_well(small_model: Path, assistant: Assistant, taught: list[Lesson]) -> None:
     with Assistant.open(assistant.home, model=str(small_model), **SETTINGS) as kb:
         assert taught[0].gold in kb.ask(taught[0].question.text).text

@@ -41,6 +41,64 @@ def test_a_converted_model_answers_and_is_listed_and_removed(
     assert kb("models", "list").out.startswith("no models in ")
 
 
+@pytest.mark.parametrize("kind", ["small_model", "small_model_gguf"])
+def test_a_model_converted_for_openvino_answers_and_is_listed(
+    kb: Callable[..., Any], request: pytest.FixtureRequest, kind: str, taught: list[Any], own_home: Path
+) -> None:
+    source = request.getfixturevalue(kind)
+    made = kb("models", "convert", source, "--to", "openvino", "--name", "小模型", "--json")
+    assert (made.code, made.json()["format"]) == (0, "openvino")
+    assert made.json()["made_from"] == str(source.resolve())
+    folder = own_home / "models" / "小模型"
+    assert set(json.loads((folder / "kb_model.json").read_text())) == {"made_from", "weights_sha256", "openvino_genai"}
+    assert not list(folder.glob("*.gguf"))
+    (listed,) = kb("models", "list", "--json").json()
+    assert (listed["name"], listed["kind"], listed["format"]) == ("小模型", "language", "openvino")
+
+    kb("ingest", Path(__file__).parents[2] / "kb_assistant" / "samples")
+    assert "ok    engine: openvino: 小模型 loads" in kb("doctor", "--model", "小模型").out
+    for lesson in (taught[0], taught[-1]):
+        asked = kb("ask", lesson.question.text, "--model", "小模型", "--json").json()
+        assert asked["engine"] == "openvino"
+        assert asked["usage"]["completion_tokens"] > 0
+
+    twice = kb("models", "convert", folder, "--to", "openvino", "--name", "twice")
+    assert twice.code == 3
+    assert "is OpenVINO's own already" in twice.err
+    assert [path.name for path in (own_home / "models").iterdir()] == ["小模型"]
+
+
+def test_what_openvino_cannot_make_is_refused(
+    kb: Callable[..., Any], small_model: Path, small_model_int4: Path, small_model_gguf: Path, tmp_path: Path
+) -> None:
+    llama = tmp_path / "llama"
+    shutil.copytree(small_model, llama)
+    config = json.loads((llama / "config.json").read_text())
+    (llama / "config.json").write_text(json.dumps({**config, "model_type": "llama"}))
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(small_model_gguf.read_bytes()[:-1000])
+    for source, options, code, message in (
+        (llama, (), 3, "of the family 'llama', and only qwen2 is converted here"),
+        (small_model_int4, (), 3, "is in sym_int4 already"),
+        (cut, (), 3, "is broken: it has"),
+        (small_model, ("--low-bit", "sym_int8"), 2, "cannot convert to openvino sym_int8"),
+    ):
+        done = kb("models", "convert", source, "--to", "openvino", "--name", "made", *options)
+        assert done.code == code
+        assert message in done.err
+    assert kb("models", "convert", small_model, "--to", "cuda").code == 2
+    assert kb("models", "list").out.startswith("no models in ")
+
+
+def test_a_gguf_file_among_the_models_is_listed_and_removed(tmp_path: Path, small_model_gguf: Path) -> None:
+    shutil.copyfile(small_model_gguf, tmp_path / "small.gguf")
+    (listed,) = list_models(tmp_path)
+    size = small_model_gguf.stat().st_size
+    assert (listed.name, listed.kind, listed.format, listed.bytes) == ("small.gguf", "language", "gguf", size)
+    assert remove_model(tmp_path, "small.gguf").kind == "language"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["", "..", "../elsewhere", "a/b", ".hidden", "a\\b"])
 def test_a_name_is_no_path(kb: Callable[..., Any], tmp_path: Path, name: str) -> None:
     for command in (("convert", tmp_path, "--name"), ("remove",)):

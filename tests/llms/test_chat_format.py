@@ -125,7 +125,7 @@ def test_a_control_token_of_one_character_is_removed():
 
 
 def test_end_tokens(qwen2, internlm2, base_llama):
-    assert ChatFormat(qwen2, "qwen2").end_ids() == {151645}
+    assert ChatFormat(qwen2, "qwen2").end_ids() == {151643, 151645}  # of the text, of a turn
     assert ChatFormat(internlm2, "internlm2").end_ids() == {2, 92542}
     assert ChatFormat(base_llama, "llama").end_ids() == {2}
 

@@ -1,15 +1,19 @@
 """What every text engine has to do; a new engine inherits the class and gives its `engine`."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from chat_server import chat_app, running
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.outputs import Generation
 
 from kb_assistant.errors import Cancelled, KbError, UsageError
 from kb_assistant.llms.base import Engine
 from kb_assistant.llms.ipex import IpexEngine
+from kb_assistant.llms.openai_compatible import OpenAIEngine
+from kb_assistant.llms.openvino import OpenVinoEngine
 
 
 class Recorder(BaseCallbackHandler):
@@ -33,6 +37,25 @@ def threads_of(engine):
 def whole(engine, prompt, **options) -> Generation:
     (generation,) = engine.generate([prompt], **options).generations[0]
     return generation
+
+
+def until(condition, seconds=5):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+class Leaves(BaseCallbackHandler):
+    """Stops the answer as soon as it is told that there is no token yet."""
+
+    raise_error = True
+    ahead = None
+
+    def on_text(self, text, *, ahead=None, **_):
+        if ahead is not None:
+            self.ahead = ahead
+            raise Cancelled("no time")
 
 
 class EngineContract:
@@ -119,15 +142,6 @@ class EngineContract:
         assert engine.invoke(prompt) == answer
 
     def test_a_caller_stops_while_it_waits_for_another(self, engine, lessons):
-        class Leaves(BaseCallbackHandler):
-            raise_error = True
-            ahead = None
-
-            def on_text(self, text, *, ahead=None, **_):
-                if ahead is not None:
-                    self.ahead = ahead
-                    raise Cancelled("no time")
-
         leaves = Leaves()
         with engine._turns.turn(threading.Event()), pytest.raises(Cancelled, match="no time"):
             engine.invoke(lessons[0][0], {"callbacks": [leaves]})
@@ -192,3 +206,66 @@ class TestIpexContract(EngineContract):
     @pytest.fixture
     def engine(self, ipex_engine):
         return ipex_engine
+
+
+@pytest.fixture(scope="module")
+def chat_server(ipex_engine):
+    with running(chat_app(ipex_engine, "small")) as url:
+        yield url
+
+
+class TestOpenAIContract(EngineContract):
+    """The same model behind a real server of OpenAI's API."""
+
+    @pytest.fixture
+    def engine(self, chat_server):
+        return OpenAIEngine(base_url=f"{chat_server}/v1", model="small", max_new_tokens=64, window_tokens=4096)
+
+    def test_usage_and_reason_come_with_the_answer(self, engine, ipex_engine, lessons):
+        """The counts are the server's; those made before asking are estimates, on the safe side."""
+        prompt = lessons[0][0]
+        result = engine.generate([prompt])
+        assert result.llm_output == ipex_engine.generate([prompt]).llm_output
+        usage = result.llm_output["token_usage"]
+        assert usage["prompt_tokens"] == ipex_engine.count_prompt_tokens(prompt)
+        *first, last = engine._stream(prompt)
+        assert last.generation_info == {"token_usage": usage, "finish_reason": "stop"}
+        assert not any(chunk.generation_info for chunk in first)
+
+    def test_a_caller_stops_while_it_waits_for_another(self, engine, ipex_engine, lessons):
+        """The queue is the server's: how many are ahead is not known here, and leaving closes the connection."""
+        leaves = Leaves()
+        with ipex_engine._turns.turn(threading.Event()), pytest.raises(Cancelled, match="no time"):
+            engine.invoke(lessons[0][0], {"callbacks": [leaves]})
+        assert leaves.ahead == 0
+        assert not threads_of(engine)
+        until(lambda: ipex_engine.queue_length == 0)
+
+    def test_closing_the_stream_ends_the_generation_at_the_server(self, engine, ipex_engine, lessons):
+        stream = engine.stream(lessons[4][0])
+        next(stream)
+        stream.close()
+        until(lambda: ipex_engine.queue_length == 0)
+        assert not threads_of(ipex_engine)
+
+
+@pytest.fixture(scope="module")
+def gguf_engine(small_model_gguf):
+    return OpenVinoEngine.load(small_model_gguf, max_new_tokens=64)
+
+
+class TestOpenVinoGgufContract(EngineContract):
+    @pytest.fixture
+    def engine(self, gguf_engine):
+        return gguf_engine
+
+
+@pytest.fixture(scope="module")
+def openvino_engine(small_model_openvino):
+    return OpenVinoEngine.load(small_model_openvino, max_new_tokens=64)
+
+
+class TestOpenVinoContract(EngineContract):
+    @pytest.fixture
+    def engine(self, openvino_engine):
+        return openvino_engine

@@ -121,6 +121,7 @@ class ChatCalls:
         return {
             "user": owner,
             "collection": self._assistant.settings.collection,
+            "sends_to": self._assistant.sends_to,
             "longest": MAX_QUESTION_CHARACTERS,
             "chats": self.chats(owner, asked),
         }

@@ -42,6 +42,7 @@ class SettingCalls:
             "models": [one.name for one in models if one.kind == "language"],
             "answers_with": self._assistant.engine_name,
             "embedding": held.embedding_model,
+            "sends_to": self._assistant.sends_to,
             "writable": _may_set(owner),
         }
 
@@ -54,7 +55,7 @@ class SettingCalls:
 
     def machine(self, owner: str, asked: Asked) -> Any:
         """Return what `kb doctor` finds of the machine."""
-        return [asdict(one) for one in examine_machine()]
+        return [asdict(one) for one in examine_machine(self._assistant.settings, self._assistant.home / "models")]
 
 
 def _may_set(owner: str) -> bool:

@@ -90,6 +90,7 @@ class App {
     const begun = await this.call("begin");
     this.user = begun.user;
     this.longest = begun.longest;
+    this.sendsTo = begun.sends_to;
     this.collection = localStorage.getItem("kb-collection") || begun.collection;
     this.home = begun.collection;
     this.chat = new ChatRoom(this);

@@ -24,7 +24,16 @@ export class ChatRoom {
     this.halt = el("button", { type: "button", class: "stop", hidden: true, onclick: () => this.stop() }, t("stop"));
     const form = el("form", { class: "composer", onsubmit: event => { event.preventDefault(); this.ask(this.box.value); } },
       this.box, this.send, this.halt);
-    return [this.log, form];
+    this.leaves = el("p", { class: "leaves" });
+    this.showLeaves();
+    return [this.log, this.leaves, form];
+  }
+
+  // Whether what is asked leaves the machine.
+  showLeaves() {
+    const host = this.app.sendsTo;
+    this.leaves.hidden = !host;
+    this.leaves.textContent = host ? this.app.t("leaves", { host }) : "";
   }
 
   // What is shown when the page opens, or is drawn anew.

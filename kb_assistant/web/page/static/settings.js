@@ -48,6 +48,8 @@ export class Settings {
   show(held) {
     const t = this.app.t.bind(this.app);
     const { values, bounds } = held;
+    this.app.sendsTo = held.sends_to;
+    this.app.chat.showLeaves();
     const engine = choice(held.engines.map(name => [name, t(`engine_${name}`)]), values.engine);
     const models = [...new Set(["", ...held.models, values.model])];
     const model = choice(models.map(name => [name, name || t("no_model")]), values.model);
