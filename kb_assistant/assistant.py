@@ -15,19 +15,22 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kb_assistant.answer import Answer, Citation, Timing, Turn
 from kb_assistant.errors import EmptiedFolderError, UsageError
-from kb_assistant.settings import Settings, home_folder, load_settings
+from kb_assistant.settings import Settings, home_folder, load_settings, save_setting
 
 if TYPE_CHECKING:
     import numpy as np
     from langchain_core.documents import Document
 
+    from ingest.page_image import PageImage
     from kb_assistant.bench import Measurement
     from kb_assistant.chain import KnowledgeBaseQA
+    from kb_assistant.chats import Chats
     from kb_assistant.conversation import Asked
     from kb_assistant.evaluation import Comparison
     from kb_assistant.evaluation.calibration import Calibration
     from kb_assistant.indexing import Indexer, IngestReport
     from kb_assistant.llms.base import Engine
+    from kb_assistant.opening import OpenedPassage
     from kb_assistant.uploads import Upload
     from vectorstore import CollectionInfo, Filter, Hit, SourceInfo, Store, StoreRetriever
 
@@ -36,6 +39,11 @@ __all__ = ["MAX_QUESTION_CHARACTERS", "Assistant"]
 MAX_QUESTION_CHARACTERS = 10_000
 _OFFERED = 3
 """How many of the nearest passages a refusal offers."""
+_SURE = 0.5
+"""Least relevance, 0 to 1, of what is suggested as a question."""
+_HEADINGS = 400
+"""How many chunks' headings are looked at for questions to suggest."""
+_HELD_BY_ENGINE = ("engine", "model", "max_new_tokens")
 
 
 class Assistant:
@@ -48,6 +56,7 @@ class Assistant:
         self._store = store
         self._engine: Engine | None = None
         self._loading = threading.Lock()
+        self._suggested: dict[int, tuple[int, int, tuple[str, ...]]] = {}
         self.observers: list[Callable[[Answer | BaseException], None]] = []
         """Called with each answer, or with what ended it: GeneratorExit or `Cancelled` where it was stopped."""
 
@@ -76,6 +85,33 @@ class Assistant:
             loaded.embedding_model, models, dtype=loaded.embedding_dtype, batch_size=loaded.embedding_batch
         )
         return cls(folder, loaded, Store.open(folder, embedder, reranker))
+
+    def change_settings(self, **values: str | float) -> Settings:
+        """Set settings from now on: here at once, and in the home's kb.toml for later runs.
+
+        Raises:
+            SettingsError: a value does not hold, or cannot be written; then nothing has changed.
+            ModelError: the engine cannot use its model; then nothing has changed.
+        """
+        former = self.settings
+        new = load_settings(self.home, **{**former.model_dump(), **values})
+        held = any(getattr(new, name) != getattr(former, name) for name in _HELD_BY_ENGINE)
+        with self._loading:
+            self.settings = new
+            if held:
+                self._engine = None  # now, since two models may not fit into memory
+        try:
+            _ = self.engine  # says at once if its model cannot be used
+            for name, value in values.items():
+                if getattr(former, name) != getattr(new, name):
+                    save_setting(self.home, name, value)
+        except Exception:
+            with self._loading:
+                self.settings = former
+                if held:
+                    self._engine = None
+            raise
+        return new
 
     def close(self) -> None:
         """Close the store."""
@@ -358,10 +394,12 @@ class Assistant:
         only: Filter | None = None,
         on_passages: Callable[[tuple[Citation, ...]], None] | None = None,
         on_waiting: Callable[[int], None] | None = None,
+        stop: threading.Event | None = None,
     ) -> Iterator[str | Answer]:
         """Yield the answer's text as it is written, then the `Answer`.
 
-        Closing the iterator stops the engine within a token.
+        Closing the iterator stops the engine within a token. `stop` does so from another thread, also
+        while this one waits for the first.
 
         Args:
             question: in Chinese or English.
@@ -370,8 +408,10 @@ class Assistant:
             only: only documents that meet this; see `kb_assistant.choosing`.
             on_passages: called with the beginnings of the passages once they are found, before any text.
             on_waiting: called with how many other callers the engine answers first, when that changes.
+            stop: ends the answer when it is set.
 
         Raises:
+            Cancelled: `stop` was set.
             UsageError: the question is empty or too long.
             ModelError: the language model cannot be used.
             StoreError: the store cannot be used.
@@ -382,7 +422,8 @@ class Assistant:
         asked = settle(_checked(question), history, lambda wording: self.covered(wording, collection, only))
         chain = self._chain(collection, asked, only)
         inputs = {"query": asked.question, "search_query": asked.searched}
-        run = ChainRun(chain, inputs, on_passages and (lambda passages: on_passages(_beginnings(passages))), on_waiting)
+        found = (lambda passages: on_passages(_beginnings(passages))) if on_passages else None
+        run = ChainRun(chain, inputs, found, on_waiting, stop)
         written = False
         for piece in self._watched(run.pieces()):
             written = True
@@ -434,6 +475,60 @@ class Assistant:
             searched=asked.searched,
             highlights=() if refused else run.result["highlights"],
         )
+
+    @property
+    def chats(self) -> Chats:
+        """The conversations that are kept."""
+        from kb_assistant.chats import Chats
+        from vectorstore import ChatLog
+
+        return Chats(self, ChatLog(self._store.catalog))
+
+    def suggestions(self, collection: str | None = None, limit: int = 4) -> tuple[str, ...]:
+        """Return first questions that the documents of a collection answer; worked out once for each state of it."""
+        from kb_assistant.relevance import relevance
+        from kb_assistant.suggestions import suggested
+
+        info = self._store.catalog.collection(collection or self.settings.collection)
+        known = self._suggested.get(info.id)
+        if known is None or known[:2] != (info.generation, limit):
+            retriever = self._retriever(info.name)
+
+            def answered(source: str, question: str) -> bool:
+                passages = retriever.invoke(question)
+                held = bool(passages) and passages[0].metadata["source"] == source
+                weights = self._store.term_weights(info.name, question)
+                return held and relevance(question, weights, passages) >= max(_SURE, self.settings.refuse_below)
+
+            headings = self._store.headings(info.name, _HEADINGS)
+            known = info.generation, limit, suggested(headings, answered, limit)
+            self._suggested[info.id] = known
+        return known[2]
+
+    def open_passage(self, citation: Citation, collection: str | None = None) -> OpenedPassage:
+        """Return the passage that a citation quotes, with what stands around it; see `kb_assistant.opening`.
+
+        Raises:
+            UsageError: it quotes nothing.
+            StoreError: there is no such collection.
+        """
+        from kb_assistant.opening import open_passage
+
+        name = collection or self.settings.collection
+        return open_passage(self._store, name, citation.source, citation.quote, citation.page, citation.line_start)
+
+    def page_image(self, citation: Citation, collection: str | None = None) -> PageImage:
+        """Return the page that a citation quotes as a picture, with the place of its words.
+
+        Raises:
+            UsageError: it is not of a PDF.
+            IngestError: the page cannot be drawn.
+            StoreError: there is no such collection.
+        """
+        from kb_assistant.opening import page_image
+
+        name = collection or self.settings.collection
+        return page_image(self._store, name, citation.source, [citation.quote], citation.page or 0)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return the texts' unit vectors as documents are embedded, float32, of shape (texts, dimensions)."""

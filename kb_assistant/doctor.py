@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
     from kb_assistant.settings import Settings
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "examine", "examine_machine"]
 
 _TROUBLE = (KbError, StoreError, OSError)
 
@@ -43,13 +43,24 @@ def examine(home: Path | None = None, **settings: str | None) -> list[Finding]:
     folder = home_folder(home)
     disk = _disk(folder)
     return [
+        *_able(),
+        disk,
+        *(_store(folder, settings) if disk.ok else ()),
+        _tried("privacy", lambda: _privacy(load_settings(folder, **settings), folder / "models")),
+    ]
+
+
+def examine_machine(settings: Settings, models: Path) -> list[Finding]:
+    """Look at the machine alone, and at whether anything leaves it with these settings and that folder of models."""
+    return [*_able(), _tried("privacy", lambda: _privacy(settings, models))]
+
+
+def _able() -> list[Finding]:
+    return [
         Finding("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         _packages(),
         _full_text(),
         _machine(),
-        disk,
-        *(_store(folder, settings) if disk.ok else ()),
-        _tried("privacy", lambda: _privacy(load_settings(folder, **settings), folder / "models")),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -112,8 +113,8 @@ def load_settings(home: Path | None = None, **flags: Any) -> Settings:
         raise SettingsError(f"cannot read {toml}: {error}; correct it or move it away") from error
 
 
-def save_setting(home: Path, name: str, value: float) -> Path:
-    """Set a number in the home folder's kb.toml, leave every other line as it is, and return the file.
+def save_setting(home: Path, name: str, value: float | str) -> Path:
+    """Set a number or a text in the home folder's kb.toml, leave every other line as it is, and return the file.
 
     Raises:
         SettingsError: it cannot be written, or the variable that goes before it is set.
@@ -122,7 +123,7 @@ def save_setting(home: Path, name: str, value: float) -> Path:
     if variable in os.environ:
         raise SettingsError(f"{variable} is set and goes before kb.toml; unset it, so that what is written counts")
     toml = (home / "kb.toml").resolve()
-    line = f"{name} = {value!r}"
+    line = f"{name} = {json.dumps(value, ensure_ascii=False)}"  # JSON's numbers and texts are TOML's as well
     try:
         lines = toml.read_text(encoding="utf-8-sig").splitlines() if toml.exists() else []
         own = [place for place, words in enumerate(lines) if re.match(rf"\s*['\"]?{name}['\"]?\s*=", words)]

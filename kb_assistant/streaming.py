@@ -45,6 +45,7 @@ class ChainRun(BaseCallbackHandler):
         inputs: dict[str, Any],
         on_passages: Callable[[Sequence[Document]], None] | None = None,
         on_waiting: Callable[[int], None] | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
         """Start the chain; what it calls is called in its thread.
 
@@ -53,6 +54,7 @@ class ChainRun(BaseCallbackHandler):
             inputs: the chain's.
             on_passages: called with what was found.
             on_waiting: called with how many other callers the engine answers first, when that changes.
+            stop: ends it when it is set, in whichever thread; `pieces` then raises `Cancelled`.
         """
         self._on_passages = on_passages
         self._on_waiting = on_waiting
@@ -63,7 +65,7 @@ class ChainRun(BaseCallbackHandler):
         self.first_token_s: float | None = None
         self._started = time.perf_counter()
         self._queue: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
-        self._cancelled = threading.Event()
+        self._cancelled = stop or threading.Event()
         self._thread = threading.Thread(target=self._run, args=(chain, inputs), name="kb-answer", daemon=True)
         self._thread.start()
 

@@ -19,9 +19,11 @@ def served(home: Path) -> Iterator[str]:
     environment = {**os.environ, "KB_HOME": str(home)}
     server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert server.stdout is not None
-    announced = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())
-    assert announced
-    yield announced[0]
-    server.send_signal(signal.SIGINT)
-    _, errors = server.communicate(timeout=20)
+    try:
+        announced = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())
+        assert announced
+        yield announced[0]
+    finally:
+        server.send_signal(signal.SIGINT)
+        _, errors = server.communicate(timeout=20)
     assert (server.returncode, errors) == (0, "")

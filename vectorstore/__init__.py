@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vectorstore.analysis import ANALYSIS_VERSION, query_terms, terms
+    from vectorstore.chat_log import ChatLog, StoredChat, StoredTurn
     from vectorstore.embeddings import Embedder, HashedEmbeddings, SentenceTransformerEmbeddings, load_embeddings
     from vectorstore.errors import (
         EmbeddingMismatchError,
@@ -18,17 +19,19 @@ if TYPE_CHECKING:
         EmptyStoreError,
         RerankerError,
         StoreError,
+        UnknownChatError,
         UnknownCollectionError,
         UnknownSourceError,
     )
     from vectorstore.hybrid import Hit, coverage, line_at
-    from vectorstore.records import Collection, CollectionInfo, Filter, NewChunk, NewSource, SourceInfo
+    from vectorstore.records import Collection, CollectionInfo, Filter, NewChunk, NewSource, SourceInfo, StoredChunk
     from vectorstore.reranker import Reranker, find_reranker
     from vectorstore.retriever import StoreRetriever, as_document
     from vectorstore.store import Store
 
 _MODULES = {
     "analysis": ("ANALYSIS_VERSION", "query_terms", "terms"),
+    "chat_log": ("ChatLog", "StoredChat", "StoredTurn"),
     "embeddings": ("Embedder", "HashedEmbeddings", "SentenceTransformerEmbeddings", "load_embeddings"),
     "errors": (
         "EmbeddingMismatchError",
@@ -36,11 +39,12 @@ _MODULES = {
         "EmptyStoreError",
         "RerankerError",
         "StoreError",
+        "UnknownChatError",
         "UnknownCollectionError",
         "UnknownSourceError",
     ),
     "hybrid": ("Hit", "coverage", "line_at"),
-    "records": ("Collection", "CollectionInfo", "Filter", "NewChunk", "NewSource", "SourceInfo"),
+    "records": ("Collection", "CollectionInfo", "Filter", "NewChunk", "NewSource", "SourceInfo", "StoredChunk"),
     "reranker": ("Reranker", "find_reranker"),
     "retriever": ("StoreRetriever", "as_document"),
     "store": ("Store",),
@@ -49,6 +53,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "ANALYSIS_VERSION",
+    "ChatLog",
     "Collection",
     "CollectionInfo",
     "Embedder",
@@ -67,6 +72,10 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreRetriever",
+    "StoredChat",
+    "StoredChunk",
+    "StoredTurn",
+    "UnknownChatError",
     "UnknownCollectionError",
     "UnknownSourceError",
     "as_document",

@@ -18,7 +18,17 @@ from vectorstore.errors import EmptyStoreError, StoreError, UnknownCollectionErr
 from vectorstore.fulltext import FullTextIndex
 from vectorstore.passages import Passages
 from vectorstore.records import Collection, CollectionInfo, NewChunk, NewSource, SourceInfo
-from vectorstore.schema import chroma_queue, chunks, collections, open_database, passages, roots, sources, vectors
+from vectorstore.schema import (
+    WRITES,
+    chroma_queue,
+    chunks,
+    collections,
+    open_database,
+    passages,
+    roots,
+    sources,
+    vectors,
+)
 
 __all__ = ["Catalog"]
 
@@ -39,14 +49,18 @@ class Catalog:
         self._engine.dispose()
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, *, writes: bool = False) -> Iterator[Connection]:
         """Give one transaction: all of what is done in it, or none; all reads see one state.
+
+        Args:
+            writes: anything is written in it. It then waits for other writers when it begins: one that reads
+                first would fail at once where another has written since.
 
         Raises:
             StoreError: the file is damaged, locked or full.
         """
         try:
-            with self._engine.begin() as connection:
+            with self._engine.execution_options(**{WRITES: writes}).begin() as connection:
                 yield connection
         except (IntegrityError, ProgrammingError):
             raise
@@ -100,7 +114,7 @@ class Catalog:
 
     def ensure_collection(self, name: str, embedding: str) -> Collection:
         """Return the collection, made empty where there is none."""
-        with self.transaction() as connection:
+        with self.transaction(writes=True) as connection:
             if not connection.execute(select(exists().where(collections.c.name == name))).scalar_one():
                 values = {"name": name, "embedding": embedding, "generation": 0}
                 FullTextIndex(_inserted(connection, collections, values)).create(connection)
@@ -108,13 +122,13 @@ class Catalog:
 
     def set_embedding(self, collection_id: int, embedding: str) -> None:
         """Note that the collection's vectors are another model's now, and have Chroma follow."""
-        with self.transaction() as connection:
+        with self.transaction(writes=True) as connection:
             connection.execute(update(collections).where(collections.c.id == collection_id).values(embedding=embedding))
             self._queue_all(connection, collection_id)
 
     def requeue(self, collection_id: int) -> None:
         """Have Chroma told of every passage again."""
-        with self.transaction() as connection:
+        with self.transaction(writes=True) as connection:
             self._queue_all(connection, collection_id)
 
     def _queue_all(self, connection: Connection, collection_id: int) -> None:
@@ -134,7 +148,7 @@ class Catalog:
 
     def set_roots(self, collection_id: int, paths: Iterable[Path]) -> None:
         """Replace the folders and files that the collection mirrors."""
-        with self.transaction() as connection:
+        with self.transaction(writes=True) as connection:
             connection.execute(delete(roots).where(roots.c.collection_id == collection_id))
             values = [{"collection_id": collection_id, "path": str(path)} for path in paths]
             if values:
@@ -163,7 +177,7 @@ class Catalog:
         """
         apart = ("chunks", "replaces")
         values = {name: getattr(source, name) for name in NewSource.__dataclass_fields__ if name not in apart}
-        with self.transaction() as connection:
+        with self.transaction(writes=True) as connection:
             source_id = self._source_id(connection, collection_id, sources.c.path == (source.replaces or source.path))
             if source_id is None:
                 source_id = _inserted(connection, sources, {"collection_id": collection_id, **values})
@@ -173,14 +187,14 @@ class Catalog:
 
     def set_modified(self, modified_ns: Mapping[int, int]) -> None:
         """Note when sources' files were changed last, by source id; their content is the same."""
-        with self.transaction() as connection:
+        with self.transaction(writes=True) as connection:
             for source_id, when in modified_ns.items():
                 connection.execute(update(sources).where(sources.c.id == source_id).values(modified_ns=when))
 
     def rename_source(self, collection_id: int, source_id: int, name: str, path: str) -> None:
         """Move a source to another path; its chunks and vectors stay."""
         found = Passages(collection_id)
-        with self.transaction() as connection:
+        with self.transaction(writes=True) as connection:
             connection.execute(update(sources).where(sources.c.id == source_id).values(name=name, path=path))
             found.settle(connection, found.of_source(connection, source_id))
 
@@ -191,7 +205,7 @@ class Catalog:
             UnknownSourceError: one of them is not there; then none is removed.
         """
         found = Passages(collection_id)
-        with self.transaction() as connection:
+        with self.transaction(writes=True) as connection:
             for name in names:
                 source_id = self._source_id(connection, collection_id, sources.c.name == name)
                 if source_id is None:
@@ -218,7 +232,7 @@ class Catalog:
             {"model": model, "text_hash": key, "vector": vector.astype(np.float32).tobytes()} for key, vector in rows
         ]
         if values:
-            with self.transaction() as connection:
+            with self.transaction(writes=True) as connection:
                 connection.execute(insert(vectors).prefix_with("OR IGNORE", dialect="sqlite"), values)
 
     def vectors(self, connection: Connection, model: str, hashes: Sequence[bytes]) -> dict[bytes, np.ndarray]:
@@ -251,7 +265,7 @@ class Catalog:
 
     def forget_unused_vectors(self) -> None:
         """Delete the vectors of texts that no passage is any more; another model's of texts that stay are kept."""
-        with self.transaction() as connection:
+        with self.transaction(writes=True) as connection:
             self._forget_vectors(connection)
 
     def _forget_vectors(self, connection: Connection) -> None:
@@ -272,7 +286,7 @@ class Catalog:
 
     def followed(self, collection_id: int, last_queue_id: int) -> int:
         """Note that Chroma has followed up to there, and return the generation that it is at now."""
-        with self.transaction() as connection:
+        with self.transaction(writes=True) as connection:
             connection.execute(
                 delete(chroma_queue).where(
                     chroma_queue.c.collection_id == collection_id, chroma_queue.c.id <= last_queue_id

@@ -207,6 +207,29 @@ class Passages:
         last = next((place for place in range(own, len(rows)) if rows[place].heading != at.heading), len(rows))
         return [_chunk(row) for row in rows[first:last]]
 
+    def holding(self, connection: Connection, source: str, words: str, page: int | None, line: int) -> int | None:
+        """Return the id of the chunk of a source that holds words of a page, the nearest to a line; None if none."""
+        query = (
+            select(chunks.c.id, chunks.c.lines)
+            .join(passages, chunks.c.passage_id == passages.c.id)
+            .join(sources, chunks.c.source_id == sources.c.id)
+            .where(sources.c.collection_id == self._collection_id, sources.c.name == source)
+            .where(chunks.c.page.is_not_distinct_from(page), func.instr(passages.c.text, words) > 0)
+        )
+        found = [(row.lines[0][1] > line, abs(row.lines[0][1] - line), row.id) for row in connection.execute(query)]
+        return min(found)[2] if found else None
+
+    def headings(self, connection: Connection, limit: int) -> list[tuple[str, tuple[str, ...]]]:
+        """Return up to `limit` (source, headings) of chunks, each once, in the documents' order."""
+        query = (
+            select(sources.c.name, chunks.c.heading)
+            .join(sources, chunks.c.source_id == sources.c.id)
+            .where(sources.c.collection_id == self._collection_id)
+            .order_by(sources.c.id, chunks.c.position)
+            .limit(limit)
+        )
+        return list(dict.fromkeys((row.name, tuple(row.heading)) for row in connection.execute(query)))
+
 
 def _stored() -> Select[Any]:
     """Chunks with what their passages and sources say."""

@@ -5,6 +5,7 @@
                  ├─ passages ──┘        each text that is indexed, once
                  └─ chroma_queue        what Chroma has yet to be told
     vectors                             embeddings by (model, text), whoever uses them
+    chats ─── turns                     conversations, and what was said of their answers
 
 The full-text indexes are FTS5 tables beside these, see `fulltext`.
 """
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -39,9 +41,23 @@ from sqlalchemy import (
 from vectorstore.errors import StoreError
 from vectorstore.fulltext import FullTextIndex
 
-__all__ = ["chroma_queue", "chunks", "collections", "open_database", "passages", "roots", "sources", "vectors"]
+__all__ = [
+    "WRITES",
+    "chats",
+    "chroma_queue",
+    "chunks",
+    "collections",
+    "open_database",
+    "passages",
+    "roots",
+    "sources",
+    "turns",
+    "vectors",
+]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+WRITES = "kb_writes"
+"""The execution option of a transaction in which anything is written."""
 
 metadata = MetaData()
 
@@ -138,6 +154,34 @@ chroma_queue = Table(
     Index("chroma_queue_order", "collection_id", "id"),
 )
 
+chats = Table(
+    "chats",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # The user's name; empty where there are no users. Whoever reads a chat names its owner.
+    Column("owner", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("collection", Text, nullable=False),  # its name: a chat outlives a collection that is made anew
+    Column("updated_s", Float, nullable=False),
+    Index("chats_of_owner", "owner", "updated_s"),
+    sqlite_autoincrement=True,  # a page left open must not write into a chat that came later
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("chat_id", Integer, ForeignKey("chats.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("asked_s", Float, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("details", JSON, nullable=False),  # citations and what else the answer had
+    Column("verdict", Integer, nullable=False, default=0),  # 1 good, -1 not, 0 nothing said
+    Column("reason", Text, nullable=False, default=""),
+    sqlite_autoincrement=True,
+)
+
 
 def open_database(path: Path) -> Engine:
     """Open the catalogue at `path`, making it where there is none.
@@ -175,9 +219,8 @@ def _make_current(engine: Engine, path: Path) -> int:
     # SQLite's own lock is not enough: it lets none wait where two turn WAL on.
     with FileLock(f"{path}.lock"), engine.begin() as connection:
         version = connection.execute(text("PRAGMA user_version")).scalar_one()
-        if version == 0:
-            metadata.create_all(connection)
-        elif version == 1:
+        metadata.create_all(connection)  # those that an older one lacks, too
+        if version == 1:
             connection.execute(text("ALTER TABLE sources ADD COLUMN modified_ns INTEGER"))
             for collection_id in connection.execute(text("SELECT id FROM collections")).scalars().all():
                 FullTextIndex(collection_id).recount(connection)
@@ -194,5 +237,6 @@ def _configure(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    # Writers are one at a time by a lock file; a reader's transaction sees one state throughout.
-    connection.exec_driver_sql("BEGIN")
+    # Writers of documents are one at a time by a lock file; a reader's transaction sees one state throughout.
+    # One that reads first and then writes would fail at once where another has written in between.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(WRITES) else "BEGIN")

@@ -186,6 +186,18 @@ class Store:
         with self.catalog.transaction() as connection:
             return Passages(collection.id).section(connection, chunk_id, reach)
 
+    def quoted(self, collection_name: str, source: str, words: str, page: int | None, line: int) -> int | None:
+        """Return the id of the chunk that holds a quotation; None where the document does not hold it any more."""
+        collection = self.catalog.collection(collection_name)
+        with self.catalog.transaction() as connection:
+            return Passages(collection.id).holding(connection, source, words, page, line)
+
+    def headings(self, collection_name: str, limit: int) -> list[tuple[str, tuple[str, ...]]]:
+        """Return up to `limit` (source, headings) of a collection, in the documents' order."""
+        collection = self.catalog.collection(collection_name)
+        with self.catalog.transaction() as connection:
+            return Passages(collection.id).headings(connection, limit)
+
     def term_weights(self, collection_name: str, question: str) -> dict[str, float]:
         """Return the question's terms, each with how rare it is in the collection."""
         collection = self.catalog.collection(collection_name)

@@ -5,33 +5,34 @@ Prints its address. The file SAID holds how many words the engine has come to.
 
 import sys
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from stand_in import StandInEngine
 
 from kb_assistant import Assistant
-from kb_assistant.llms.base import Piece
+from kb_assistant.llms.base import Piece, Waiting
 from kb_assistant.web.server import serve
 
 WORDS = 600
 
 
 class Talker(StandInEngine):
-    """Says a word every tenth of a second."""
+    """Says a word every tenth of a second, one caller after the other."""
 
     said: Path
 
     def generate_pieces(
         self, prompt: str, *, stop: Sequence[str], max_new_tokens: int, cancelled: threading.Event
-    ) -> Iterator[Piece]:
-        for count in range(1, WORDS + 1):
-            if cancelled.is_set():
-                return
-            time.sleep(0.1)
-            self.said.write_text(str(count))
-            yield Piece(f"word{count} ", 1, count, "stop" if count == WORDS else None)
+    ) -> Iterator[Piece | Waiting]:
+        def speak(emit: Callable[[Piece], None]) -> None:
+            for count in range(1, WORDS + 1):
+                if cancelled.wait(0.1):
+                    return
+                self.said.write_text(str(count))
+                emit(Piece(f"word{count} ", 1, count, "stop" if count == WORDS else None))
+
+        yield from self._in_background(speak, cancelled)
 
 
 if __name__ == "__main__":

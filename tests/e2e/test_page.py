@@ -1,32 +1,46 @@
 """The page of `kb serve` in a real browser."""
 
-import shutil
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browsing import CHROMIUM, OPTIONS, ask, needs_chromium, open_page
 from serving import served
 
 from kb_assistant import Assistant
+from kb_assistant.evaluation.questions import read_questions
 
 SAMPLES = Path(__file__).parents[2] / "kb_assistant" / "samples"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BATTERIES = "How long is the warranty on rechargeable batteries?"
+HOTEL = "去一类城市出差，酒店每晚最多可以报多少钱？"
+NOWHERE = "公司班车早上几点从地铁站发车？"
+STATION = "气象站的防护等级是多少？"
+HOSTILE = "<img src=x onerror=\"document.title='pwned'\">\u202e.md"
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a real `kb serve` listens, over the handbook and a hostile document."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The handbook and a hostile document."""
     home, docs = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("docs")
-    (docs / "hostile.md").write_text(
-        "# Zebra notice\n\nThe zebra quota is 42 ![x](http://192.0.2.1/leak.png) "
-        "<script>document.title='pwned'</script> <img src=x onerror=\"document.title='pwned'\"> per year.\n"
+    (docs / HOSTILE).write_text(
+        "# Zebra <b>notice</b>\n\nThe zebra quota is 42 ![x](http://192.0.2.1/leak.png) "
+        "<script>document.title='pwned'</script> <img src=x onerror=\"document.title='pwned'\"> "
+        "[here](javascript:document.title='pwned') \u202eesrever per year.\n"
         "\nThe lynx quota is 7 animals <b>per</b> year.\n"
     )
     with Assistant.open(home) as kb:
         kb.ingest(SAMPLES, docs)
+    return home
+
+
+@pytest.fixture(scope="module")
+def address(home: Path) -> Iterator[str]:
+    """Where a real `kb serve` listens."""
     with served(home) as url:
         yield url
 
@@ -35,99 +49,211 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         yield chromium
         chromium.close()
 
 
-def open_page(browser: Any, address: str, **context: Any) -> Any:
-    """A page that writes down which hosts it asks for anything."""
-    page = browser.new_context(**context).new_page()
-    page.hosts = set()
-    page.on("request", lambda request: page.hosts.add(request.url.split("/")[2]))
-    page.goto(address)
-    page.wait_for_selector("textarea")
-    return page
-
-
-def ask(page: Any, question: str) -> str:
-    """Put a question as a person does, and return the finished answer."""
-    box = page.locator("textarea").first
-    box.fill(question)
-    box.press("Enter")
-    answer = page.locator(".message.bot").last
-    page.wait_for_function("n => document.querySelectorAll('.message.user').length > n", arg=count(page) - 1)
-    page.wait_for_function("() => !document.querySelector('.generating, .progress-text')")
-    page.wait_for_timeout(800)
-    return str(answer.inner_text())
-
-
-def count(page: Any) -> int:
-    return max(1, int(page.locator(".message.user").count()))
-
-
 def test_questions_in_chinese_and_english_are_answered_with_citations(browser: Any, address: str) -> None:
     page = open_page(browser, address)
-    chinese = ask(page, "去一类城市出差，酒店每晚最多可以报多少钱？")
-    assert "580 元" in chinese
-    assert "[1] 差旅报销.docx:9" in chinese
-    english = ask(page, "How long is the warranty on rechargeable batteries?")
-    assert "9 months" in english
-    assert "warranty-returns.html:55" in english
+    chinese = ask(page, HOTEL)
+    assert "580 元" in chinese.locator(".text").inner_text()
+    assert "差旅报销.docx line 9" in " ".join(chinese.locator(".source").first.inner_text().split())
+    english = ask(page, BATTERIES)
+    assert english.locator("strong").inner_text() == "9 months"
+    assert "warranty-returns.html" in english.locator(".source").first.inner_text()
+    assert page.errors == []
 
 
-def test_what_the_documents_do_not_hold_is_refused(browser: Any, address: str) -> None:
+def test_a_refusal_looks_like_one_and_offers_the_nearest_passages(browser: Any, address: str) -> None:
+    turn = ask(open_page(browser, address, locale="zh-CN"), NOWHERE)
+    assert turn.locator(".refused .badge").inner_text() == "文档里没有"
+    assert turn.locator(".text").inner_text().startswith("这些文档里没有这个问题的答案。")
+    assert turn.locator(".label").inner_text() == "最接近的段落"
+    assert turn.locator(".source").count() == 3
+
+
+def test_a_citation_opens_at_its_words_by_keyboard_alone(browser: Any, address: str) -> None:
     page = open_page(browser, address)
-    assert ask(page, "公司班车早上几点从地铁站发车？").startswith("这些文档里没有这个问题的答案。")
+    turn = ask(page, STATION)
+    cite = turn.locator(".cite").first
+    cite.focus()
+    page.keyboard.press("Enter")
+    passage = page.locator("dialog.passage")
+    assert passage.locator("mark").inner_text() == "| 防护等级 | IP65 | IP67 |"
+    assert passage.locator("h2").inner_text() == "[1] product-specs.pdf"
+    assert passage.locator(".names .place").inner_text().startswith("page 1 · ")
+    box = passage.locator(".page .box").first
+    box.wait_for()
+    picture, marked = passage.locator(".page img").bounding_box(), box.bounding_box()
+    assert picture["y"] < marked["y"] < picture["y"] + picture["height"]
+    page.keyboard.press("Escape")
+    passage.wait_for(state="detached")
+    assert page.evaluate("document.activeElement.className") == "cite"
 
 
 def test_nothing_is_loaded_from_elsewhere_and_documents_are_only_text(browser: Any, address: str) -> None:
     page = open_page(browser, address)
-    answer = ask(page, "What is the zebra quota per year?")
-    assert "<script>document.title='pwned'</script>" in answer
-    assert "<img src=x onerror=" in answer
-    assert "![x](http://192.0.2.1/leak.png)" in answer
-    assert page.locator(".message.bot img, .message.bot script").count() == 0
-    assert page.title() != "pwned"
-    assert page.hosts == {address.removeprefix("http://")}
-
-
-def test_the_words_that_answer_are_bold(browser: Any, address: str) -> None:
-    page = open_page(browser, address)
-    for question, words in (
-        ("How long is the warranty on rechargeable batteries?", "9 months"),
-        ("How many animals is the lynx quota per year?", "7 animals"),
-    ):
-        answer = ask(page, question)
+    turn = ask(page, "What is the zebra quota per year?")
+    answer = turn.locator(".text").inner_text()
+    for words in ("<script>document.title='pwned'</script>", "<img src=x onerror=", "![x](http://192.0.2.1/leak.png)"):
         assert words in answer
-        assert "<strong>" not in answer
-        assert words in page.locator(".message.bot").last.locator("strong").inner_text()
-    assert "<b>per</b> year" in answer
+    turn.locator(".source").first.click()
+    page.locator("dialog mark").wait_for()
+    assert "[here](javascript:document.title='pwned')" in page.locator("dialog mark").inner_text()
+    assert page.locator("#kb :is(img, script, a[href^=javascript])").count() == 0
+    page.keyboard.press("Escape")
+    page.get_by_role("tab", name="Documents").click()
+    page.locator(".documents-list").get_by_text("<img src=x onerror").wait_for()
+    assert page.locator("#kb :is(img, script)").count() == 0
+    assert "\u202e" not in page.locator("#kb").inner_text()
+    assert page.title() == "kb"
+    assert page.hosts == {address.removeprefix("http://")}
 
 
 @pytest.mark.parametrize(("locale", "label"), [("zh-CN", "提问"), ("en-US", "Ask"), ("de-DE", "Ask")])
 def test_the_page_speaks_the_browsers_language(browser: Any, address: str, locale: str, label: str) -> None:
     page = open_page(browser, address, locale=locale)
     page.get_by_role("button", name=label, exact=True).wait_for()
+    assert page.evaluate("document.documentElement.lang") == ("zh-CN" if locale == "zh-CN" else "en")
+
+
+def test_every_word_is_there_in_both_languages() -> None:
+    file = SAMPLES.parent / "web" / "page" / "static" / "words.json"
+    words = json.loads(file.read_text(encoding="utf-8"))
+    assert words["zh"].keys() == words["en"].keys()
+    for key, said in words["en"].items():
+        assert sorted(part[: part.index("}")] for part in said.split("{")[1:]) == sorted(
+            part[: part.index("}")] for part in words["zh"][key].split("{")[1:]
+        ), key
+
+
+def test_suggested_questions_are_answered(browser: Any, address: str) -> None:
+    page = open_page(browser, address)
+    suggested = page.locator(".suggested button")
+    suggested.first.wait_for()
+    assert suggested.count() == 4
+    question = suggested.nth(1).inner_text()
+    suggested.nth(1).click()
+    page.locator(".turn .actions").wait_for()
+    assert page.locator(".question").inner_text().endswith(question)
+    assert page.locator(".refused").count() == 0
+
+
+def test_conversations_are_kept_renamed_exported_and_deleted(browser: Any, address: str) -> None:
+    page = open_page(browser, address)
+    ask(page, BATTERIES)
+    page.reload()
+    chat = page.locator("#kb-chats .chat", has_text="How long is the warranty").first
+    chat.click()
+    page.locator(".turn .cite").first.wait_for()
+    line = page.locator("#kb-chats li", has=page.locator("[aria-current]"))
+    line.hover()
+    line.locator(".tools .icon").nth(0).click()
+    page.get_by_label("New title").fill("电池保修")
+    page.get_by_role("button", name="Save").click()
+    line.get_by_text("电池保修").wait_for()
+    line.hover()
+    with page.expect_download() as download:
+        line.locator(".tools .icon").nth(1).click()
+    assert download.value.suggested_filename == "电池保修.md"
+    exported = Path(download.value.path()).read_text(encoding="utf-8")
+    assert exported.startswith("# 电池保修\n")
+    assert "9 months" in exported
+    line.hover()
+    line.locator(".tools .icon").nth(2).click()
+    page.locator("dialog").get_by_role("button", name="Delete").click()
+    page.locator(".welcome").wait_for()
+    page.get_by_text("电池保修").wait_for(state="detached")
+
+
+def test_answers_are_judged_answered_anew_and_copied(browser: Any, address: str, tmp_path: Path) -> None:
+    page = open_page(browser, address, permissions=["clipboard-read", "clipboard-write"])
+    turn = ask(page, BATTERIES)
+    turn.get_by_role("button", name="Copy").click()
+    page.get_by_text("Copied").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert "9 months" in copied
+    assert "[1] warranty-returns.html" in copied
+    turn.get_by_role("button", name="Answer again").click()
+    page.locator(".turn .actions").wait_for()
+    assert page.locator(".turn").count() == 1
+    turn.get_by_role("button", name="Good answer", exact=True).click()
+    turn.get_by_label("Why?").fill("出处正确")
+    turn.get_by_role("button", name="Send").click()
+    page.get_by_text("Noted.").wait_for()
+    page.get_by_role("tab", name="Settings").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export the question set").click()
+    download.value.save_as(tmp_path / "set.jsonl")
+    questions = read_questions(tmp_path / "set.jsonl").questions
+    assert [(one.text, one.answers) for one in questions] == [(BATTERIES, (("9 months",),))]
+
+
+def test_settings_take_effect_and_stay(browser: Any, address: str, home: Path) -> None:
+    page = open_page(browser, address)
+    page.get_by_role("tab", name="Settings").click()
+    page.get_by_label("Passages an answer may be made from").fill("2")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved.").wait_for()
+    assert "passages = 2" in (home / "kb.toml").read_text()
+    page.get_by_text("no engine sends anything off this machine").wait_for()
+    page.get_by_label("Language of the page").select_option("zh")
+    page.get_by_role("tab", name="对话").click()
+    turn = ask(page, NOWHERE)
+    assert turn.locator(".source").count() == 2
+    page.reload()
+    page.get_by_role("button", name="提问", exact=True).wait_for()
+    (home / "kb.toml").unlink()
 
 
 def test_a_phone_shows_all_of_it(browser: Any, address: str) -> None:
-    page = open_page(browser, address, viewport={"width": 390, "height": 800})
-    assert "9 months" in ask(page, "How long is the warranty on rechargeable batteries?")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for name in ("Ask", "Stop", "New conversation"):
-        box = page.get_by_role("button", name=name, exact=True).bounding_box()
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= 390
+    page = open_page(browser, address, viewport={"width": 390, "height": 800}, locale="zh-CN", has_touch=True)
+    turn = ask(page, STATION)
+
+    def fits() -> bool:
+        wide = "[...document.querySelectorAll('#kb *')].filter(e => e.scrollWidth > e.clientWidth + 1"
+        ordinary = " && !e.closest('.away, select, .chat') && getComputedStyle(e).overflowX !== 'visible')"
+        count = page.evaluate(f"{wide}{ordinary}.map(e => e.className).length")
+        return int(page.evaluate("document.documentElement.scrollWidth")) <= 390 and count == 0
+
+    assert fits()
+    turn.locator(".source").first.tap()
+    page.locator("dialog mark").wait_for()
+    page.locator(".page .box").first.wait_for()
+    assert fits()
+    page.get_by_role("button", name="关闭").tap()
+    for tab in ("文档", "设置", "对话"):
+        page.get_by_role("tab", name=tab).tap()
+        assert fits()
+    page.get_by_role("button", name="对话列表").tap()
+    page.get_by_role("button", name="新对话").tap()
+    page.locator(".welcome").wait_for()
 
 
-def test_a_new_conversation_is_empty(browser: Any, address: str) -> None:
-    page = open_page(browser, address)
-    ask(page, "How long is the warranty on rechargeable batteries?")
-    page.get_by_role("button", name="New conversation", exact=True).click()
-    page.wait_for_function("() => document.querySelectorAll('.message').length === 0")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_rule_of_accessibility_is_broken(browser: Any, address: str, scheme: str) -> None:
+    page = open_page(browser, address, color_scheme=scheme)
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+
+    def broken() -> list[str]:
+        found = Axe().run(page, options=rules).response["violations"]
+        return [f"{one['id']}: {node['html'][:200]} {node['failureSummary']}" for one in found for node in one["nodes"]]
+
+    page.locator(".suggested button").first.wait_for()
+    assert broken() == []
+    ask(page, NOWHERE)
+    ask(page, STATION)
+    assert broken() == []
+    page.locator(".cite").first.click()
+    page.locator(".page .box").first.wait_for()
+    assert broken() == []
+    page.keyboard.press("Escape")
+    for tab in ("Documents", "Settings"):
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(500)
+        assert broken() == []
 
 
 def test_nobody_can_leave_files(address: str) -> None:

@@ -1,7 +1,6 @@
 """A long answer really ends: by the page's stop button, and when an API's client has gone."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
+from browsing import CHROMIUM, OPTIONS, needs_chromium, open_page
 
 from kb_assistant import Assistant
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUESTION = {"role": "user", "content": "How many days of annual leave?"}
 SERVER = Path(__file__).with_name("talking_server.py")
 
@@ -29,7 +28,8 @@ def talking(tmp_path: Path, own_home: Path) -> Iterator[tuple[str, Path]]:
         kb.ingest(tmp_path / "a.md")
     said = tmp_path / "said"
     command = [sys.executable, str(SERVER), str(own_home), str(said)]
-    environment = {**os.environ, "PYTHONPATH": str(SERVER.parents[1])}  # for what it shares with other tests
+    paths = [str(SERVER.parents[1]), os.environ.get("PYTHONPATH", "")]  # for what it shares with other tests
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     assert server.stdout is not None
     yield server.stdout.readline().strip(), said
@@ -38,30 +38,47 @@ def talking(tmp_path: Path, own_home: Path) -> Iterator[tuple[str, Path]]:
     assert errors == ""
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-def test_stop_ends_the_answer_and_the_next_question_is_taken(talking: tuple[str, Path]) -> None:
+@needs_chromium
+def test_stop_ends_the_answer_where_it_is_and_in_the_queue(talking: tuple[str, Path]) -> None:
     from playwright.sync_api import sync_playwright
 
     address, said = talking
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        page = browser.new_page(locale="en-US")
-        page.goto(address)
-        page.wait_for_selector("textarea")
-        page.locator("textarea").first.fill("How many days of annual leave?")
-        page.locator("textarea").first.press("Enter")
-        page.get_by_text("word5 ").wait_for()
-        page.get_by_role("button", name="Stop", exact=True).click()
-        page.wait_for_timeout(1500)
-        stopped_at = int(said.read_text())
-        page.wait_for_timeout(1500)
-        assert int(said.read_text()) == stopped_at < 100
-        page.locator("textarea").first.fill("Annual leave: how many days?")
-        page.locator("textarea").first.press("Enter")
-        page.wait_for_function("() => document.body.innerText.match(/word5\\b/g).length === 2")
-        page.get_by_role("button", name="Stop", exact=True).click()
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        first = begin(browser, address)
+        first.get_by_text("word5 ").wait_for()
+        second = begin(browser, address)
+        second.locator(".phase", has_text="1 ahead of you").wait_for()
+        assert "a.md" in second.locator(".early .source").inner_text()  # passages first
+        second.get_by_role("button", name="Stop", exact=True).click()
+        second.locator(".badge", has_text="Broken off").wait_for()
+        first.get_by_role("button", name="Stop", exact=True).click()
+        first.locator(".badge", has_text="Broken off").wait_for()
+        assert "word5 " in first.locator(".text").inner_text()
+        assert_stays(said)
+        first.reload()
+        first.locator("#kb-chats .chat").nth(1).click()  # the second one's is the latest
+        first.locator(".badge", has_text="Broken off").wait_for()
+        assert "word5 " in first.locator(".text").inner_text()
+        third = begin(browser, address)
+        third.get_by_text("word5 ").wait_for()
+        third.close()
+        assert_stays(said)  # a closed tab frees the model
         browser.close()
+
+
+def begin(browser: Any, address: str) -> Any:
+    page = open_page(browser, address)
+    page.locator("#kb-question").fill("How many days of annual leave?")
+    page.locator("#kb-question").press("Enter")
+    return page
+
+
+def assert_stays(said: Path) -> None:
+    time.sleep(2.5)  # that a tab was closed is noticed within a second or two
+    stopped_at = int(said.read_text())
+    time.sleep(1)
+    assert int(said.read_text()) == stopped_at < 100
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,42 @@
+"""The passages that citations quote. What else the script asks of documents, it asks the HTTP API."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from kb_assistant.answer import Citation
+from kb_assistant.web.page.calls import Asked, Call
+
+if TYPE_CHECKING:
+    from kb_assistant.assistant import Assistant
+
+__all__ = ["PassageCalls"]
+
+
+class PassageCalls:
+    """What the script asks about passages."""
+
+    def __init__(self, assistant: Assistant) -> None:
+        """Take whose documents."""
+        self._assistant = assistant
+
+    def all(self) -> Sequence[Call]:
+        """Return the calls."""
+        return self.open_citation, self.draw_page
+
+    def open_citation(self, owner: str, asked: Asked) -> Any:
+        """Return the passage that a citation quotes."""
+        return asdict(self._assistant.open_passage(_citation(asked), asked.get("collection")))
+
+    def draw_page(self, owner: str, asked: Asked) -> Any:
+        """Return the page that a citation quotes as a picture."""
+        image = self._assistant.page_image(_citation(asked), asked.get("collection"))
+        png = base64.b64encode(image.png).decode("ascii")
+        return {"png": png, "boxes": [asdict(box) for box in image.boxes]}
+
+
+def _citation(asked: Asked) -> Citation:
+    return Citation(**{name: asked["citation"][name] for name in Citation.__dataclass_fields__})

@@ -1,0 +1,80 @@
+// An opened citation: its passage with the words marked, and its page where it is a PDF's.
+
+import { el, iconButton, put, words } from "./dom.js";
+import { place } from "./turn.js";
+
+export function openPassage(app, citations, at) {
+  const collection = app.collection;
+  const body = el("div", { class: "passage-body", tabindex: "0", role: "region", "aria-label": app.t("passage") });
+  const title = el("h2", { id: "kb-passage-title", dir: "auto" });
+  const where = el("p", { class: "place" });
+  const count = el("span", { class: "count" });
+  const before = iconButton("left", app.t("previous"), () => show(at - 1));
+  const after = iconButton("right", app.t("next"), () => show(at + 1));
+  const opener = document.activeElement;
+  const dialog = el("dialog", { class: "passage", "aria-labelledby": "kb-passage-title" },
+    el("header", {}, el("div", { class: "names" }, title, where), iconButton("close", app.t("close"), () => dialog.close())),
+    body, citations.length > 1 ? el("footer", {}, before, count, after) : null);
+  dialog.addEventListener("close", () => { dialog.remove(); if (opener?.isConnected) opener.focus(); });
+  dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
+  dialog.addEventListener("keydown", event => {
+    if (event.key === "ArrowLeft") show(at - 1);
+    if (event.key === "ArrowRight") show(at + 1);
+  });
+
+  async function show(next) {
+    if (next < 0 || next >= citations.length) return;
+    at = next;
+    const citation = citations[at];
+    title.textContent = "";
+    put(title, `[${citation.number}] `, citation.source);
+    where.textContent = place(app, citation);
+    count.textContent = app.t("place", { place: at + 1, all: citations.length });
+    before.disabled = at === 0;
+    after.disabled = at === citations.length - 1;
+    const asked = { collection, citation };
+    const passage = await app.tried(() => app.call("open_citation", asked));
+    if (at !== next || !dialog.isConnected) return;
+    if (!passage) return dialog.close();
+    body.replaceChildren(...text(app, passage));
+    body.querySelector("mark")?.scrollIntoView({ block: "center" });
+    if (passage.drawn) await draw(app, body, asked, () => at === next);
+  }
+
+  document.querySelector("#kb").append(dialog);
+  dialog.showModal();
+  show(at);
+}
+
+function text(app, passage) {
+  const [start, end] = passage.mark;
+  const around = (parts, label) => parts.map(part => words("blockquote", part, { class: "around", "aria-label": app.t(label) }));
+  const own = el("blockquote", { dir: "auto" });
+  put(own, passage.text.slice(0, start), words("mark", passage.text.slice(start, end)), passage.text.slice(end));
+  return [
+    passage.found ? null : el("p", { class: "failure" }, app.t("changed")),
+    ...around(passage.before, "before"), own, ...around(passage.after, "after"),
+  ].filter(Boolean);
+}
+
+async function draw(app, body, asked, still) {
+  const waiting = el("p", { class: "hint" }, app.t("drawing"));
+  body.append(waiting);
+  let page;
+  try {
+    page = await app.call("draw_page", asked);
+  } catch (error) {
+    waiting.textContent = error.message;
+    return;
+  }
+  waiting.remove();
+  if (!still()) return;
+  const { citation } = asked;
+  const picture = el("img", { src: `data:image/png;base64,${page.png}`, alt: app.t("page_picture", { page: citation.page, source: citation.source }) });
+  const marks = page.boxes.map(box => {
+    const mark = el("span", { class: "box" });
+    for (const side of ["left", "top", "width", "height"]) mark.style[side] = `${box[side] * 100}%`;
+    return mark;
+  });
+  body.append(el("figure", { class: "page" }, picture, marks));
+}

@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from ingest import IngestError
+from kb_assistant import Assistant
+from kb_assistant.errors import SettingsError, UsageError
+
+
+def test_a_citation_opens_at_its_words_with_its_neighbours(tmp_path: Path) -> None:
+    parts = [
+        f"Part {number} says that widget {number} weighs {number * 7} grams. " + "More of it. " * 30
+        for number in range(5)
+    ]
+    (tmp_path / "a.md").write_text(
+        "# Widgets\n\n" + "\n\n".join(parts) + "\n\n# 其他\n\n别的内容。\n", encoding="utf-8"
+    )
+    with Assistant.open(chunk_tokens=64) as kb:
+        kb.ingest(tmp_path / "a.md")
+        (first, *_) = kb.ask("How much does widget 3 weigh?").citations
+        opened = kb.open_passage(first)
+        assert opened.text[slice(*opened.mark)] == first.quote
+        assert "21 grams" in first.quote
+        assert opened.heading == ("Widgets",)
+        assert opened.before
+        assert opened.after
+        assert "别的内容" not in "".join((*opened.before, *opened.after))
+        (tmp_path / "a.md").write_text("# Nothing\n\nIt is gone.\n")
+        kb.ingest(tmp_path / "a.md")
+        gone = kb.open_passage(first)
+        assert (gone.found, gone.text, gone.drawn) == (False, first.quote, False)
+
+
+def test_the_page_of_a_pdf_is_drawn_with_the_words_marked(handbook: Assistant) -> None:
+    answer = handbook.ask("WT-300 气象站的防护等级是多少？")
+    cited = next(one for one in answer.citations if one.source == "product-specs.pdf")
+    assert handbook.open_passage(cited).drawn
+    image = handbook.page_image(cited)
+    assert image.png.startswith(b"\x89PNG")
+    assert image.boxes
+
+
+def test_only_a_pdf_is_drawn(handbook: Assistant, tmp_path: Path) -> None:
+    (cited, *_) = handbook.ask("How long is the warranty on rechargeable batteries?").citations
+    assert not handbook.open_passage(cited).drawn
+    with pytest.raises(UsageError, match="no PDF"):
+        handbook.page_image(cited)
+    (tmp_path / "a.pdf").write_bytes(
+        (Path(__file__).parents[2] / "kb_assistant/samples/product-specs.pdf").read_bytes()
+    )
+    with Assistant.open() as kb:
+        kb.ingest(tmp_path / "a.pdf")
+        (first, *_) = kb.ask("安装要求有哪些？").citations
+        (tmp_path / "a.pdf").unlink()
+        with pytest.raises(IngestError, match="cannot be drawn"):
+            kb.page_image(first)
+
+
+def test_settings_take_effect_at_once_and_stay(own_home: Path) -> None:
+    with Assistant.open(own_home) as kb:
+        kb.change_settings(passages=3, max_new_tokens=99)
+        assert kb.settings.passages == 3
+        with pytest.raises(SettingsError):
+            kb.change_settings(passages=0)
+        with pytest.raises(UsageError):
+            kb.change_settings(engine="ipex", model="")  # no model is set
+        assert (kb.settings.engine, kb.settings.passages) == ("auto", 3)
+        assert kb.engine is None
+    with Assistant.open(own_home) as again:
+        assert (again.settings.passages, again.settings.max_new_tokens, again.settings.engine) == (3, 99, "auto")
