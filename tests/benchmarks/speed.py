@@ -1,0 +1,207 @@
+"""Writes docs/speed.md: every engine on random weights of Qwen2-1.5B's shape, beside the plain libraries.
+
+Run with `make bench-speed`; a round takes about ten minutes, 10 GB of disk and 7 GB of memory. What is
+compared is compared within a round, and of several rounds the median is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from measuring import kb
+
+from kb_assistant.bench.tables import table
+from kb_assistant.machine import Machine
+
+ROOT = Path(__file__).parents[2]
+SHARED = Path(os.environ.get("KB_SHARED", ROOT.parent / "shared"))
+SHAPE = "qwen2-1.5b"
+ENGINES = ("ipex", "openvino", "plain ipex-llm", "plain transformers")
+LENGTH = 1024
+"""The prompt, in tokens, that ratios are of: what a question with its passages takes."""
+
+Round = list[dict[str, Any]]
+
+
+def main() -> None:
+    """Measure, and write the page."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--prompt-tokens", type=int, action="append")
+    given = parser.parse_args()
+    lengths = given.prompt_tokens or [128, LENGTH, 4096]
+    rounds = [measure(lengths) for _ in range(given.rounds)]
+    (ROOT / "docs" / "speed.md").write_text(page(rounds, lengths), encoding="utf-8")
+
+
+def measure(lengths: list[int]) -> Round:
+    """One run of `kb bench`."""
+    asked = [part for length in lengths for part in ("--prompt-tokens", str(length))]
+    tokenizer = SHARED / "models" / "qwen2-tokenizer"
+    embedding = SHARED / "models" / "bge-small-zh-v1.5-no-weights"
+    with tempfile.TemporaryDirectory() as folder:
+        model = with_random_weights(embedding, Path(folder) / "bge-small-zh-v1.5-shape")
+        found = kb(
+            Path(folder) / "home",
+            *("bench", "--shape", SHAPE, "--tokenizer", tokenizer, "--new-tokens", "32", *asked, "--json"),
+            KB_EMBEDDING_MODEL=str(model),
+        )
+    return list(json.loads(found.out))
+
+
+def with_random_weights(source: Path, target: Path) -> Path:
+    """An embedding model without weights, with random ones: as fast as with its own."""
+    import shutil
+
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    shutil.copytree(source, target)
+    torch.manual_seed(0)
+    AutoModel.from_config(AutoConfig.from_pretrained(target)).save_pretrained(target)
+    return target
+
+
+def page(rounds: list[Round], lengths: list[int]) -> str:
+    """The text of docs/speed.md."""
+    machine = Machine.read()
+    instructions = ", ".join(sorted(machine.instructions))
+    return f"""# Speed of language models
+
+Written by `make bench-speed` (medians of {len(rounds)}) on {machine.cores} cores with {instructions}.
+Random weights of the shape {SHAPE}, with Qwen2's tokenizer: speed does not depend on what the weights say.
+`kb bench` measures the models of your own settings.
+
+## Answers
+
+Seconds to the first token and tokens a second after it, 32 new tokens. A follow-up's prompt begins with that of
+the first turn and has 64 tokens more; "again" is the first turn's prompt again.
+
+{answers(rounds, lengths)}
+
+## Loading
+
+{loading(rounds)}
+
+"convert" is loading the full weights, converting and writing them; "plain transformers" loads the full weights
+in bfloat16.
+
+## What was wanted, and what is
+
+{ratios(rounds)}
+
+A model of random weights repeats itself, so that prompt lookup finds more to copy than in real answers: its
+figure is the most that it can give.
+
+## Embedding
+
+{embedding(rounds)}
+"""
+
+
+def answers(rounds: list[Round], lengths: list[int]) -> str:
+    """The table of all turns."""
+    rows = []
+    for length in lengths:
+        for engine in ENGINES:
+            for turn, lookup in (("first", False), ("follow-up", False), ("again", False), ("first", True)):
+                found = list(turns(rounds, engine, turn, lookup, length))
+                if found:
+                    first = statistics.median(one["first_token_s"] for one in found)
+                    decode = statistics.median(one["decode_tokens_per_s"] for one in found)
+                    prefill = statistics.median(one["prefill_tokens_per_s"] for one in found)
+                    named = turn + (", prompt lookup" if lookup else "")
+                    shown = f"{prefill:.0f}" if turn == "first" else ""
+                    rows.append(
+                        (f"{found[0]['prompt_tokens']:,}", engine, named, f"{first:.2f}", shown, f"{decode:.1f}")
+                    )
+    return table(("prompt tokens", "engine", "turn", "first token, s", "prompt tokens/s", "new tokens/s"), rows)
+
+
+def turns(rounds: list[Round], engine: str, turn: str, lookup: bool, length: int) -> Iterator[dict[str, Any]]:
+    """What was measured of one kind of turn, a round each."""
+    for found in rounds:
+        for one in found:
+            kind = (one["kind"], one.get("engine"), one.get("turn"), one.get("lookup"))
+            if kind == ("generation", engine, turn, lookup) and abs(one["prompt_tokens"] - length) < length // 4 + 70:
+                yield one
+
+
+def loading(rounds: list[Round]) -> str:
+    """The table of seconds and memory."""
+    rows = []
+    for engine in ENGINES:
+        found = [one for each in rounds for one in each if one["kind"] == "load" and one["engine"] == engine]
+        converts = [one["convert_s"] for one in found if one["convert_s"] is not None]
+        convert = f"{statistics.median(converts):.1f}" if converts else ""
+        load = statistics.median(one["load_s"] for one in found)
+        peak = statistics.median(one["peak_bytes"] for one in found)
+        rows.append((engine, convert, f"{load:.1f}", f"{peak / 1e9:.1f}"))
+    return table(("engine", "convert, s", "load, s", "most memory, GB"), rows)
+
+
+def ratios(rounds: list[Round]) -> str:
+    """What the engines are held to, each as a ratio within a round."""
+
+    def of(engine: str, turn: str, key: str, lookup: bool = False) -> Callable[[Round], float]:
+        return lambda found: next(turns([found], engine, turn, lookup, LENGTH))[key]
+
+    def load(key: str, engine: str) -> Callable[[Round], float]:
+        return lambda found: next(o[key] for o in found if o["kind"] == "load" and o["engine"] == engine)
+
+    decode, first = "decode_tokens_per_s", "first_token_s"
+    plain = "plain ipex-llm"
+    wanted = [
+        ("ipex, new tokens/s, to plain ipex-llm's", "≥ 0.97", of("ipex", "first", decode), of(plain, "first", decode)),
+        ("ipex, first token, to plain ipex-llm's", "≤ 1.05", of("ipex", "first", first), of(plain, "first", first)),
+    ]
+    for engine in ("ipex", "openvino"):
+        wanted += [
+            (
+                f"{engine}, follow-up's first token, to the first turn's",
+                "≤ 0.2",
+                of(engine, "follow-up", first),
+                of(engine, "first", first),
+            ),
+            (
+                f"{engine}, new tokens/s with prompt lookup, to those without",
+                "≥ 1.3",
+                of(engine, "first", decode, True),
+                of(engine, "first", decode),
+            ),
+            (f"{engine}, loading, to converting", "≤ 0.3", load("load_s", engine), load("convert_s", engine)),
+        ]
+    rows = []
+    for what, aim, above, below in wanted:
+        each = [above(found) / below(found) for found in rounds]
+        spread = f" ({min(each):.2f} to {max(each):.2f})" if len(each) > 1 else ""
+        rows.append((what, aim, f"{statistics.median(each):.2f}{spread}"))
+    return table((f"at {LENGTH:,} prompt tokens", "wanted", "measured"), rows)
+
+
+def embedding(rounds: list[Round]) -> str:
+    """The table of chunks a second."""
+    rows = []
+    settings = {(one["dtype"], one["batch_size"]): None for one in rounds[0] if one["kind"] == "embedding"}
+    for dtype, size in settings:
+        speeds = [
+            one["chunks_per_s"]
+            for found in rounds
+            for one in found
+            if one["kind"] == "embedding" and (one["dtype"], one["batch_size"]) == (dtype, size)
+        ]
+        rows.append((dtype, size, f"{statistics.median(speeds):.0f}"))
+    return "The shape of bge-small-zh-v1.5, 256 chunks of the sample documents:\n\n" + table(
+        ("computes in", "batch", "chunks/s"), rows
+    )
+
+
+if __name__ == "__main__":
+    main()
