@@ -64,7 +64,7 @@ def read_gguf_header(file: Path) -> GgufHeader:
             return _Reader(file, content).read()
     except OSError as error:
         raise ModelError(f"cannot read {file}: {error.strerror}; fetch it again") from error
-    except (struct.error, ValueError, IndexError, OverflowError) as error:
+    except (struct.error, ValueError, TypeError, ArithmeticError) as error:
         # mmap calls an empty file a ValueError.
         raise ModelError(f"the model {file} is broken: its header cannot be read; fetch it again") from error
 

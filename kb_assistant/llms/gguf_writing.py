@@ -18,6 +18,7 @@ __all__ = ["write_gguf"]
 
 FAMILY = "qwen2"
 _EMBEDDINGS = ("token_embd.weight", "output.weight")
+_BLOCK = 32  # weights that share a scale; a row that is no multiple of it stays in 16 bits
 
 
 def write_gguf(files: ModelFiles, file: Path, *, kind: str = "Q4_0", embedding_kind: str = "Q8_0") -> None:
@@ -38,11 +39,7 @@ def write_gguf(files: ModelFiles, file: Path, *, kind: str = "Q4_0", embedding_k
     except ImportError as error:
         raise ModelError(f"GGUF cannot be written: {error}; install it with `{EXTRA}`") from error
     config = files.config
-    if config.get("model_type") != FAMILY or config.get("use_sliding_window"):
-        raise ModelError(
-            f"{files.path} is of the family {config.get('model_type')!r}, and only {FAMILY} is converted here; "
-            "docs/models.md says how optimum-intel converts others"
-        )
+    _check_family(files)
     writer = gguf.GGUFWriter(file, FAMILY)
     writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{kind}"])
     writer.add_context_length(config["max_position_embeddings"])
@@ -62,12 +59,25 @@ def write_gguf(files: ModelFiles, file: Path, *, kind: str = "Q4_0", embedding_k
         if tensor.ndim == 1:
             writer.add_tensor(short, tensor)
         else:
-            wanted = gguf.GGMLQuantizationType[embedding_kind if short in _EMBEDDINGS else kind]
+            whole = tensor.shape[1] % _BLOCK == 0
+            wanted = gguf.GGMLQuantizationType[(embedding_kind if short in _EMBEDDINGS else kind) if whole else "F16"]
             writer.add_tensor(short, gguf.quantize(tensor, wanted), raw_dtype=wanted)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _check_family(files: ModelFiles) -> None:
+    """Refuse what GGUF would say otherwise or not at all."""
+    config = files.config
+    if config.get("model_type") != FAMILY:
+        reason = f"is of the family {config.get('model_type')!r}, and only {FAMILY} is converted here"
+    elif odd := [name for name in ("use_sliding_window", "rope_scaling") if config.get(name)]:
+        reason = f"has {odd[0]} in its config.json, which is not converted here"
+    else:
+        return
+    raise ModelError(f"{files.path} {reason}; docs/models.md says how optimum-intel does it")
 
 
 def _tensors(weights: tuple[Path, ...]) -> Iterator[tuple[str, Any]]:
@@ -86,6 +96,12 @@ def _add_tokenizer(writer: GGUFWriter, files: ModelFiles) -> None:
 
     model, added = _read_tokenizer(files.path)
     rows = files.config["vocab_size"]
+    largest = max([*model["vocab"].values(), *(entry["id"] for entry in added)])
+    if largest >= rows:
+        raise ModelError(
+            f"the tokenizer in {files.path} is not that of the model: it has token {largest:,}, "
+            f"and the model has {rows:,}; fetch both from the same place"
+        )
     tokens = [f"[PAD{number}]" for number in range(rows)]
     kinds = [int(TokenType.UNUSED)] * rows
     for token, number in model["vocab"].items():

@@ -75,10 +75,18 @@ def test_what_openvino_cannot_make_is_refused(
     shutil.copytree(small_model, llama)
     config = json.loads((llama / "config.json").read_text())
     (llama / "config.json").write_text(json.dumps({**config, "model_type": "llama"}))
+    scaled = tmp_path / "scaled"
+    shutil.copytree(small_model, scaled)
+    (scaled / "config.json").write_text(json.dumps({**config, "rope_scaling": {"type": "yarn", "factor": 4.0}}))
+    smaller = tmp_path / "smaller"
+    shutil.copytree(small_model, smaller)
+    (smaller / "config.json").write_text(json.dumps({**config, "vocab_size": 100}))
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(small_model_gguf.read_bytes()[:-1000])
     for source, options, code, message in (
         (llama, (), 3, "of the family 'llama', and only qwen2 is converted here"),
+        (scaled, (), 3, "has rope_scaling in its config.json"),
+        (smaller, (), 3, "is not that of the model"),
         (small_model_int4, (), 3, "is in sym_int4 already"),
         (cut, (), 3, "is broken: it has"),
         (small_model, ("--low-bit", "sym_int8"), 2, "cannot convert to openvino sym_int8"),

@@ -160,6 +160,18 @@ def test_one_part_of_several(tmp_path):
         OpenVinoEngine.load(file)
 
 
+@pytest.mark.parametrize(("key", "value"), [("general.alignment", 0), ("general.alignment", "x"), ("split.count", "x")])
+def test_a_header_that_makes_no_sense(tmp_path, key, value):
+    file = tmp_path / "odd.gguf"
+    writer = gguf.GGUFWriter(file, "qwen2")
+    writer.add_key_value(key, value, gguf.GGUFValueType.STRING if value == "x" else gguf.GGUFValueType.UINT32)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(ModelError, match="its header cannot be read"):
+        OpenVinoEngine.load(file)
+
+
 def test_a_format_that_is_not_read(small_model, tmp_path):
     file = tmp_path / "model.gguf"
     write_gguf(inspect_model(small_model), file, kind="Q5_0")
