@@ -332,6 +332,8 @@ def bench(
     from kb_assistant import render
 
     with _assistant(home, **language_model) as assistant:
+        if not shape:
+            _say_where_to(assistant)
         found = list(
             assistant.bench(
                 shape=shape, tokenizer=tokenizer, prompt_tokens=prompt_tokens, new_tokens=new_tokens, progress=_tell

@@ -13,8 +13,8 @@ from pathlib import Path
 
 
 @contextmanager
-def served(home: Path) -> Iterator[str]:
-    """Serve a home on a free port; gives the address, and sees that the server ends quietly."""
+def served(home: Path, logged: str = "") -> Iterator[str]:
+    """Serve a home on a free port; gives the address, and sees that the server has logged just that pattern."""
     command = [sys.executable, "-m", "kb_assistant", "serve", "--port", "0"]
     environment = {**os.environ, "KB_HOME": str(home)}
     server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -26,4 +26,5 @@ def served(home: Path) -> Iterator[str]:
     finally:
         server.send_signal(signal.SIGINT)
         _, errors = server.communicate(timeout=20)
-    assert (server.returncode, errors) == (0, "")
+    assert server.returncode == 0
+    assert re.fullmatch(logged, errors, re.DOTALL), errors

@@ -169,6 +169,7 @@ def serve(assistant: Assistant, announce: Callable[[str], None]) -> None:
     shown = f"[{host}]" if ":" in host else host
     announce(f"http://{shown}:{listener.getsockname()[1]}")
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_GRACE_S, access_log=False)
+    logging.getLogger("kb_assistant").setLevel(logging.ERROR)  # what a reply only hints at is told here
     logging.getLogger("uvicorn.error").addFilter(_is_news)  # after Config, which sets up logging
     with suppress(KeyboardInterrupt), warnings.catch_warnings():  # interrupted is how it is meant to end
         warnings.filterwarnings("ignore", module="gradio")  # of names that it will have to change one day

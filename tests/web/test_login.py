@@ -138,13 +138,16 @@ def test_passwords_cannot_be_tried_fast(guarded: str) -> None:
         assert client.post("/login", data={"name": "a"}, files=large).status_code == 413
 
 
-def test_broken_accounts_let_nobody_in_and_tell_no_path(guarded: str, home: Path) -> None:
-    (home / "users.toml").write_text("[users")
-    reply = httpx.get(f"{guarded}/api/sources")
-    assert reply.status_code == 503
-    assert "users.toml" not in reply.text
-    (home / "users.toml").unlink()
-    assert httpx.get(f"{guarded}/api/sources").status_code == 401
+@pytest.mark.usefixtures("key")
+def test_broken_accounts_let_nobody_in_and_only_the_log_tells_where(home: Path) -> None:
+    with served(home, logged=r"ERROR:.*users\.toml.*") as address:
+        assert httpx.get(f"{address}/api/sources").status_code == 401
+        (home / "users.toml").write_text("[users")
+        reply = httpx.get(f"{address}/api/sources")
+        assert reply.status_code == 503
+        assert "users.toml" not in reply.text
+        (home / "users.toml").unlink()
+        assert httpx.get(f"{address}/api/sources").status_code == 401
 
 
 @pytest.mark.usefixtures("key")
