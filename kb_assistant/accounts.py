@@ -56,7 +56,8 @@ class Accounts:
         self._path = home / _FILE
         self._seen: tuple[int, int, int] | None = None
         self._known = Known()
-        self._unknown_user = _hash(secrets.token_hex())
+        # A hash of nothing, to be compared with where a user is not known.
+        self._unknown_user = f"scrypt${_N}${_R}${_P}${secrets.token_hex(16)}${secrets.token_hex(32)}"
 
     def known(self) -> Known:
         """Return who is known now.

@@ -1,7 +1,8 @@
-"""`kb mcp`: search and ask as tools of the Model Context Protocol, the documents as its resources."""
+"""`kb mcp`, and `/mcp` of `kb serve`: search and ask as tools of the Model Context Protocol, documents as resources."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, unquote
 
@@ -45,8 +46,13 @@ class _Server(MCPServer):
         ]
 
 
-def build_server(assistant: Assistant) -> MCPServer:
-    """Return the MCP server over an assistant; its `run()` serves stdin and stdout."""
+def build_server(assistant: Assistant, explain: Callable[[Exception], str] = str) -> MCPServer:
+    """Return the MCP server over an assistant; its `run()` serves stdin and stdout.
+
+    Args:
+        assistant: what answers.
+        explain: what is told of an error.
+    """
     server = _Server(assistant)
 
     @server.tool()
@@ -57,7 +63,7 @@ def build_server(assistant: Assistant) -> MCPServer:
         try:
             return hits_json(question, assistant.search(question, limit=limit, collection=collection))
         except (KbError, StoreError) as error:
-            raise ToolError(str(error)) from error
+            raise ToolError(explain(error)) from error
 
     @server.tool()
     def ask(question: _Question, collection: _Collection = None) -> dict[str, Any]:
@@ -65,7 +71,7 @@ def build_server(assistant: Assistant) -> MCPServer:
         try:
             return answer_json(assistant.ask(question, collection=collection))
         except (KbError, StoreError) as error:
-            raise ToolError(str(error)) from error
+            raise ToolError(explain(error)) from error
 
     @server.resource("kb://{collection}/{source}", name="document", mime_type="text/plain")
     def document(collection: str, source: str) -> str:
@@ -73,7 +79,7 @@ def build_server(assistant: Assistant) -> MCPServer:
         try:
             return assistant.text(unquote(source), unquote(collection))
         except (KbError, StoreError) as error:
-            raise ResourceError(str(error)) from error
+            raise ResourceError(explain(error)) from error
 
     return server
 

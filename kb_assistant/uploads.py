@@ -64,7 +64,7 @@ class Uploads:
         present = list(self._folder.iterdir()) if self._folder.is_dir() else []
         known = self._store.catalog.paths(f"{UPLOADS}/") if present else set()
         for path in present:
-            if f"{UPLOADS}/{path.name}" not in known:
+            if path.is_file() and f"{UPLOADS}/{path.name}" not in known:
                 path.unlink(missing_ok=True)
 
     @contextmanager

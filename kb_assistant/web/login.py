@@ -13,6 +13,7 @@ import ipaddress
 import math
 import unicodedata
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -20,7 +21,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from starlette.requests import HTTPConnection
 
 from kb_assistant.errors import SettingsError
-from kb_assistant.web.api.errors import error_body, judged
+from kb_assistant.web.api.errors import RequestError, error_body, judged
 from kb_assistant.web.sessions import Sessions, Throttle
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ __all__ = ["Login", "LoginGuard", "login_routes"]
 _COOKIE = "kb_session"
 _OPEN = frozenset({("GET", "/login"), ("POST", "/login"), ("GET", "/healthz")})
 _FOR_KEYS = ("/api/", "/v1/", "/mcp", "/metrics")
-_LONGEST_FIELD = 1_000
+_LONGEST_FORM_BYTES = 20_000
 
 _CSS = """
 :root {color-scheme: light dark; font-family: system-ui, "PingFang SC", "Microsoft YaHei", sans-serif}
@@ -157,8 +158,8 @@ def login_routes(login: Login) -> APIRouter:
 
     @router.post("/login")
     async def log_in(request: Request) -> Response:
-        given = await request.form(max_fields=10, max_part_size=_LONGEST_FIELD * 8)
-        name, password = (str(given.get(field, ""))[:_LONGEST_FIELD] for field in ("name", "password"))
+        given = parse_qs(await _short_body(request))
+        name, password = (given.get(field, [""])[0] for field in ("name", "password"))
         address = request.client.host if request.client else ""
         session, wait_s = await run_in_threadpool(login.try_password, name, password, address)
         if session is None:
@@ -186,6 +187,16 @@ def login_routes(login: Login) -> APIRouter:
         return reply
 
     return router
+
+
+async def _short_body(request: Request) -> str:
+    """Read no more than a login needs: whoever sends this is not known yet."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _LONGEST_FORM_BYTES:
+            raise RequestError(413, "too_large", "that is no name and password; send less")
+    return body.decode("ascii", errors="replace")
 
 
 def _page(request: Request, action: str, *, wrong: bool = False, wait_s: float = 0.0) -> Response:

@@ -20,13 +20,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from kb_assistant.accounts import Accounts
 from kb_assistant.errors import UsageError
 from kb_assistant.web.api import add_api
-from kb_assistant.web.api.errors import error_body
+from kb_assistant.web.api.errors import error_body, judged
 from kb_assistant.web.login import Login, LoginGuard, login_routes
 from kb_assistant.web.page import mount_page
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from starlette.applications import Starlette
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from kb_assistant.assistant import Assistant
@@ -108,7 +109,16 @@ def _error(status: int, message: str) -> Response:
 
 def build_app(assistant: Assistant, host: str) -> FastAPI:
     """Return the web application: the API, and the page at its root."""
-    app = FastAPI(title="kb", version="1", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
+    mcp = _mcp(assistant)
+    app = FastAPI(
+        title="kb",
+        version="1",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        routes=mcp.routes if mcp else None,
+        lifespan=mcp.router.lifespan_context if mcp else None,
+    )
     app.state.jobs = add_api(app, assistant)
     login = Login(Accounts(assistant.home), assistant.settings.session_hours, required=not _is_loopback(host))
     app.include_router(login_routes(login))
@@ -118,6 +128,21 @@ def build_app(assistant: Assistant, host: str) -> FastAPI:
         names += [socket.gethostname(), socket.getfqdn(), f"{socket.gethostname()}.local"]
     app.add_middleware(_Guard, names=frozenset(name.strip().lower() for name in names if name.strip()))
     return mount_page(app, assistant, host)
+
+
+def _mcp(assistant: Assistant) -> Starlette | None:
+    """The Model Context Protocol over HTTP, where its package is installed."""
+    try:
+        from mcp.server.transport_security import TransportSecuritySettings
+
+        from kb_assistant.mcp_server import build_server
+    except ModuleNotFoundError:
+        return None
+    # Without sessions: each request stands for itself and is checked here, so that none is another user's.
+    return build_server(assistant, lambda error: judged(error)[1]["error"]["message"]).streamable_http_app(
+        stateless_http=True,
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # `_Guard` sees to it
+    )
 
 
 def serve(assistant: Assistant, announce: Callable[[str], None]) -> None:

@@ -134,6 +134,17 @@ def test_passwords_cannot_be_tried_fast(guarded: str) -> None:
         assert replies[-1].status_code == 429
         assert int(replies[-1].headers["retry-after"]) >= 1
         assert log_in(client, name="nobody").status_code == 401  # another user has not to wait
+        large = [("files", ("x", b"x" * 100_000))]
+        assert client.post("/login", data={"name": "a"}, files=large).status_code == 413
+
+
+def test_broken_accounts_let_nobody_in_and_tell_no_path(guarded: str, home: Path) -> None:
+    (home / "users.toml").write_text("[users")
+    reply = httpx.get(f"{guarded}/api/sources")
+    assert reply.status_code == 503
+    assert "users.toml" not in reply.text
+    (home / "users.toml").unlink()
+    assert httpx.get(f"{guarded}/api/sources").status_code == 401
 
 
 @pytest.mark.usefixtures("key")
