@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kb_assistant.answer import Answer, Citation, Turn
-from kb_assistant.errors import Cancelled, UsageError
+from kb_assistant.errors import Cancelled, KbError, UsageError
 from kb_assistant.language import language_of
 from kb_assistant.render import printable
+from vectorstore import StoreError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
@@ -127,7 +128,7 @@ class Chats:
             owner: whose conversation it is.
             chat_id: the conversation; None for a new one.
             collection: where a new one looks; another one looks where it did.
-            instead_of: the turn to be answered anew; it and all after it go.
+            instead_of: the turn to be answered anew; it and all after it go once there is an answer.
             on_begun: called with the turn as it is kept before there is an answer.
             on_passages: as for `Assistant.stream`.
             on_waiting: as for `Assistant.stream`.
@@ -140,11 +141,12 @@ class Chats:
         """
         if not question.strip():
             raise UsageError("the question is empty; ask something")
-        chat_id = chat_id or self._log.begin(owner, _title(question), collection or self._assistant.settings.collection)
-        chat, before = self.open(owner, chat_id)
+        name = collection or self._assistant.settings.collection
+        kept_in = chat_id or self._log.begin(owner, _title(question), name)
+        chat, before = self.open(owner, kept_in)
         history = [one.turn for one in before if one.searched and (instead_of is None or one.id < instead_of)]
-        turn_id = self._log.add_turn(owner, chat_id, question.strip(), "interrupted", instead_of=instead_of)
-        on_begun(self._turn(owner, chat_id, turn_id))
+        turn_id = self._log.add_turn(owner, kept_in, question.strip(), "interrupted")
+        on_begun(self._turn(owner, kept_in, turn_id))
         answering = self._assistant.stream(
             question,
             collection=chat.collection,
@@ -153,25 +155,29 @@ class Chats:
             on_waiting=on_waiting,
             stop=stop,
         )
-        yield from self._keeping(answering, turn_id)
-        yield self._turn(owner, chat_id, turn_id)
+        try:
+            yield from self._keeping(answering, turn_id, instead_of)
+        except (KbError, StoreError):
+            self._log.forget_turn(turn_id, with_chat=chat_id is None)
+            raise
+        yield self._turn(owner, kept_in, turn_id)
 
-    def _keeping(self, answering: Iterator[str | Answer], turn_id: int) -> Iterator[str]:
+    def _keeping(self, answering: Iterator[str | Answer], turn_id: int, instead_of: int | None) -> Iterator[str]:
         """Hand on the text, and keep what there is of it however it ends."""
         written = ""
         try:
             for piece in answering:
                 if isinstance(piece, Answer):
                     state = "refused" if piece.refused else "answered"
-                    self._log.finish_turn(turn_id, piece.text, state, _details(piece))
+                    self._log.finish_turn(turn_id, piece.text, state, _details(piece), instead_of=instead_of)
                     return
                 written += piece
                 yield piece
         except Cancelled:
-            self._log.finish_turn(turn_id, written, "interrupted", {})
+            self._log.finish_turn(turn_id, written, "interrupted", {}, instead_of=instead_of)
         except GeneratorExit:
             answering.close()  # type: ignore[attr-defined]  # it is a generator, and closing it stops the engine
-            self._log.finish_turn(turn_id, written, "interrupted", {})
+            self._log.finish_turn(turn_id, written, "interrupted", {}, instead_of=instead_of)
             raise
 
     def _turn(self, owner: str, chat_id: int, turn_id: int) -> KeptTurn:

@@ -108,8 +108,8 @@ class ChatLog:
             _own(connection, owner, chat_id)
             connection.execute(delete(chats).where(chats.c.id == chat_id))
 
-    def add_turn(self, owner: str, chat_id: int, question: str, state: str, *, instead_of: int | None = None) -> int:
-        """Add a turn without an answer, in place of turn `instead_of` and all after it where that is given.
+    def add_turn(self, owner: str, chat_id: int, question: str, state: str) -> int:
+        """Add a turn without an answer, and return its id.
 
         Raises:
             UnknownChatError: the owner has no such conversation.
@@ -118,18 +118,33 @@ class ChatLog:
         values = {"chat_id": chat_id, "asked_s": now, "question": question, "text": "", "state": state, "details": {}}
         with self._catalog.transaction(writes=True) as connection:
             _own(connection, owner, chat_id)
-            if instead_of is not None:
-                connection.execute(delete(turns).where(turns.c.chat_id == chat_id, turns.c.id >= instead_of))
             connection.execute(update(chats).where(chats.c.id == chat_id).values(updated_s=now))
             key = connection.execute(insert(turns).values(values)).inserted_primary_key
             assert key is not None  # the table has one
             return int(key[0])
 
-    def finish_turn(self, turn_id: int, text: str, state: str, details: Mapping[str, Any]) -> None:
-        """Write the answer to a turn; nothing happens where it was deleted meanwhile."""
+    def finish_turn(
+        self, turn_id: int, text: str, state: str, details: Mapping[str, Any], *, instead_of: int | None = None
+    ) -> None:
+        """Write the answer to a turn, in place of turn `instead_of` and those between where that is given.
+
+        Nothing happens where it was deleted meanwhile.
+        """
         values = {"text": text, "state": state, "details": dict(details)}
         with self._catalog.transaction(writes=True) as connection:
             connection.execute(update(turns).where(turns.c.id == turn_id).values(values))
+            if instead_of is not None:
+                chat = select(turns.c.chat_id).where(turns.c.id == turn_id).scalar_subquery()
+                former = (turns.c.chat_id == chat, turns.c.id >= instead_of, turns.c.id < turn_id)
+                connection.execute(delete(turns).where(*former))
+
+    def forget_turn(self, turn_id: int, *, with_chat: bool) -> None:
+        """Delete a turn that could not be answered, or the conversation that it began."""
+        with self._catalog.transaction(writes=True) as connection:
+            chat = select(turns.c.chat_id).where(turns.c.id == turn_id).scalar_subquery()
+            if with_chat:
+                connection.execute(delete(chats).where(chats.c.id == chat))
+            connection.execute(delete(turns).where(turns.c.id == turn_id))
 
     def rate(self, owner: str, turn_id: int, verdict: int, reason: str) -> None:
         """Note what an owner thinks of an answer.

@@ -212,7 +212,12 @@ def test_an_export_is_text_whatever_the_documents_hold(assistant: Assistant, tmp
     assert "\u202e" not in exported
 
 
-def test_a_question_that_cannot_be_put_is_told(assistant: Assistant) -> None:
-    with pytest.raises(KbError):
-        asked(assistant, "  ")
+def test_a_question_that_cannot_be_put_leaves_nothing_behind(assistant: Assistant) -> None:
+    for question, collection in (("  ", None), ("x" * 20_000, None), (BATTERIES, "nowhere")):
+        with pytest.raises((KbError, StoreError)):
+            asked(assistant, question, collection=collection)
     assert assistant.chats.list("") == []
+    first = asked(assistant, BATTERIES)
+    with pytest.raises(UsageError):
+        asked(assistant, "x" * 20_000, chat_id=first.chat_id, instead_of=first.id)
+    assert assistant.chats.open("", first.chat_id)[1] == (first,)

@@ -8,9 +8,10 @@ nothing of a document is ever HTML.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from kb_assistant.web.page.calls import called
@@ -31,6 +32,16 @@ _START = """
 import("/page/app.js").then(page => page.start(element, {trigger, server, watch, props}));
 """
 _HEAD = '<link rel="stylesheet" href="/page/app.css">'
+
+
+class _Fresh(StaticFiles):
+    """Files that a browser asks for again each time, so that after an upgrade it has none of the former ones."""
+
+    def file_response(self, *arguments: Any, **options: Any) -> Response:
+        """Return the file, not to be used again unasked."""
+        response = super().file_response(*arguments, **options)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def _build_page(assistant: Assistant) -> gr.Blocks:
@@ -62,7 +73,7 @@ def _build_page(assistant: Assistant) -> gr.Blocks:
 
 def mount_page(app: FastAPI, assistant: Assistant, host: str) -> FastAPI:
     """Return the web application with the page at its root, under whatever routes it has."""
-    app.mount("/page", StaticFiles(directory=_STATIC), name="page")
+    app.mount("/page", _Fresh(directory=_STATIC), name="page")
     mounted: FastAPI = gr.mount_gradio_app(
         app,
         _build_page(assistant),

@@ -65,7 +65,7 @@ class Answering:
                 yield dict(state)
         finally:
             stop.set()
-            del self._stops[owner, key]
+            self._stops.pop((owner, key), None)
 
     def stop(self, owner: str, asked: Asked) -> bool:
         """Stop an answer, and return whether it was still under way."""
@@ -77,11 +77,11 @@ class Answering:
     def _run(self, owner: str, asked: Asked, stop: threading.Event, put: Any) -> None:
         try:
             for piece in self._assistant.chats.ask(
-                str(asked["question"])[: MAX_QUESTION_CHARACTERS + 1],
+                str(asked.get("question", ""))[: MAX_QUESTION_CHARACTERS + 1],
                 owner=owner,
-                chat_id=asked.get("chat_id"),
-                collection=asked.get("collection"),
-                instead_of=asked.get("instead_of"),
+                chat_id=_number(asked.get("chat_id")),
+                collection=_name(asked.get("collection")),
+                instead_of=_number(asked.get("instead_of")),
                 on_begun=lambda turn: put({"turn_id": turn.id, "chat_id": turn.chat_id}),
                 on_passages=lambda passages: put({"phase": "reading", "passages": _citations(passages)}),
                 on_waiting=lambda ahead: put({"phase": "waiting" if ahead else "reading", "ahead": ahead}),
@@ -93,6 +93,14 @@ class Answering:
         except BaseException:
             put({"phase": "failed", "error": "unavailable", "detail": ""})
             raise
+
+
+def _number(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _name(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _merged(state: State, news: State) -> State:
@@ -129,7 +137,7 @@ class ChatCalls:
     def suggestions(self, owner: str, asked: Asked) -> Any:
         """Return questions to begin with."""
         try:
-            return list(self._assistant.suggestions(asked.get("collection")))
+            return list(self._assistant.suggestions(_name(asked.get("collection"))))
         except UnknownCollectionError:  # no document has made it yet
             return []
 

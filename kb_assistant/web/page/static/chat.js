@@ -140,6 +140,8 @@ export class ChatRoom {
     }
     if (state.phase === "failed") {
       this.done();
+      if (this.turns.length === 1) this.chatId = null; // it is not kept
+      this.app.tried(() => this.app.chats.mark(this.chatId));
       turn.failed(this.app.failure(state));
       this.box.value = turn.kept.question;
       this.fit();

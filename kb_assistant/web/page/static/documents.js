@@ -119,9 +119,8 @@ class Line {
       const request = new XMLHttpRequest();
       request.upload.onprogress = event => this.progress("sending", event.loaded / event.total);
       request.onload = () => {
-        const given = JSON.parse(request.responseText);
-        if (request.status < 300) resolve(given);
-        else reject(new Error(given.error.message));
+        if (request.status < 300) return resolve(JSON.parse(request.responseText));
+        return reject(new Error(told(request.responseText) ?? this.app.t("not_sent")));
       };
       request.onerror = () => reject(new Error(this.app.t("error_offline")));
       request.open("POST", "/api/sources");
@@ -176,6 +175,15 @@ class Line {
       this.send(options);
     } }, label);
     put(this.root, button);
+  }
+}
+
+// What the API says of an error; null where it is not the API that answers.
+function told(body) {
+  try {
+    return JSON.parse(body).error.message;
+  } catch {
+    return null;
   }
 }
 

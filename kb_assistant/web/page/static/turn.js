@@ -24,7 +24,8 @@ export class Turn {
     this.answer = el("div", { class: "answer", role: "group", "aria-label": t("answer") }, this.phase, this.early, this.text, this.below);
     this.root.replaceChildren(
       el("h2", { class: "question" }, el("span", { class: "away" }, `${t("you")}: `), words("span", this.kept.question)), this.answer);
-    if (this.kept.state === "asked") this.progress({ phase: "searching", text: "" });
+    if (this.kept.state === "failed") this.failed(this.message);
+    else if (this.kept.state === "asked") this.progress({ phase: "searching", text: "" });
     else this.finish(this.kept);
   }
 
@@ -41,6 +42,8 @@ export class Turn {
   }
 
   failed(message) {
+    this.kept.state = "failed";
+    this.message = message;
     this.answer.replaceChildren(el("p", { class: "failure", role: "alert" }, message));
   }
 
