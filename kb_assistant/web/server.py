@@ -7,7 +7,7 @@ import ipaddress
 import logging
 import socket
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -173,19 +173,21 @@ def serve(assistant: Assistant, announce: Callable[[str], None]) -> None:
     logging.getLogger("uvicorn.error").addFilter(_is_news)  # after Config, which sets up logging
     with suppress(KeyboardInterrupt), warnings.catch_warnings():  # interrupted is how it is meant to end
         warnings.filterwarnings("ignore", module="gradio")  # of names that it will have to change one day
-        _Server(config, app.state.jobs.stop).run(sockets=[listener])
+        _Server(config, (app.state.jobs.stop, app.state.answering.stop_all)).run(sockets=[listener])
+    app.state.answering.close()
     app.state.jobs.close()
 
 
 class _Server(uvicorn.Server):
     """Says at once that it is to stop, not when its last connection has ended."""
 
-    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, stopping: Sequence[Callable[[], None]]) -> None:
         super().__init__(config)
         self._stopping = stopping
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._stopping()
+        for tell in self._stopping:
+            tell()
         super().handle_exit(sig, frame)
 
 

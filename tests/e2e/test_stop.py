@@ -19,10 +19,12 @@ from kb_assistant import Assistant
 QUESTION = {"role": "user", "content": "How many days of annual leave?"}
 SERVER = Path(__file__).with_name("talking_server.py")
 
+Talking = tuple[str, Path, subprocess.Popen[str]]
+
 
 @pytest.fixture
-def talking(tmp_path: Path, own_home: Path) -> Iterator[tuple[str, Path]]:
-    """The address of a page whose engine talks for a minute, and the file that says how far it has come."""
+def talking(tmp_path: Path, own_home: Path) -> Iterator[Talking]:
+    """A page whose engine talks for a minute: its address, the file that says how far it has come, its process."""
     (tmp_path / "a.md").write_text("Staff get 15 days of annual leave.\n")
     with Assistant.open() as kb:
         kb.ingest(tmp_path / "a.md")
@@ -32,17 +34,17 @@ def talking(tmp_path: Path, own_home: Path) -> Iterator[tuple[str, Path]]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     assert server.stdout is not None
-    yield server.stdout.readline().strip(), said
+    yield server.stdout.readline().strip(), said, server
     server.send_signal(signal.SIGINT)
     _, errors = server.communicate(timeout=20)
     assert errors == ""
 
 
 @needs_chromium
-def test_stop_ends_the_answer_where_it_is_and_in_the_queue(talking: tuple[str, Path]) -> None:
+def test_stop_ends_the_answer_where_it_is_and_in_the_queue(talking: Talking) -> None:
     from playwright.sync_api import sync_playwright
 
-    address, said = talking
+    address, said, _ = talking
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         first = begin(browser, address)
@@ -67,6 +69,26 @@ def test_stop_ends_the_answer_where_it_is_and_in_the_queue(talking: tuple[str, P
         browser.close()
 
 
+@needs_chromium
+def test_an_answer_under_way_is_kept_when_the_server_is_interrupted(talking: Talking, own_home: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    address, _, server = talking
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        page = begin(browser, address)
+        page.get_by_text("word5 ").wait_for()
+        started = time.monotonic()
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=20)
+        assert time.monotonic() - started < 10  # three or so; other tests may run beside this one
+        browser.close()
+    with Assistant.open(own_home) as kb:
+        (chat,) = kb.chats.list("")
+        (turn,) = kb.chats.open("", chat.id)[1]
+        assert (turn.state, turn.text.startswith("word1 word2 ")) == ("interrupted", True)
+
+
 def begin(browser: Any, address: str) -> Any:
     page = open_page(browser, address)
     page.locator("#kb-question").fill("How many days of annual leave?")
@@ -89,8 +111,8 @@ def assert_stays(said: Path) -> None:
         ("/v1/chat/completions", {"model": "kb", "messages": [QUESTION]}),
     ],
 )
-def test_a_client_that_has_gone_frees_the_model(talking: tuple[str, Path], path: str, body: dict[str, Any]) -> None:
-    address, said = talking
+def test_a_client_that_has_gone_frees_the_model(talking: Talking, path: str, body: dict[str, Any]) -> None:
+    address, said, _ = talking
     with suppress(httpx.ReadTimeout), httpx.stream("POST", address + path, json=body, timeout=3) as response:
         next(line for line in response.iter_lines() if "word3 " in line)
     time.sleep(1.5)

@@ -44,9 +44,8 @@ class _Fresh(StaticFiles):
         return response
 
 
-def _build_page(assistant: Assistant) -> gr.Blocks:
+def _build_page(assistant: Assistant, answering: Answering) -> gr.Blocks:
     """Return the page over an assistant."""
-    answering = Answering(assistant)
     rooms = (ChatCalls(assistant, answering), PassageCalls(assistant), SettingCalls(assistant))
     page = gr.Blocks(title="kb", analytics_enabled=False)
     with page:
@@ -72,11 +71,15 @@ def _build_page(assistant: Assistant) -> gr.Blocks:
 
 
 def mount_page(app: FastAPI, assistant: Assistant, host: str) -> FastAPI:
-    """Return the web application with the page at its root, under whatever routes it has."""
+    """Return the web application with the page at its root, under whatever routes it has.
+
+    `app.state.answering` are then the page's answers under way.
+    """
+    app.state.answering = Answering(assistant)
     app.mount("/page", _Fresh(directory=_STATIC), name="page")
     mounted: FastAPI = gr.mount_gradio_app(
         app,
-        _build_page(assistant),
+        _build_page(assistant, app.state.answering),
         path="/",
         server_name=host,
         footer_links=[],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -28,6 +29,8 @@ _FRAME_S = 0.05
 _HEARTBEAT_S = 1.0
 """So often something is sent even where nothing happens: only then is it noticed that the browser has gone."""
 
+_CLOSE_S = 1.5
+
 State = dict[str, Any]
 
 
@@ -38,6 +41,7 @@ class Answering:
         """Take who answers."""
         self._assistant = assistant
         self._stops: dict[tuple[str, str], threading.Event] = {}
+        self._threads: set[threading.Thread] = set()
 
     async def answer(self, event: gr.EventData, request: gr.Request) -> AsyncIterator[State]:
         """Yield what is known of an answer, more each time; stops the engine when it is closed."""
@@ -51,7 +55,9 @@ class Answering:
             with suppress(RuntimeError):  # the loop is closed: the server stops
                 loop.call_soon_threadsafe(arrived.put_nowait, news)
 
-        threading.Thread(target=self._run, args=(owner, asked, stop, put), name="kb-page", daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(owner, asked, stop, put), name="kb-page", daemon=True)
+        self._threads = {one for one in self._threads if one.is_alive()} | {thread}
+        thread.start()
         state: State = {"key": key, "phase": "searching", "text": "", "beat": 0}
         try:
             yield dict(state)
@@ -73,6 +79,19 @@ class Answering:
         if stop:
             stop.set()
         return stop is not None
+
+    def stop_all(self) -> None:
+        """Stop all answers under way."""
+        for stop in tuple(self._stops.values()):
+            stop.set()
+
+    def close(self) -> None:
+        """Stop all answers, and wait a moment until what there is of them is kept."""
+        self.stop_all()
+        until = time.monotonic() + _CLOSE_S
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self, owner: str, asked: Asked, stop: threading.Event, put: Any) -> None:
         try:
