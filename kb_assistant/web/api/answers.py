@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from fastapi.responses import StreamingResponse
 
 from kb_assistant.answer import Answer, Citation, Turn
 from kb_assistant.conversation import settle
-from kb_assistant.errors import Cancelled, KbError, UsageError
+from kb_assistant.errors import KbError, UsageError
 from kb_assistant.web.api.errors import judged
 from vectorstore import StoreError
 
@@ -62,16 +62,6 @@ class _Feed:
             raise item
         return item
 
-    def tell(self, item: Piece) -> None:
-        """Hand on what no text is yet; called in the engine's thread, and ends it where nobody reads any more.
-
-        Raises:
-            Cancelled: nobody does.
-        """
-        if self.gone.is_set():
-            raise Cancelled("the client has gone")
-        self.put(item)
-
     async def pieces(self, first: Piece | None) -> Pieces:
         """Yield `first` and all that follows."""
         item = first
@@ -96,9 +86,15 @@ async def answering(assistant: Assistant, question: str, before: Sequence[str], 
         try:
             history = _turns(assistant, before[-_MOST_TURNS:], collection)
             stream = assistant.stream(
-                question, collection=collection, history=history, on_passages=feed.tell, on_waiting=feed.tell
+                question,
+                collection=collection,
+                history=history,
+                on_passages=feed.put,
+                on_waiting=feed.put,
+                stop=feed.gone,
             )
-            _read(stream, feed)
+            for piece in stream:
+                feed.put(piece)
         except BaseException as error:  # noqa: BLE001 - raised again where the answer is read
             feed.put(error)
         else:
@@ -111,16 +107,6 @@ async def answering(assistant: Assistant, question: str, before: Sequence[str], 
         feed.gone.set()
         raise
     return feed.pieces(first)
-
-
-def _read(stream: Iterator[str | Answer], feed: _Feed) -> None:
-    try:
-        for piece in stream:
-            if feed.gone.is_set():
-                return
-            feed.put(piece)
-    finally:
-        stream.close()  # type: ignore[attr-defined]  # it is a generator, and closing it stops the engine
 
 
 def _turns(assistant: Assistant, questions: Sequence[str], collection: str | None) -> list[Turn]:
