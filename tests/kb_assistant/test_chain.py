@@ -87,12 +87,12 @@ def test_its_own_refusal_is_one(ask) -> None:
 
 
 def test_the_command_line_takes_back_what_is_not_supported(ask, capsys: pytest.CaptureFixture[str]) -> None:
-    from kb_assistant.cli import _answer
+    from kb_assistant.cli.questions import print_answer
 
     ask("x")  # ingests
     with Assistant.open(engine="ipex", model="unused") as kb:
         kb._engine = Parrot(says="The moon is made of green cheese. [1]", heard=[])
-        _answer(kb, "How many days of annual leave do staff get?", None)
+        print_answer(kb, "How many days of annual leave do staff get?", None)
     shown = capsys.readouterr().out
     assert "(checked against the documents:)\nThe answer is not in these documents." in shown
 
