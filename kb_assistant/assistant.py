@@ -6,44 +6,35 @@ The command line and the page call these and render what they return.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from kb_assistant.answer import Answer, Citation, Timing, Turn
-from kb_assistant.errors import EmptiedFolderError, UsageError
-from kb_assistant.settings import Settings, home_folder, load_settings, save_setting
+from kb_assistant.answer import Answer, Citation, Turn
+from kb_assistant.answering import MAX_QUESTION_CHARACTERS, Answering
+from kb_assistant.engine_in_use import EngineInUse
+from kb_assistant.settings import Settings, home_folder, load_settings
+from kb_assistant.suggestions import Suggestions
 
 if TYPE_CHECKING:
     import numpy as np
-    from langchain_core.documents import Document
 
     from ingest.page_image import PageImage
     from kb_assistant.bench import Measurement
     from kb_assistant.chain import KnowledgeBaseQA
     from kb_assistant.chats import Chats
-    from kb_assistant.conversation import Asked
     from kb_assistant.evaluation import Comparison
     from kb_assistant.evaluation.calibration import Calibration
-    from kb_assistant.indexing import Indexer, IngestReport
+    from kb_assistant.indexing import IngestReport
     from kb_assistant.llms.base import Engine
+    from kb_assistant.mirroring import Mirroring
     from kb_assistant.opening import OpenedPassage
     from kb_assistant.uploads import Upload
     from vectorstore import CollectionInfo, Filter, Hit, SourceInfo, Store, StoreRetriever
 
 __all__ = ["MAX_QUESTION_CHARACTERS", "Assistant"]
-
-MAX_QUESTION_CHARACTERS = 10_000
-_OFFERED = 3
-"""How many of the nearest passages a refusal offers."""
-_SURE = 0.5
-"""Least relevance, 0 to 1, of what is suggested as a question."""
-_HEADINGS = 400
-"""How many chunks' headings are looked at for questions to suggest."""
-_HELD_BY_ENGINE = ("engine", "model", "max_new_tokens")
 
 
 class Assistant:
@@ -52,13 +43,12 @@ class Assistant:
     def __init__(self, home: Path, settings: Settings, store: Store) -> None:
         """Take ready parts; `open` makes them."""
         self.home = home
-        self.settings = settings
-        self._store = store
-        self._engine: Engine | None = None
-        self._loading = threading.Lock()
-        self._suggested: dict[int, tuple[int, int, tuple[str, ...]]] = {}
         self.observers: list[Callable[[Answer | BaseException], None]] = []
         """Called with each answer, or with what ended it: GeneratorExit or `Cancelled` where it was stopped."""
+        self._store = store
+        self._in_use = EngineInUse(home, settings)
+        self._answering = Answering(store, self._in_use, self._tell)
+        self._suggestions = Suggestions(store, self._answering.retriever)
 
     @classmethod
     def open(cls, home: Path | str | None = None, **settings: Any) -> Assistant:
@@ -86,6 +76,15 @@ class Assistant:
         )
         return cls(folder, loaded, Store.open(folder, embedder, reranker))
 
+    @property
+    def settings(self) -> Settings:
+        """The settings in force; set here, they hold for what follows, and an engine that is loaded stays."""
+        return self._in_use.settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self._in_use.settings = settings
+
     def change_settings(self, **values: str | float) -> Settings:
         """Set settings from now on: here at once, and in the home's kb.toml for later runs.
 
@@ -93,25 +92,7 @@ class Assistant:
             SettingsError: a value does not hold, or cannot be written; then nothing has changed.
             ModelError: the engine cannot use its model; then nothing has changed.
         """
-        former = self.settings
-        new = load_settings(self.home, **{**former.model_dump(), **values})
-        held = any(getattr(new, name) != getattr(former, name) for name in _HELD_BY_ENGINE)
-        with self._loading:
-            self.settings = new
-            if held:
-                self._engine = None  # now, since two models may not fit into memory
-        try:
-            _ = self.engine  # says at once if its model cannot be used
-            for name, value in values.items():
-                if getattr(former, name) != getattr(new, name):
-                    save_setting(self.home, name, value)
-        except Exception:
-            with self._loading:
-                self.settings = former
-                if held:
-                    self._engine = None
-            raise
-        return new
+        return self._in_use.change(**values)
 
     def close(self) -> None:
         """Close the store."""
@@ -157,14 +138,13 @@ class Assistant:
             EmptiedFolderError: a folder that had documents is empty or gone now.
             UnknownCollectionError: there are no paths, and no such collection.
         """
-        if not paths:
-            self._store.catalog.collection(collection or self.settings.collection)
-        indexer = self._indexer(collection, passwords)
-        found = [Path(path) for path in paths]
-        if dry_run:
-            return indexer.dry_run(found, keep_missing=keep_missing, delete_missing=delete_missing)
-        return indexer.run(
-            found, keep_missing=keep_missing, delete_missing=delete_missing, progress=progress, waiting=waiting
+        return self._mirroring(collection, passwords).ingest(
+            [Path(path) for path in paths],
+            dry_run=dry_run,
+            keep_missing=keep_missing,
+            delete_missing=delete_missing,
+            progress=progress,
+            waiting=waiting,
         )
 
     def upload(
@@ -195,11 +175,8 @@ class Assistant:
             UsageError: there are too many files, or one has no name.
             KbError: there is no room for them.
         """
-        most = self.settings.max_uploads
-        if len(files) > most:
-            raise UsageError(f"{len(files):,} files at once, more than {most:,}; send fewer, or raise max_uploads")
-        indexer = self._indexer(collection, passwords)
-        return indexer.take(files, replacing=replacing, progress=progress, waiting=waiting)
+        mirroring = self._mirroring(collection, passwords)
+        return mirroring.upload(files, replacing=replacing, progress=progress, waiting=waiting)
 
     def watch(
         self,
@@ -228,44 +205,18 @@ class Assistant:
         Raises:
             UsageError: a path is not there.
         """
-        from kb_assistant.watching import changes
-
-        indexer = self._indexer(collection, passwords)
-        folders = [Path(path) for path in paths]
-        begun = False
-        for _ in changes(folders, self.home, stop or threading.Event()):
-            try:
-                yield indexer.run(folders, keep_missing=keep_missing, progress=progress, waiting=waiting)
-            except EmptiedFolderError as error:
-                if not begun:
-                    raise
-                waiting(f"{error.folder} is {error.state} now; its {error.documents} documents stay as they are")
-            begun = True
-
-    def _indexer(self, collection: str | None, passwords: Sequence[str]) -> Indexer:
-        from ingest import ChunkSettings, Limits, LoadOptions
-        from kb_assistant.indexing import Indexer
-
-        settings, embedder = self.settings, self._store.embedder
-        longest = settings.chunk_tokens
-        if embedder.max_tokens is not None:  # a quarter is left for the context that is embedded with a chunk
-            longest = min(longest, embedder.max_tokens * 3 // 4)
-        limits = Limits(
-            file_bytes=settings.max_file_mb * 1_000_000,
-            unpacked_bytes=settings.max_unpacked_mb * 1_000_000,
-            members=settings.max_members,
-            pages=settings.max_pages,
-            characters=settings.max_characters,
-            cells=settings.max_cells,
-            seconds=settings.max_seconds,
-            memory_bytes=settings.max_memory_mb * 1_000_000,
+        return self._mirroring(collection, passwords).watch(
+            [Path(path) for path in paths],
+            keep_missing=keep_missing,
+            progress=progress,
+            waiting=waiting,
+            stop=stop or threading.Event(),
         )
-        return Indexer(
-            self._store,
-            collection or settings.collection,
-            ChunkSettings(longest, tokenizer=embedder.tokenizer),
-            LoadOptions(limits, tuple(passwords), settings.ocr),
-        )
+
+    def _mirroring(self, collection: str | None, passwords: Sequence[str] = ()) -> Mirroring:
+        from kb_assistant.mirroring import Mirroring
+
+        return Mirroring(self._store, self.settings, collection or self.settings.collection, passwords)
 
     def sources(self, collection: str | None = None) -> list[SourceInfo]:
         """Return the documents in a collection, by name, with the paths of their files."""
@@ -299,19 +250,7 @@ class Assistant:
         Raises:
             UnknownSourceError: a name is not there; then nothing is removed.
         """
-        from kb_assistant.uploads import Uploads
-
-        info = self._store.catalog.collection(collection or self.settings.collection)
-        present = [source.name for source in self._store.catalog.sources(info.id)]
-        chosen: dict[str, None] = {}
-        for name in names:
-            matching = (
-                [one for one in present if patterns and fnmatchcase(one, name)] if name not in present else [name]
-            )
-            chosen.update(dict.fromkeys(matching or [name]))
-        with Uploads(self._store).writing(waiting):
-            self._store.remove(info, list(chosen))
-        return list(chosen)
+        return self._mirroring(collection).remove(names, patterns=patterns, waiting=waiting)
 
     def collections(self) -> list[CollectionInfo]:
         """Return all collections, by name."""
@@ -369,7 +308,7 @@ class Assistant:
         chosen = only or Filter()
         if source is not None:
             chosen = replace(chosen, source=source)
-        return self._store.search(collection or self.settings.collection, _checked(question), limit, chosen)
+        return self._answering.search(question, limit, collection, chosen)
 
     def ask(
         self,
@@ -416,30 +355,15 @@ class Assistant:
             ModelError: the language model cannot be used.
             StoreError: the store cannot be used.
         """
-        from kb_assistant.conversation import settle
-        from kb_assistant.streaming import ChainRun
-
-        asked = settle(_checked(question), history, lambda wording: self.covered(wording, collection, only))
-        chain = self._chain(collection, asked, only)
-        inputs = {"query": asked.question, "search_query": asked.searched}
-        found = (lambda passages: on_passages(_beginnings(passages))) if on_passages else None
-        run = ChainRun(chain, inputs, found, on_waiting, stop)
-        written = False
-        for piece in self._watched(run.pieces()):
-            written = True
-            yield piece
-        answer = self._answer(asked, run)
-        self._tell(answer)
-        if not written:
-            yield answer.text
-        yield answer
-
-    def _watched(self, pieces: Iterator[str]) -> Iterator[str]:
-        try:
-            yield from pieces
-        except BaseException as error:
-            self._tell(error)
-            raise
+        return self._answering.stream(
+            question,
+            collection=collection,
+            history=history,
+            only=only,
+            on_passages=on_passages,
+            on_waiting=on_waiting,
+            stop=stop,
+        )
 
     def _tell(self, outcome: Answer | BaseException) -> None:
         for observer in self.observers:
@@ -447,34 +371,7 @@ class Assistant:
 
     def covered(self, question: str, collection: str | None = None, only: Filter | None = None) -> float:
         """Return the share of a question, 0 to 1, that the passage nearest to it covers."""
-        hits = self.search(question, limit=self.settings.passages, collection=collection, only=only)
-        return max((hit.coverage for hit in hits), default=0.0)
-
-    def _answer(self, asked: Asked, run: Any) -> Answer:
-        from kb_assistant.chain import is_refusal, refusal
-        from kb_assistant.grounding import Grounded, ground
-
-        text = run.result["result"]
-        passages: list[Document] = run.result["source_documents"]
-        cited = run.result["citations"]
-        grounded = ground(text, passages) if cited is None else Grounded(text, cited)
-        refused = run.result["refused"] or is_refusal(text) or not grounded.citations
-        timing = Timing(
-            round(run.retrieval_s or run.elapsed_s, 4),
-            round(run.first_token_s or run.elapsed_s, 4),
-            round(run.elapsed_s, 4),
-        )
-        return Answer(
-            question=asked.question,
-            text=refusal(asked.question, passages) if refused else grounded.text,
-            refused=refused,
-            engine=self.engine_name,
-            citations=_beginnings(passages)[:_OFFERED] if refused else grounded.citations,
-            timing=timing,
-            usage=run.usage,
-            searched=asked.searched,
-            highlights=() if refused else run.result["highlights"],
-        )
+        return self._answering.covered(question, collection, only)
 
     @property
     def chats(self) -> Chats:
@@ -486,24 +383,8 @@ class Assistant:
 
     def suggestions(self, collection: str | None = None, limit: int = 4) -> tuple[str, ...]:
         """Return first questions that the documents of a collection answer; worked out once for each state of it."""
-        from kb_assistant.relevance import relevance
-        from kb_assistant.suggestions import suggested
-
-        info = self._store.catalog.collection(collection or self.settings.collection)
-        known = self._suggested.get(info.id)
-        if known is None or known[:2] != (info.generation, limit):
-            retriever = self._retriever(info.name)
-
-            def answered(source: str, question: str) -> bool:
-                passages = retriever.invoke(question)
-                held = bool(passages) and passages[0].metadata["source"] == source
-                weights = self._store.term_weights(info.name, question)
-                return held and relevance(question, weights, passages) >= max(_SURE, self.settings.refuse_below)
-
-            headings = self._store.headings(info.name, _HEADINGS)
-            known = info.generation, limit, suggested(headings, answered, limit)
-            self._suggested[info.id] = known
-        return known[2]
+        name = collection or self.settings.collection
+        return self._suggestions.of(name, limit, refuse_below=self.settings.refuse_below)
 
     def open_passage(self, citation: Citation, collection: str | None = None) -> OpenedPassage:
         """Return the passage that a citation quotes, with what stands around it; see `kb_assistant.opening`.
@@ -631,52 +512,19 @@ class Assistant:
     @property
     def retriever(self) -> StoreRetriever:
         """The default collection as a LangChain retriever."""
-        return self._retriever(None)
+        return self._answering.retriever(None)
 
     @property
     def chain(self) -> KnowledgeBaseQA:
         """The `RetrievalQA` chain that answers from the default collection."""
-        return self._chain(None)
-
-    def _retriever(
-        self, collection: str | None, asked: Asked | None = None, only: Filter | None = None
-    ) -> StoreRetriever:
-        from vectorstore import StoreRetriever
-
-        name = collection or self.settings.collection
-        retriever = StoreRetriever(store=self._store, collection=name, limit=self.settings.passages)
-        if only:
-            retriever.only = only
-        if asked and asked.leaning:
-            wordings = {"weight": asked.leaning, "also": asked.also, "context": asked.context}
-            return retriever.model_copy(update=wordings)
-        return retriever
-
-    def _chain(self, collection: str | None, asked: Asked | None = None, only: Filter | None = None) -> KnowledgeBaseQA:
-        from kb_assistant.chain import build_chain
-
-        name = collection or self.settings.collection
-        retriever = self._retriever(collection, asked, only)
-        engine = self.engine
-        return build_chain(
-            retriever,
-            engine,
-            term_weights=lambda question: self._store.term_weights(name, question),
-            refuse_below=self.settings.refuse_below,
-            context_tokens=self.settings.context_tokens or (engine.passage_tokens if engine else 0),
-            section=retriever.section,
-        )
+        return self._answering.chain(None)
 
     # The engine
 
     @property
     def engine_name(self) -> str:
         """The engine that answers: the one set, or with "auto" the one that the settings' model is for."""
-        if self.settings.engine != "auto":
-            return self.settings.engine
-        from kb_assistant.llms import engine_for
-
-        return engine_for(self.settings, self.home / "models")
+        return self._in_use.name
 
     @property
     def sends_to(self) -> str | None:
@@ -685,17 +533,12 @@ class Assistant:
         Raises:
             SettingsError: base_url is no address.
         """
-        if self.engine_name != "openai" or not self.settings.base_url:
-            return None
-        from kb_assistant.llms.destination import Destination
-
-        server = Destination.of(self.settings.base_url)
-        return None if server.on_this_machine else server.host
+        return self._in_use.sends_to
 
     @property
     def queue_length(self) -> int:
         """How many callers the language model serves or has yet to serve."""
-        return 0 if self._engine is None else self._engine.queue_length
+        return self._in_use.queue_length
 
     @property
     def engine(self) -> Engine | None:
@@ -704,32 +547,4 @@ class Assistant:
         Raises:
             ModelError: no model is set, or it cannot be loaded.
         """
-        if self.engine_name == "extractive":
-            return None
-        with self._loading:
-            if self._engine is None:
-                from kb_assistant.llms import load_engine
-
-                self._engine = load_engine(self.engine_name, self.settings, self.home / "models")
-        return self._engine
-
-
-def _checked(question: str) -> str:
-    words = question.strip()
-    if not words:
-        raise UsageError("the question is empty; ask something, such as: kb ask '年假有几天？'")
-    if len(words) > MAX_QUESTION_CHARACTERS:
-        raise UsageError(
-            f"the question is {len(words):,} characters long, more than {MAX_QUESTION_CHARACTERS:,}; "
-            "put long texts into a file, ingest it, and ask about it"
-        )
-    return words
-
-
-def _beginnings(passages: Iterable[Document]) -> tuple[Citation, ...]:
-    """Each passage, cited by its first sentence."""
-    from kb_assistant.grounding import cite, statements
-
-    found = (passage for passage in passages if "neighbour" not in passage.metadata)
-    cited = (cite(passage, *next(iter(statements(passage)), (0, 0))) for passage in found)
-    return tuple(replace(one, number=number) for number, one in enumerate(cited, start=1))
+        return self._in_use.engine

@@ -11,7 +11,6 @@ from contextlib import suppress
 
 import click
 
-from kb_assistant import cli_access  # noqa: F401 - it adds its commands to `cli`
 from kb_assistant.cli import cli
 from kb_assistant.errors import KbError
 from kb_assistant.privacy import keep_offline

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from kb_assistant.language import language_of
 
-__all__ = ["suggested"]
+if TYPE_CHECKING:
+    from vectorstore import Store, StoreRetriever
+
+__all__ = ["Suggestions", "suggested"]
 
 _ASKING = {"zh": "{}是什么？", "en": "What should I know about {}?"}
 _NUMBERING = re.compile(
@@ -17,6 +21,40 @@ _LONGEST = {"zh": 20, "en": 45}
 _SHORTEST = {"zh": 2, "en": 4}
 _MOST_TRIED = 24
 """Each is searched for, to see that it is answered."""
+_SURE = 0.5
+"""Least relevance, 0 to 1, of what is suggested as a question."""
+_HEADINGS = 400
+"""How many chunks' headings are looked at."""
+
+
+class Suggestions:
+    """Questions that a store's collections answer, worked out once for each state of a collection."""
+
+    def __init__(self, store: Store, retriever: Callable[[str], StoreRetriever]) -> None:
+        """Take the store, and what gives the retriever of a collection by its name."""
+        self._store = store
+        self._retriever = retriever
+        self._known: dict[int, tuple[int, int, tuple[str, ...]]] = {}
+
+    def of(self, collection: str, limit: int, *, refuse_below: float) -> tuple[str, ...]:
+        """Return up to `limit` questions on the collection that would not be refused."""
+        from kb_assistant.relevance import relevance
+
+        info = self._store.catalog.collection(collection)
+        known = self._known.get(info.id)
+        if known is None or known[:2] != (info.generation, limit):
+            retriever = self._retriever(info.name)
+
+            def answered(source: str, question: str) -> bool:
+                passages = retriever.invoke(question)
+                held = bool(passages) and passages[0].metadata["source"] == source
+                weights = self._store.term_weights(info.name, question)
+                return held and relevance(question, weights, passages) >= max(_SURE, refuse_below)
+
+            headings = self._store.headings(info.name, _HEADINGS)
+            known = info.generation, limit, suggested(headings, answered, limit)
+            self._known[info.id] = known
+        return known[2]
 
 
 def suggested(

@@ -12,6 +12,7 @@ from kb_assistant.assistant import Assistant
 from kb_assistant.errors import UsageError
 from kb_assistant.evaluation.questions import EvalDocument
 from kb_assistant.indexing import _new_chunk
+from kb_assistant.mirroring import chunk_settings
 from kb_assistant.settings import Settings, load_settings
 from vectorstore import NewSource
 
@@ -50,12 +51,12 @@ def throw_away(assistant: Assistant, changes: Mapping[str, Any]) -> Iterator[Ass
 
 def index_documents(assistant: Assistant, documents: Iterable[EvalDocument], collection: str) -> None:
     """Store documents in a collection as if they were text files."""
-    chunker = assistant._indexer(collection, ())._chunks.chunker()
+    store = assistant._store
+    chunker = chunk_settings(assistant.settings, store).chunker()
     made: list[NewSource] = []
     for document in documents:
         chunks = tuple(_new_chunk(chunk) for chunk in chunker.chunk(parse_text(document.text)))
         made.append(NewSource(document.name, document.name, "", "", "ready", None, None, (), chunks))
-    store = assistant._store
     with store.writing(lambda message: None):
         info = store.prepare(collection)
         for start in range(0, len(made), _BATCH_DOCUMENTS):

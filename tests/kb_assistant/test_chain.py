@@ -41,7 +41,7 @@ def ask(tmp_path: Path):
     def run(says: str) -> tuple[list[str], Answer, Parrot]:
         with Assistant.open(engine="ipex", model="unused") as kb:
             kb.ingest(tmp_path / "docs")
-            engine = kb._engine = Parrot(says=says, heard=[])
+            engine = kb._in_use.loaded = Parrot(says=says, heard=[])
             *pieces, answer = kb.stream("How many days of annual leave do staff get?")
         assert isinstance(answer, Answer)
         return [piece for piece in pieces if isinstance(piece, str)], answer, engine
@@ -87,12 +87,12 @@ def test_its_own_refusal_is_one(ask) -> None:
 
 
 def test_the_command_line_takes_back_what_is_not_supported(ask, capsys: pytest.CaptureFixture[str]) -> None:
-    from kb_assistant.cli import _answer
+    from kb_assistant.cli.questions import print_answer
 
     ask("x")  # ingests
     with Assistant.open(engine="ipex", model="unused") as kb:
-        kb._engine = Parrot(says="The moon is made of green cheese. [1]", heard=[])
-        _answer(kb, "How many days of annual leave do staff get?", None)
+        kb._in_use.loaded = Parrot(says="The moon is made of green cheese. [1]", heard=[])
+        print_answer(kb, "How many days of annual leave do staff get?", None)
     shown = capsys.readouterr().out
     assert "(checked against the documents:)\nThe answer is not in these documents." in shown
 
@@ -106,7 +106,7 @@ def test_the_engine_reads_on_in_the_section_and_what_it_finds_there_is_cited_the
         kb.ingest(tmp_path / "rules.md")
         (hit,) = kb.search(asked, limit=1)
         far = next(one for one in sentences[21:] if one not in hit.text)
-        engine = kb._engine = Parrot(says=far)
+        engine = kb._in_use.loaded = Parrot(says=far)
         answer = kb.ask(asked)
     (prompt,) = engine.heard
     shown = prompt[prompt.index("[1]") : prompt.index("</passages>")]

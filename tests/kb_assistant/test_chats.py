@@ -104,7 +104,7 @@ def test_answered_anew_it_takes_the_place_of_the_turn_and_those_after_it(assista
 
 def test_what_is_closed_half_way_is_kept_as_interrupted(assistant: Assistant) -> None:
     assistant.settings = assistant.settings.model_copy(update={"engine": "ipex"})
-    assistant._engine = Slow()
+    assistant._in_use.loaded = Slow()
     answering = assistant.chats.ask(BATTERIES)
     assert next(answering) == "word0 "
     answering.close()
@@ -115,7 +115,7 @@ def test_what_is_closed_half_way_is_kept_as_interrupted(assistant: Assistant) ->
 @pytest.mark.parametrize("silent_s", [0.0, 60.0])
 def test_stop_ends_it_also_before_the_first_token(assistant: Assistant, silent_s: float) -> None:
     assistant.settings = assistant.settings.model_copy(update={"engine": "ipex"})
-    assistant._engine = Slow(silent_s=silent_s)
+    assistant._in_use.loaded = Slow(silent_s=silent_s)
     stop = threading.Event()
     threading.Timer(1.0, stop.set).start()
     started = time.perf_counter()
@@ -127,7 +127,7 @@ def test_stop_ends_it_also_before_the_first_token(assistant: Assistant, silent_s
 
 def test_stop_ends_it_in_the_queue(assistant: Assistant) -> None:
     assistant.settings = assistant.settings.model_copy(update={"engine": "ipex"})
-    assistant._engine = Slow()
+    assistant._in_use.loaded = Slow()
     ahead, waiting = assistant.chats.ask(BATTERIES), []
     next(ahead)
     stop = threading.Event()

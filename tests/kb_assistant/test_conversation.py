@@ -146,7 +146,7 @@ def held(handbook: Assistant, turns: list[dict[str, Any]]) -> list[tuple[dict[st
         if place and turn["conversation"] != turns[place - 1]["conversation"]:
             history = []
         asked = settle(turn["question"], history, handbook.covered)
-        passages = handbook._retriever(None, asked).invoke(asked.searched)
+        passages = handbook._answering.retriever(None, asked).invoke(asked.searched)
         rank = next((number for number, one in enumerate(passages, start=1) if holds(one, turn)), 0)
         answer = handbook.ask(turn["question"], history=history)
         assert answer.searched == asked.searched

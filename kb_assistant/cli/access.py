@@ -7,19 +7,20 @@ from pathlib import Path
 
 import click
 
-from kb_assistant.cli import _JSON, _options, _say, cli
+from kb_assistant.cli.options import JSON, with_options
+from kb_assistant.cli.output import say
 
 __all__ = ["key", "user"]
 
 
-@cli.group()
+@click.group()
 def user() -> None:
     """People who may use kb serve, each with a password."""
 
 
 @user.command("add")
 @click.argument("name")
-@_options(_JSON)
+@with_options(JSON)
 def add_user(name: str, as_json: bool, home: Path | None) -> None:
     """Add a user, or change a password; it is asked for, or read from stdin."""
     from kb_assistant import render
@@ -31,11 +32,11 @@ def add_user(name: str, as_json: bool, home: Path | None) -> None:
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     Accounts(home_folder(home)).add_user(name, password)
-    _say(render.to_json({"user": name}) if as_json else f"{name} may use kb serve")
+    say(render.to_json({"user": name}) if as_json else f"{name} may use kb serve")
 
 
 @user.command("list")
-@_options(_JSON)
+@with_options(JSON)
 def list_users(as_json: bool, home: Path | None) -> None:
     """List the users."""
     from kb_assistant import render
@@ -43,12 +44,12 @@ def list_users(as_json: bool, home: Path | None) -> None:
     from kb_assistant.settings import home_folder
 
     names = sorted(Accounts(home_folder(home)).known().users)
-    _say(render.to_json(names) if as_json else "\n".join(names) or "no users; kb user add NAME makes one")
+    say(render.to_json(names) if as_json else "\n".join(names) or "no users; kb user add NAME makes one")
 
 
 @user.command("remove")
 @click.argument("name")
-@_options(_JSON)
+@with_options(JSON)
 def remove_user(name: str, as_json: bool, home: Path | None) -> None:
     """Remove a user, and end their sessions."""
     from kb_assistant import render
@@ -56,17 +57,17 @@ def remove_user(name: str, as_json: bool, home: Path | None) -> None:
     from kb_assistant.settings import home_folder
 
     Accounts(home_folder(home)).remove_user(name)
-    _say(render.to_json({"removed": name}) if as_json else f"removed: {name}")
+    say(render.to_json({"removed": name}) if as_json else f"removed: {name}")
 
 
-@cli.group()
+@click.group()
 def key() -> None:
     """Keys that let programs use kb serve's API."""
 
 
 @key.command("add")
 @click.argument("name")
-@_options(_JSON)
+@with_options(JSON)
 def add_key(name: str, as_json: bool, home: Path | None) -> None:
     """Make a key, and print it this once; only its hash is kept."""
     from kb_assistant import render
@@ -74,13 +75,13 @@ def add_key(name: str, as_json: bool, home: Path | None) -> None:
     from kb_assistant.settings import home_folder
 
     made = Accounts(home_folder(home)).add_key(name)
-    _say(render.to_json({"name": name, "key": made}) if as_json else made)
+    say(render.to_json({"name": name, "key": made}) if as_json else made)
     if not as_json:
         click.echo("(shown this once; send it as: Authorization: Bearer KEY)", err=True)
 
 
 @key.command("list")
-@_options(_JSON)
+@with_options(JSON)
 def list_keys(as_json: bool, home: Path | None) -> None:
     """List the keys' names."""
     from kb_assistant import render
@@ -88,12 +89,12 @@ def list_keys(as_json: bool, home: Path | None) -> None:
     from kb_assistant.settings import home_folder
 
     names = sorted(Accounts(home_folder(home)).known().keys)
-    _say(render.to_json(names) if as_json else "\n".join(names) or "no keys; kb key add NAME makes one")
+    say(render.to_json(names) if as_json else "\n".join(names) or "no keys; kb key add NAME makes one")
 
 
 @key.command("remove")
 @click.argument("name")
-@_options(_JSON)
+@with_options(JSON)
 def remove_key(name: str, as_json: bool, home: Path | None) -> None:
     """Remove a key; what uses it is turned away at once."""
     from kb_assistant import render
@@ -101,4 +102,4 @@ def remove_key(name: str, as_json: bool, home: Path | None) -> None:
     from kb_assistant.settings import home_folder
 
     Accounts(home_folder(home)).remove_key(name)
-    _say(render.to_json({"removed": name}) if as_json else f"removed: {name}")
+    say(render.to_json({"removed": name}) if as_json else f"removed: {name}")

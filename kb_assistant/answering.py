@@ -1,0 +1,164 @@
+"""Answers a question: settles what is asked, runs the chain, and ties its text to the passages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from kb_assistant.answer import Answer, Citation, Timing, Turn
+from kb_assistant.errors import UsageError
+
+if TYPE_CHECKING:
+    from langchain_core.documents import Document
+
+    from kb_assistant.chain import KnowledgeBaseQA
+    from kb_assistant.conversation import Asked
+    from kb_assistant.engine_in_use import EngineInUse
+    from vectorstore import Filter, Hit, Store, StoreRetriever
+
+__all__ = ["MAX_QUESTION_CHARACTERS", "Answering"]
+
+MAX_QUESTION_CHARACTERS = 10_000
+_OFFERED = 3
+"""How many of the nearest passages a refusal offers."""
+
+
+class Answering:
+    """Answers from a store with the engine in use; collections are given by name, or None for the one set."""
+
+    def __init__(self, store: Store, in_use: EngineInUse, tell: Callable[[Answer | BaseException], None]) -> None:
+        """Take the store, the engine with its settings, and what is called with each answer or what ended it."""
+        self._store = store
+        self._in_use = in_use
+        self._tell = tell
+
+    def search(self, question: str, limit: int, collection: str | None, only: Filter) -> list[Hit]:
+        """Return the passages nearest to a question, the best first."""
+        name = collection or self._in_use.settings.collection
+        return self._store.search(name, _checked(question), limit, only)
+
+    def covered(self, question: str, collection: str | None, only: Filter | None) -> float:
+        """Return the share of a question, 0 to 1, that the passage nearest to it covers."""
+        from vectorstore import Filter
+
+        hits = self.search(question, self._in_use.settings.passages, collection, only or Filter())
+        return max((hit.coverage for hit in hits), default=0.0)
+
+    def stream(
+        self,
+        question: str,
+        *,
+        collection: str | None,
+        history: Sequence[Turn],
+        only: Filter | None,
+        on_passages: Callable[[tuple[Citation, ...]], None] | None,
+        on_waiting: Callable[[int], None] | None,
+        stop: threading.Event | None,
+    ) -> Iterator[str | Answer]:
+        """Yield the answer's text as it is written, then the `Answer`; see `Assistant.stream`."""
+        from kb_assistant.conversation import settle
+        from kb_assistant.streaming import ChainRun
+
+        asked = settle(_checked(question), history, lambda wording: self.covered(wording, collection, only))
+        chain = self.chain(collection, asked, only)
+        inputs = {"query": asked.question, "search_query": asked.searched}
+        found = (lambda passages: on_passages(_beginnings(passages))) if on_passages else None
+        run = ChainRun(chain, inputs, found, on_waiting, stop)
+        written = False
+        for piece in self._watched(run.pieces()):
+            written = True
+            yield piece
+        answer = self._answer(asked, run)
+        self._tell(answer)
+        if not written:
+            yield answer.text
+        yield answer
+
+    def retriever(
+        self, collection: str | None, asked: Asked | None = None, only: Filter | None = None
+    ) -> StoreRetriever:
+        """Return what finds the passages for a question, or for any."""
+        from vectorstore import StoreRetriever
+
+        settings = self._in_use.settings
+        name = collection or settings.collection
+        retriever = StoreRetriever(store=self._store, collection=name, limit=settings.passages)
+        if only:
+            retriever.only = only
+        if asked and asked.leaning:
+            wordings = {"weight": asked.leaning, "also": asked.also, "context": asked.context}
+            return retriever.model_copy(update=wordings)
+        return retriever
+
+    def chain(self, collection: str | None, asked: Asked | None = None, only: Filter | None = None) -> KnowledgeBaseQA:
+        """Return the `RetrievalQA` chain over that retriever, with the engine in use."""
+        from kb_assistant.chain import build_chain
+
+        settings = self._in_use.settings
+        name = collection or settings.collection
+        retriever = self.retriever(collection, asked, only)
+        engine = self._in_use.engine
+        return build_chain(
+            retriever,
+            engine,
+            term_weights=lambda question: self._store.term_weights(name, question),
+            refuse_below=settings.refuse_below,
+            context_tokens=settings.context_tokens or (engine.passage_tokens if engine else 0),
+            section=retriever.section,
+        )
+
+    def _watched(self, pieces: Iterator[str]) -> Iterator[str]:
+        try:
+            yield from pieces
+        except BaseException as error:
+            self._tell(error)
+            raise
+
+    def _answer(self, asked: Asked, run: Any) -> Answer:
+        from kb_assistant.chain import is_refusal, refusal
+        from kb_assistant.grounding import Grounded, ground
+
+        text = run.result["result"]
+        passages: list[Document] = run.result["source_documents"]
+        cited = run.result["citations"]
+        grounded = ground(text, passages) if cited is None else Grounded(text, cited)
+        refused = run.result["refused"] or is_refusal(text) or not grounded.citations
+        timing = Timing(
+            round(run.retrieval_s or run.elapsed_s, 4),
+            round(run.first_token_s or run.elapsed_s, 4),
+            round(run.elapsed_s, 4),
+        )
+        return Answer(
+            question=asked.question,
+            text=refusal(asked.question, passages) if refused else grounded.text,
+            refused=refused,
+            engine=self._in_use.name,
+            citations=_beginnings(passages)[:_OFFERED] if refused else grounded.citations,
+            timing=timing,
+            usage=run.usage,
+            searched=asked.searched,
+            highlights=() if refused else run.result["highlights"],
+        )
+
+
+def _checked(question: str) -> str:
+    words = question.strip()
+    if not words:
+        raise UsageError("the question is empty; ask something, such as: kb ask '年假有几天？'")
+    if len(words) > MAX_QUESTION_CHARACTERS:
+        raise UsageError(
+            f"the question is {len(words):,} characters long, more than {MAX_QUESTION_CHARACTERS:,}; "
+            "put long texts into a file, ingest it, and ask about it"
+        )
+    return words
+
+
+def _beginnings(passages: Iterable[Document]) -> tuple[Citation, ...]:
+    """Each passage, cited by its first sentence."""
+    from kb_assistant.grounding import cite, statements
+
+    found = (passage for passage in passages if "neighbour" not in passage.metadata)
+    cited = (cite(passage, *next(iter(statements(passage)), (0, 0))) for passage in found)
+    return tuple(replace(one, number=number) for number, one in enumerate(cited, start=1))

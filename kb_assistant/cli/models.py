@@ -1,0 +1,125 @@
+"""`kb models`: the models on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kb_assistant.cli.options import JSON, with_options
+from kb_assistant.cli.output import progress_bar, say, tell
+
+__all__ = ["models"]
+
+
+@click.group()
+def models() -> None:
+    """Models on this machine: list them, pull one, convert one to int4, remove one."""
+
+
+@models.command("list")
+@click.option("--available", is_flag=True, help="List those that kb models pull knows by name.")
+@with_options(JSON)
+def list_(available: bool, as_json: bool, home: Path | None) -> None:
+    """List the models in KB_HOME/models."""
+    from dataclasses import asdict
+
+    from kb_assistant import render
+
+    if available:
+        from kb_assistant.model_catalogue import catalogue
+
+        entries = catalogue()
+        say(render.to_json([one.model_dump() for one in entries]) if as_json else render.catalogue_text(entries))
+        return
+    from kb_assistant.models import list_models
+    from kb_assistant.settings import home_folder
+
+    folder = home_folder(home) / "models"
+    found = list_models(folder)
+    say(render.to_json([asdict(one) for one in found]) if as_json else render.models_text(found, folder))
+
+
+@models.command()
+@click.argument("wanted", metavar="NAME|OWNER/REPO")
+@click.option("--from", "origin", metavar="hf|modelscope|DIR", default="hf", show_default=True, help="Where it is.")
+@click.option("--revision", metavar="R", help="Branch, tag or commit; the newest else.")
+@click.option("--trust-remote-code", is_flag=True, help="Bring Python code that the model needs along.")
+@with_options(JSON)
+def pull(
+    wanted: str, origin: str, revision: str | None, trust_remote_code: bool, as_json: bool, home: Path | None
+) -> None:
+    """Bring a model to this machine, from a hub or a folder; run again, it goes on where it was broken off."""
+    from dataclasses import asdict
+
+    from kb_assistant import render
+    from kb_assistant.pulling import pull_model
+    from kb_assistant.settings import home_folder
+
+    with progress_bar(of_bytes=True) as progress:
+        made = pull_model(
+            wanted,
+            home_folder(home) / "models",
+            origin=origin,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            progress=progress,
+            tell=tell,
+        )
+    say(render.to_json(asdict(made)) if as_json else render.pulled_text(made))
+
+
+@models.command()
+@click.argument("source", type=click.Path(path_type=Path), metavar="MODEL")
+@click.option("--to", metavar="ENGINE", default="ipex", show_default=True, help="ipex or openvino.")
+@click.option("--name", metavar="NAME", help="What to call it; MODEL's name and the format else.")
+@click.option("--low-bit", metavar="FORMAT", help="Format of the weights for ipex; sym_int4 else.")
+@click.option("--trust-remote-code", is_flag=True, help="Run Python code that the model brings along.")
+@with_options(JSON)
+def convert(
+    source: Path,
+    to: str,
+    name: str | None,
+    low_bit: str | None,
+    trust_remote_code: bool,
+    as_json: bool,
+    home: Path | None,
+) -> None:
+    """Convert a language model once, so that it loads in seconds from then on.
+
+    MODEL is a folder of full weights; for openvino that of a Qwen2, or a GGUF file.
+    """
+    from dataclasses import asdict
+
+    from kb_assistant import render
+    from kb_assistant.models import convert_model
+    from kb_assistant.privacy import keep_offline
+    from kb_assistant.settings import home_folder
+
+    keep_offline()
+    made = convert_model(
+        source.expanduser(),
+        home_folder(home) / "models",
+        name=name,
+        to=to,
+        low_bit=low_bit,
+        trust_remote_code=trust_remote_code,
+        progress=tell,
+    )
+    done = f"{made.name}: {made.bytes / 1e6:,.0f} MB in {made.format}; use it: kb ask QUESTION --model {made.name}"
+    say(render.to_json(asdict(made)) if as_json else done)
+
+
+@models.command("remove")
+@click.argument("name")
+@with_options(JSON)
+def remove_(name: str, as_json: bool, home: Path | None) -> None:
+    """Delete a model from KB_HOME/models."""
+    from dataclasses import asdict
+
+    from kb_assistant import render
+    from kb_assistant.models import remove_model
+    from kb_assistant.settings import home_folder
+
+    gone = remove_model(home_folder(home) / "models", name)
+    say(render.to_json(asdict(gone)) if as_json else f"removed: {gone.name} ({gone.bytes / 1e6:,.0f} MB)")

@@ -1,0 +1,70 @@
+"""What commands print: text and messages without what steers a terminal, and progress bars."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from kb_assistant.assistant import Assistant
+
+__all__ = ["progress_bar", "say", "say_if_extractive", "say_where_to", "short", "tell"]
+
+_LONGEST_SHOWN = 60
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Print a result on stdout."""
+    from kb_assistant.render import printable
+
+    click.echo(printable(text) + end, nl=False)
+
+
+def tell(message: str) -> None:
+    """Print a message on stderr, on one line."""
+    from kb_assistant.render import printable
+
+    click.echo(" ".join(printable(message).split()), err=True)
+
+
+def short(name: str) -> str:
+    """A file's name on one line, without what steers a terminal."""
+    from kb_assistant.render import printable
+
+    return " ".join(printable(name).split())[-_LONGEST_SHOWN:]
+
+
+def say_if_extractive(assistant: Assistant) -> None:
+    """Say on stderr that no language model answers, if none does."""
+    if assistant.engine_name == "extractive":
+        click.echo(
+            "(no language model is set: answers are quoted from the documents; --model FOLDER sets one)", err=True
+        )
+
+
+def say_where_to(assistant: Assistant, language: str = "en") -> None:
+    """Say on stderr where questions and passages go, if that is not this machine."""
+    from kb_assistant.render import LEAVES
+
+    if host := assistant.sends_to:
+        tell(LEAVES[language].format(host=host))
+
+
+@contextmanager
+def progress_bar(*, of_bytes: bool = False) -> Iterator[Callable[[int, int, str], None]]:
+    """Give a function that shows progress on a terminal, and nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield lambda done, total, name: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    count = DownloadColumn() if of_bytes else MofNCompleteColumn()
+    columns = (BarColumn(), count, TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=short(name))

@@ -1,0 +1,96 @@
+"""`kb eval`, `bench` and `doctor`: how good the answers are, how fast, and whether all is sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kb_assistant.cli.options import COLLECTION, JSON, LANGUAGE_MODEL, open_assistant, with_options
+from kb_assistant.cli.output import progress_bar, say, say_where_to, tell
+from kb_assistant.errors import UsageError
+
+__all__ = ["bench", "doctor", "evaluate"]
+
+
+@click.command("eval")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--limit", type=click.IntRange(min=1), help="Ask at most so many questions, drawn with a fixed seed.")
+@click.option("--compare", multiple=True, metavar="SETTING=VALUE", help="A second run with this setting. Repeatable.")
+@click.option("--calibrate", is_flag=True, help="Fit the refusal threshold to your collection, and keep it in kb.toml.")
+@with_options(COLLECTION, *LANGUAGE_MODEL, JSON)
+def evaluate(
+    file: Path,
+    limit: int | None,
+    compare: tuple[str, ...],
+    calibrate: bool,
+    collection: str | None,
+    as_json: bool,
+    home: Path | None,
+    **language_model: str | None,
+) -> None:
+    """Measure quality on a question set: SQuAD JSON, JSON lines or RGB's lines."""
+    from kb_assistant import render
+
+    if calibrate and compare:
+        raise UsageError("--calibrate and --compare do not go together; give one of them")
+    changes = dict(_setting(one) for one in compare)
+    with open_assistant(home, **language_model) as assistant, progress_bar() as progress:
+        if not as_json:
+            say_where_to(assistant)
+        if calibrate:
+            fitted = assistant.calibrate(file, collection=collection, limit=limit, progress=progress)
+            say(render.to_json(render.calibration_json(fitted)) if as_json else render.calibration_text(fitted))
+            return
+        found = assistant.evaluate(file, collection=collection, limit=limit, compare=changes, progress=progress)
+    say(render.to_json(render.evaluation_json(found)) if as_json else render.evaluation_text(found))
+
+
+@click.command()
+@click.option("--shape", metavar="NAME", help="Measure every engine on random weights of a shape, as qwen2-1.5b.")
+@click.option("--tokenizer", metavar="FOLDER", type=click.Path(path_type=Path), help="The tokenizer for them.")
+@click.option("--prompt-tokens", type=click.IntRange(16), multiple=True, help="Length of a prompt. Repeatable.")
+@click.option("--new-tokens", type=click.IntRange(8), default=64, show_default=True, help="Length of an answer.")
+@with_options(*LANGUAGE_MODEL, JSON)
+def bench(
+    shape: str | None,
+    tokenizer: Path | None,
+    prompt_tokens: tuple[int, ...],
+    new_tokens: int,
+    as_json: bool,
+    home: Path | None,
+    **language_model: str | None,
+) -> None:
+    """Measure the speed and memory of language and embedding models on this machine."""
+    from kb_assistant import render
+
+    with open_assistant(home, **language_model) as assistant:
+        if not shape:
+            say_where_to(assistant)
+        found = list(
+            assistant.bench(
+                shape=shape, tokenizer=tokenizer, prompt_tokens=prompt_tokens, new_tokens=new_tokens, progress=tell
+            )
+        )
+    say(render.to_json(render.bench_json(found)) if as_json else render.bench_text(found))
+
+
+@click.command()
+@with_options(*LANGUAGE_MODEL, JSON)
+def doctor(as_json: bool, home: Path | None, **language_model: str | None) -> int:
+    """Check that this machine and the store are sound."""
+    from dataclasses import asdict
+
+    from kb_assistant import render
+    from kb_assistant.doctor import examine
+
+    findings = examine(home, **language_model)
+    say(render.to_json([asdict(one) for one in findings]) if as_json else render.findings_text(findings))
+    return 0 if all(one.ok for one in findings) else 3
+
+
+def _setting(argument: str) -> tuple[str, str]:
+    name, equals, value = argument.partition("=")
+    if not (name.strip() and equals):
+        raise UsageError(f"--compare {argument}: not a setting; write it as SETTING=VALUE, such as passages=10")
+    return name.strip(), value.strip()

@@ -1,0 +1,183 @@
+"""`kb search`, `ask`, `chat` and `demo`: questions, and how an answer is printed."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kb_assistant.cli.options import (
+    ADAPTER,
+    COLLECTION,
+    DEBUG,
+    DOCUMENTS,
+    ENGINE,
+    JSON,
+    LANGUAGE_MODEL,
+    MODEL,
+    open_assistant,
+    with_options,
+)
+from kb_assistant.cli.output import say, say_if_extractive, say_where_to
+from kb_assistant.errors import UsageError
+from kb_assistant.language import language_of
+
+if TYPE_CHECKING:
+    from kb_assistant.answer import Answer, Turn
+    from kb_assistant.assistant import Assistant
+    from vectorstore import Filter
+
+__all__ = ["ask", "chat", "demo", "print_answer", "search"]
+
+
+@click.command()
+@click.argument("question", metavar="QUESTION")
+@click.option("-k", "limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many passages.")
+@with_options(*DOCUMENTS, COLLECTION, JSON)
+def search(
+    question: str,
+    limit: int,
+    source: str | None,
+    types: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    collection: str | None,
+    as_json: bool,
+    home: Path | None,
+) -> None:
+    """Find passages, without an answer."""
+    from kb_assistant import render
+
+    asked, only = _question(question), _only(source, types, since, until)
+    with open_assistant(home) as assistant:
+        hits = assistant.search(asked, limit=limit, collection=collection, only=only)
+    say(render.to_json(render.hits_json(asked, hits)) if as_json else render.hits_text(hits))
+
+
+@click.command()
+@click.argument("question", metavar="QUESTION")
+@with_options(*DOCUMENTS, COLLECTION, *LANGUAGE_MODEL, JSON)
+def ask(
+    question: str,
+    source: str | None,
+    types: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    collection: str | None,
+    as_json: bool,
+    home: Path | None,
+    **language_model: str | None,
+) -> None:
+    """Answer one question, with citations; "-" reads it from standard input."""
+    asked, only = _question(question), _only(source, types, since, until)
+    with open_assistant(home, **language_model) as assistant:
+        if not as_json:
+            say_where_to(assistant, language_of(asked))
+        print_answer(assistant, asked, collection, only=only, as_json=as_json)
+        say_if_extractive(assistant)
+
+
+@click.command()
+@with_options(COLLECTION, *LANGUAGE_MODEL)
+def chat(collection: str | None, home: Path | None, **language_model: str | None) -> None:
+    """Ask one question after another; "clear" forgets the conversation, "exit" ends it."""
+    history: list[Turn] = []
+    with open_assistant(home, **language_model) as assistant:
+        assistant.sources(collection)  # says at once if there is nothing to ask
+        _ = assistant.engine  # and if its model cannot be used
+        say_if_extractive(assistant)
+        say_where_to(assistant)
+        while (line := _read_line()) is not None and line not in ("exit", "quit"):
+            if line == "clear":
+                history.clear()
+                continue
+            if not line:
+                continue
+            try:
+                answer = print_answer(assistant, line, collection, history=tuple(history))
+            except KeyboardInterrupt:
+                click.echo("\n(stopped)", err=True)
+                continue
+            except UsageError as error:
+                click.echo(f"kb: {error}", err=True)
+                continue
+            history.append(answer.turn)
+
+
+@click.command()
+@click.argument("question", required=False, metavar="[QUESTION]")
+@ENGINE
+@MODEL
+@ADAPTER
+@JSON
+@DEBUG
+def demo(question: str | None, as_json: bool, **language_model: str | None) -> None:
+    """Ask the bundled handbook of an invented company, in a throw-away home."""
+    from kb_assistant.demo import QUESTIONS, handbook
+
+    with handbook(**language_model) as (assistant, report):
+        if not as_json:
+            click.echo(f"Ingested {report.added} sample documents in {report.seconds:.1f} s.")
+            say_where_to(assistant)
+        asked = [question] if question else list(QUESTIONS)[: 1 if as_json else None]
+        for one in asked:
+            if not as_json:
+                click.echo(f"\n> {one}")
+            print_answer(assistant, one, None, as_json=as_json)
+        say_if_extractive(assistant)
+
+
+def print_answer(
+    assistant: Assistant,
+    question: str,
+    collection: str | None,
+    *,
+    history: tuple[Turn, ...] = (),
+    only: Filter | None = None,
+    as_json: bool = False,
+) -> Answer:
+    """Print an answer, as it is written or as one JSON document, and return it."""
+    from kb_assistant import render
+    from kb_assistant.conversation import searched_text
+
+    answer: Answer | None = None
+    written = ""
+    at_once = assistant.engine_name == "extractive"  # then it is not written, and its highlights are known with it
+    for piece in assistant.stream(question, collection=collection, history=history, only=only):
+        if not isinstance(piece, str):
+            answer = piece
+        elif not (as_json or at_once):
+            written += piece
+            say(piece, end="")
+    assert answer is not None  # a stream ends with its answer, or raises
+    if as_json:
+        say(render.to_json(render.answer_json(answer)))
+        return answer
+    if at_once:
+        click.echo(
+            answer.marked(render.printable, lambda words: click.style(render.printable(words), bold=True)), nl=False
+        )
+    elif written.split() != answer.text.split():  # what nothing supports is gone, numbers are put right
+        say(f"\n\n{render.CHECKED[language_of(question)]}\n{answer.text}", end="")
+    say("\n\n" + "\n".join(part for part in (searched_text(answer), render.citations_text(answer)) if part))
+    return answer
+
+
+def _only(source: str | None, types: tuple[str, ...], since: datetime | None, until: datetime | None) -> Filter:
+    from kb_assistant.choosing import documents
+
+    return documents(source, types, since and since.date(), until and until.date())
+
+
+def _question(argument: str) -> str:
+    return sys.stdin.read() if argument == "-" else argument
+
+
+def _read_line() -> str | None:
+    try:
+        return input("> " if sys.stdin.isatty() else "").strip()
+    except EOFError:
+        return None
