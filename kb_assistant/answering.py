@@ -107,6 +107,7 @@ class Answering:
             refuse_below=settings.refuse_below,
             context_tokens=settings.context_tokens or (engine.passage_tokens if engine else 0),
             section=retriever.section,
+            holds=lambda words: self._store.holds(name, words),
         )
 
     def _watched(self, pieces: Iterator[str]) -> Iterator[str]:
@@ -117,7 +118,7 @@ class Answering:
             raise
 
     def _answer(self, asked: Asked, run: Any) -> Answer:
-        from kb_assistant.chain import is_refusal, refusal
+        from kb_assistant.chain import is_refusal
         from kb_assistant.grounding import Grounded, ground
 
         text = run.result["result"]
@@ -132,7 +133,7 @@ class Answering:
         )
         return Answer(
             question=asked.question,
-            text=refusal(asked.question, passages) if refused else grounded.text,
+            text=run.result["refusal"] if refused else grounded.text,
             refused=refused,
             engine=self._in_use.name,
             citations=_beginnings(passages)[:_OFFERED] if refused else grounded.citations,

@@ -33,16 +33,21 @@ __all__ = ["KnowledgeBaseQA", "build_chain", "is_refusal", "refusal"]
 _FENCE = re.compile(r"</(?=\s*(?:passages|资料)\s*>)", re.IGNORECASE)
 """What ends the passages in the prompts; inside a passage it must end nothing."""
 
+_EVERYWHERE = {"zh": "的 是 在 和", "en": "the of and is"}
+"""Words that hardly any document of a language is without."""
 
-def refusal(question: str, passages: Sequence[Document] = ()) -> str:
+
+def refusal(question: str, holds: Callable[[str], bool] = lambda words: False) -> str:
     """Return what is said, in the question's language, where the documents hold no answer.
 
-    Where all of the nearest passages are in the other language, it says so: a question that shares
-    no words with them may have its answer there.
+    Args:
+        question: as it was asked.
+        holds: whether any document holds one of some words. Where there are documents in the other language,
+            it is said: a question that shares no words with them may have its answer there.
     """
     language = language_of(question)
     said = load_prompt("refusal", language)
-    if passages and all(language_of(passage.page_content) != language for passage in passages):
+    if any(holds(words) for other, words in _EVERYWHERE.items() if other != language):
         said += f"\n{load_prompt('other_language', language)}"
     return said
 
@@ -67,10 +72,10 @@ class LanguagePrompt(StringPromptTemplate):
 class KnowledgeBaseQA(RetrievalQA):
     """`RetrievalQA` that refuses what its passages are not about.
 
-    Takes `query`, and optionally `search_query` where what is to be searched for differs
-    (a follow-up with its context). Returns `result`, `source_documents`, `relevance` (0 to
-    1) and `refused`, and `citations` where what writes the answer gives them itself, else None;
-    `highlights` are the spans of `result` that it calls the answer proper.
+    Takes `query`, and optionally `search_query` where what is to be searched for differs (a follow-up with its
+    context). Returns `result`, `source_documents`, `relevance` (0 to 1), `refused`, and `refusal`: what is said
+    where an answer turns out to be none. `citations` are those of what writes the answer, None where it gives
+    none; `highlights` are the spans of `result` that it calls the answer proper.
     """
 
     term_weights: Callable[[str], dict[str, float]]
@@ -79,20 +84,23 @@ class KnowledgeBaseQA(RetrievalQA):
     count_tokens: Callable[[str], int]
     section: Callable[[Document], Sequence[Document]] | None = None
     """Gives the passages of the section that one stands in, in order; None where none but those found are wanted."""
+    holds: Callable[[str], bool] = lambda words: False
+    """Whether any document holds one of some words."""
     return_source_documents: bool = True
 
     @property
     def output_keys(self) -> list[str]:
         """The keys of what it returns."""
-        return [*super().output_keys, "relevance", "refused", "citations", "highlights"]
+        return [*super().output_keys, "relevance", "refused", "refusal", "citations", "highlights"]
 
     def _call(self, inputs: dict[str, Any], run_manager: CallbackManagerForChainRun | None = None) -> dict[str, Any]:
         manager = run_manager or CallbackManagerForChainRun.get_noop_manager()
         question = inputs.get("search_query") or inputs[self.input_key]
         passages = self._get_docs(question, run_manager=manager)
         relevant = relevance(question, self.term_weights(question), passages)
+        said = refusal(inputs[self.input_key], self.holds)
         if not passages or relevant < self.refuse_below:
-            text, refused, combined = refusal(inputs[self.input_key], passages), True, {}
+            text, refused, combined = said, True, {}
         else:
             passages = within_budget(passages, self.context_tokens, self._size, self.section)
             combined = self.combine_documents_chain.invoke(
@@ -100,7 +108,7 @@ class KnowledgeBaseQA(RetrievalQA):
             )
             text, refused = combined[self.combine_documents_chain.output_key], False
         judged = {"relevance": relevant, "refused": refused, "citations": combined.get("citations")}
-        judged["highlights"] = combined.get("highlights", ())
+        judged |= {"highlights": combined.get("highlights", ()), "refusal": said}
         return {self.output_key: text, "source_documents": passages, **judged}
 
     def _size(self, passage: Document) -> int:
@@ -116,6 +124,7 @@ def build_chain(
     refuse_below: float,
     context_tokens: int,
     section: Callable[[Document], Sequence[Document]] | None = None,
+    holds: Callable[[str], bool] = lambda words: False,
 ) -> KnowledgeBaseQA:
     """Return the chain that answers from `retriever` with `engine`, or without one by extraction.
 
@@ -127,6 +136,7 @@ def build_chain(
         context_tokens: how many of the engine's tokens the passages may take; extraction is given all.
         section: gives the passages of the section that one stands in, in order: the room that the passages
             found leave is theirs. Not for extraction, which picks sentences from what was found.
+        holds: whether any document holds one of some words, so that a refusal says true.
     """
     if engine is None:
         combine: BaseCombineDocumentsChain = ExtractiveChain(term_weights=term_weights)
@@ -142,6 +152,7 @@ def build_chain(
             context_tokens=context_tokens,
             count_tokens=engine.get_num_tokens if engine else lambda text: 0,
             section=section if engine else None,
+            holds=holds,
         )
 
 

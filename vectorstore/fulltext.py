@@ -224,6 +224,10 @@ class FullTextIndex:
         )
         return {**dict.fromkeys(wanted, 0), **{row[0]: row[1] for row in rows}}
 
+    def holds(self, connection: Connection, asked: Iterable[str]) -> bool:
+        """Return whether any passage holds any of the terms."""
+        return any(self._held(connection, asked).values())
+
     def count(self, connection: Connection) -> int:
         """Return how many passages are indexed; counts them one by one."""
         return int(connection.execute(text(f"SELECT count(*) FROM {self._table}_docsize")).scalar_one())

@@ -204,6 +204,12 @@ class Store:
         with self.catalog.transaction() as connection:
             return FullTextIndex(collection.id).weights(connection, query_terms(question))
 
+    def holds(self, collection_name: str, words: str) -> bool:
+        """Return whether any passage of the collection holds any of the words."""
+        collection = self.catalog.collection(collection_name)
+        with self.catalog.transaction() as connection:
+            return FullTextIndex(collection.id).holds(connection, query_terms(words))
+
     def _readable(self, name: str) -> Collection:
         collection = self.catalog.collection(name)
         if collection.embedding != self.embedder.model_id:
