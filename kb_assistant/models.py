@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +14,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock, Timeout
+
 from ingest import content_hash
 from kb_assistant.errors import ModelError, UsageError
 from kb_assistant.llms.model_files import LOW_BIT_KEY, RECORD, ModelFiles, inspect_model
 from kb_assistant.llms.openvino_files import OpenVinoModel, gguf_file, inspect_openvino, is_openvino
+from kb_assistant.llms.writing import leftovers
 
 __all__ = [
     "ModelInfo",
@@ -28,6 +30,7 @@ __all__ = [
     "list_models",
     "model_folder",
     "model_info",
+    "model_lock",
     "remove_model",
 ]
 
@@ -96,17 +99,31 @@ def convert_model(
     if target.exists():
         raise UsageError(f"{target} exists already; give another --name, or: kb models remove {target.name}")
     files = _inspect(source, to, trust_remote_code)
+    with model_lock(folder, target.name):
+        _sweep(folder, target.name)
+        _convert(files, source, target, to, low_bit, progress)
+    return model_info(target)
+
+
+def _convert(
+    files: ModelFiles | OpenVinoModel,
+    source: Path,
+    target: Path,
+    to: str,
+    low_bit: str,
+    progress: Callable[[str], None],
+) -> None:
     weights = files.weights if isinstance(files, ModelFiles) else (files.path,)
+    trusted = isinstance(files, ModelFiles) and "auto_map" in files.config  # or `_inspect` had refused it
     packed = isinstance(files, ModelFiles) and files.packed
-    check_room(folder, sum(path.stat().st_size for path in weights) * (4 if packed else 1))
+    check_room(target.parent, sum(path.stat().st_size for path in weights) * (4 if packed else 1))
     progress(f"converting {source.name} to {target}")
     record = {"made_from": str(source.resolve()), "weights_sha256": {path.name: content_hash(path) for path in weights}}
-    with _unpacked(files, folder, progress) as full:
+    with _unpacked(files, target, progress) as full:
         if to == "openvino":
             _convert_for_openvino(full, target, record)
         else:
-            _convert_for_ipex(full.path, target, low_bit, record, trust_remote_code)
-    return model_info(target)
+            _convert_for_ipex(full.path, target, low_bit, record, trusted)
 
 
 def remove_model(folder: Path, name: str) -> ModelInfo:
@@ -117,21 +134,50 @@ def remove_model(folder: Path, name: str) -> ModelInfo:
         ModelError: it cannot be deleted.
     """
     target = model_folder(folder, name)
-    shutil.rmtree(folder / f".{name}.partial", ignore_errors=True)  # what a pull has left that was broken off
-    if not target.is_dir() and not (target.is_file() and gguf_file(target)):
-        known = ", ".join(info.name for info in list_models(folder)) or "none"
-        raise UsageError(f"no model {name!r} in {folder}; there are: {known}")
-    info = model_info(target)
-    try:
-        if target.is_symlink() or target.is_file():
-            target.unlink()  # a link's model itself lies elsewhere
-        else:
-            # Out of sight first, so that one that is killed half-way leaves no half model.
-            target = target.rename(folder / f".{name}.removed")
-            shutil.rmtree(target)
-    except OSError as error:
-        raise ModelError(f"cannot remove {target}: {error.strerror}") from error
+    with model_lock(folder, name):
+        _sweep(folder, name)
+        shutil.rmtree(folder / f".{name}.partial", ignore_errors=True)  # what a pull has left that was broken off
+        if not target.is_dir() and not (target.is_file() and gguf_file(target)):
+            known = ", ".join(info.name for info in list_models(folder)) or "none"
+            raise UsageError(f"no model {name!r} in {folder}; there are: {known}")
+        info = model_info(target)
+        try:
+            if target.is_symlink() or target.is_file():
+                target.unlink()  # a link's model itself lies elsewhere
+            else:
+                # Out of sight first, so that one that is killed half-way leaves no half model.
+                shutil.rmtree(target.rename(folder / f".{name}.removed"))
+        except OSError as error:
+            raise ModelError(f"cannot remove {target}: {error.strerror}") from error
     return info
+
+
+@contextmanager
+def model_lock(folder: Path, name: str) -> Iterator[None]:
+    """Keep other processes from writing or removing the model `name`.
+
+    Raises:
+        ModelError: another one is at it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        locks = folder.with_name(".model-locks")  # they stay: whoever removed one could remove another's
+        locks.mkdir(exist_ok=True)
+        lock = FileLock(locks / f"{name}.lock")
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ModelError(f"another kb is at work on the model {name}; wait for it, or end it") from error
+    except OSError as error:
+        raise ModelError(f"cannot write to {folder}: {error}; choose another place") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _sweep(folder: Path, name: str) -> None:
+    for left in leftovers(folder, name):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _inspect(source: Path, to: str, trust_remote_code: bool) -> ModelFiles | OpenVinoModel:
@@ -148,7 +194,7 @@ def _inspect(source: Path, to: str, trust_remote_code: bool) -> ModelFiles | Ope
 
 @contextmanager
 def _unpacked(
-    files: ModelFiles | OpenVinoModel, folder: Path, progress: Callable[[str], None]
+    files: ModelFiles | OpenVinoModel, target: Path, progress: Callable[[str], None]
 ) -> Iterator[ModelFiles | OpenVinoModel]:
     """Give the model itself, or what GPTQ or AWQ packed, in 16 bits in a folder that is thrown away."""
     if not isinstance(files, ModelFiles) or not files.packed:
@@ -157,19 +203,18 @@ def _unpacked(
     from kb_assistant.llms.unpacking import unpack
 
     progress(f"unpacking {files.packed} to 16 bits")
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=folder) as scratch:
-        full = Path(scratch) / "full"
+    full = target.with_name(f".{target.name}.unpacked")
+    try:
         unpack(files, full)
         yield inspect_model(full, trust_remote_code="auto_map" in files.config)
+    finally:
+        shutil.rmtree(full, ignore_errors=True)
 
 
-def _convert_for_ipex(
-    source: Path, target: Path, low_bit: str, record: dict[str, Any], trust_remote_code: bool
-) -> None:
+def _convert_for_ipex(source: Path, target: Path, low_bit: str, record: dict[str, Any], trusted: bool) -> None:
     from kb_assistant.llms.ipex import IpexEngine
 
-    engine = IpexEngine.load(source, low_bit=low_bit, trust_remote_code=trust_remote_code)
+    engine = IpexEngine.load(source, low_bit=low_bit, trust_remote_code=trusted)
     record |= {"low_bit": low_bit, "ipex_llm": version("ipex-llm")}
     engine.save_low_bit(target, extra={RECORD: json.dumps(record, ensure_ascii=False, indent=1)})
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-
-from filelock import FileLock, Timeout
 
 from ingest import content_hash
 from kb_assistant.downloading import fetch
@@ -23,7 +20,7 @@ from kb_assistant.errors import ModelError, UsageError
 from kb_assistant.hubs import HUBS, RemoteFile, client_for, list_files
 from kb_assistant.llms.model_files import RECORD, inspect_model, tensor_names
 from kb_assistant.model_catalogue import CatalogueEntry, catalogue, find_entry
-from kb_assistant.models import ModelInfo, check_room, model_folder, model_info
+from kb_assistant.models import ModelInfo, check_room, model_folder, model_info, model_lock
 
 __all__ = ["pull_model"]
 
@@ -70,7 +67,7 @@ def pull_model(
     source = _Source.of(wanted, entry, origin, revision)
     target = model_folder(folder, name)
     needs_code = bool(entry and entry.remote_code)
-    with _alone(folder, name):
+    with model_lock(folder, name):
         if target.exists():
             _check_present(target, source)
             tell(f"{name} is here already, and every file is as it was recorded")
@@ -265,23 +262,6 @@ def _inspect(path: Path, *, trust_remote_code: bool) -> None:
             tensor_names(file)
     else:
         inspect_model(path, trust_remote_code=trust_remote_code)
-
-
-@contextmanager
-def _alone(folder: Path, name: str) -> Iterator[None]:
-    """Keep other processes from bringing the same model at the same time."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f".{name}.lock")
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ModelError(f"another kb is pulling {name} right now; wait until it is done") from error
-    except OSError as error:
-        raise ModelError(f"cannot write into {folder}: {error.strerror}; correct KB_HOME") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _no_weights(name: str, paths: Sequence[str]) -> str:

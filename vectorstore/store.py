@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
+from sqlalchemy import Connection
 
 from vectorstore.analysis import query_terms
 from vectorstore.catalog import Catalog
@@ -81,8 +82,9 @@ class Store:
         asked = query_terms(question)
         query = np.asarray(self.embedder.embed_query(question), dtype=np.float32)
         candidates = max(CANDIDATES, 2 * limit)
-        few = self._few(collection, only)
         with self.catalog.transaction() as connection:
+            few = passages.matching(connection, only, _FEW + 1) if only else None
+            few = few if few is None or len(few) <= _FEW else None
             if few is not None:
                 lexical = full_text.rank(connection, asked, few)[:candidates]
             else:
@@ -91,7 +93,7 @@ class Store:
             weights = full_text.weights(connection, asked)
             # Vectors of no weight only add to what full text finds, and here that is enough.
             enough = not self.embedder.weight and len(lexical) >= candidates
-            dense = [] if enough else self._nearest(collection, query, candidates, only, few)
+            dense = [] if enough else self._nearest(connection, collection, query, candidates, only, few)
             wanted = list(dict.fromkeys([*dense, *(one for one, _ in lexical)]))
             alike: dict[bytes, float] = {}
             near = dict.fromkeys(wanted, 0.0)
@@ -109,22 +111,19 @@ class Store:
             for rank, chunk in enumerate(order[:limit], start=1)
         ]
 
-    def _few(self, collection: Collection, only: Filter) -> list[int] | None:
-        """The passages that meet the filter, where they are so few that each can be looked at."""
-        if not only:
-            return None
-        with self.catalog.transaction() as connection:
-            found = Passages(collection.id).matching(connection, only, _FEW + 1)
-        return found if len(found) <= _FEW else None
-
     def _nearest(
-        self, collection: Collection, query: np.ndarray, limit: int, only: Filter, few: list[int] | None
+        self,
+        connection: Connection,
+        collection: Collection,
+        query: np.ndarray,
+        limit: int,
+        only: Filter,
+        few: list[int] | None,
     ) -> list[int]:
-        """The ids of the passages nearest to a vector that meet the filter."""
+        """The ids of the passages nearest to a vector that meet the filter; `few`, where there are few, are all."""
         if few is not None:
-            with self.catalog.transaction() as connection:
-                hashes = self.catalog.hashes(connection, few)
-                vectors = self.catalog.vectors(connection, collection.embedding, list(set(hashes.values())))
+            hashes = self.catalog.hashes(connection, few)
+            vectors = self.catalog.vectors(connection, collection.embedding, list(set(hashes.values())))
             near = {one: similarity(query, vectors[key]) for one, key in hashes.items() if key in vectors}
             return sorted(near, key=lambda one: (-near[one], one))[:limit]
         if not only:
@@ -133,8 +132,7 @@ class Store:
         wanted = 4 * limit
         while True:
             found = self._index.search(collection, query.tolist(), wanted)
-            with self.catalog.transaction() as connection:
-                kept = Passages(collection.id).among(connection, found, only)
+            kept = Passages(collection.id).among(connection, found, only)
             if len(kept) >= limit or len(found) < wanted or wanted >= _DEEPEST:
                 return kept[:limit]
             wanted *= 4

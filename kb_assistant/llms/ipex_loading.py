@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 from kb_assistant.errors import ModelError, UsageError
 from kb_assistant.llms.ipex_runtime import activation_dtype, import_ipex, quiet
 from kb_assistant.llms.model_files import INDEX, LOW_BIT_INDEX, ModelFiles, inspect_model, tensor_names
+from kb_assistant.llms.writing import written_whole
 from kb_assistant.machine import Machine
 
 __all__ = ["CPU_LOW_BITS", "check_memory", "load_low_bit", "save_low_bit"]
@@ -79,20 +77,8 @@ def save_low_bit(model: Any, tokenizer: Any, path: Path, extra: Mapping[str, str
     Raises:
         ModelError: `path` exists already, or it cannot be written.
     """
-    if path.exists():
-        raise ModelError(f"cannot save the model as {path}: it exists already; remove it or take another name")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        try:
-            with quiet():
-                _write(model, tokenizer, unfinished, extra)
-            unfinished.chmod(0o755)  # mkdtemp makes it for one user only
-            unfinished.rename(path)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-    except OSError as error:
-        raise ModelError(f"cannot save the model as {path}: {error}; choose another place") from error
+    with written_whole(path) as unfinished, quiet():
+        _write(model, tokenizer, unfinished, extra)
 
 
 def _load_tokenizer(path: Path, trust_remote_code: bool) -> Any:
@@ -175,10 +161,6 @@ def _write(model: Any, tokenizer: Any, directory: Path, extra: Mapping[str, str]
     (directory / LOW_BIT_INDEX).write_text(content, encoding="utf-8")
     for name, text in extra.items():
         (directory / name).write_text(text, encoding="utf-8")
-    for file in directory.iterdir():
-        file.chmod(0o644)  # safetensors makes its files for one user only
-        with file.open("rb") as written:
-            os.fsync(written.fileno())
 
 
 def _unshared(tensors: dict[str, Any]) -> dict[str, Any]:

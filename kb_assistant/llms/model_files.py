@@ -120,8 +120,10 @@ def tensor_names(weights: Path) -> set[str]:
 def _weights(path: Path, *, low_bit: bool) -> tuple[Path, ...]:
     index = path / (LOW_BIT_INDEX if low_bit else INDEX)
     if index.is_file():
-        shards = read_json(index).get("weight_map", {}).values()
-        files = tuple(path / name for name in sorted(set(shards)))
+        weight_map = read_json(index).get("weight_map")
+        if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+            raise ModelError(f"{index} does not say where the weights are; fetch it again")
+        files = tuple(path / name for name in sorted(set(weight_map.values())))
     elif low_bit and (path / "pytorch_model.bin").is_file():
         return ()  # written by ipex-llm's own save_low_bit; torch reads it without unpickling code
     else:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from kb_assistant.errors import ModelError
@@ -13,6 +10,7 @@ from kb_assistant.llms.gguf_writing import write_gguf
 from kb_assistant.llms.model_files import ModelFiles
 from kb_assistant.llms.openvino_files import OpenVinoModel, inspect_openvino
 from kb_assistant.llms.openvino_runtime import import_genai, reason
+from kb_assistant.llms.writing import written_whole
 
 __all__ = ["save_openvino"]
 
@@ -29,22 +27,10 @@ def save_openvino(source: ModelFiles | OpenVinoModel, target: Path, extra: dict[
         ModelError: the model is of a kind that cannot be converted here, or nothing can be written.
     """
     import_genai()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        try:
-            _write(source, unfinished)
-            for name, text in extra.items():
-                (unfinished / name).write_text(text, encoding="utf-8")
-            for file in unfinished.iterdir():
-                with file.open("rb") as written:
-                    os.fsync(written.fileno())
-            unfinished.chmod(0o755)  # mkdtemp makes it for one user only
-            unfinished.rename(target)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-    except OSError as error:
-        raise ModelError(f"cannot save the model as {target}: {error}; choose another place") from error
+    with written_whole(target) as unfinished:
+        _write(source, unfinished)
+        for name, text in extra.items():
+            (unfinished / name).write_text(text, encoding="utf-8")
 
 
 def _write(source: ModelFiles | OpenVinoModel, folder: Path) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from kb_assistant.models import list_models, remove_model
+from kb_assistant.errors import ModelError
+from kb_assistant.llms.model_files import inspect_model
+from kb_assistant.models import convert_model, list_models, model_lock, remove_model
 
 
 def test_a_converted_model_answers_and_is_listed_and_removed(
@@ -137,3 +139,35 @@ def test_a_linked_model_is_only_unlinked(tmp_path: Path, small_model: Path) -> N
     assert remove_model(folder, "linked").kind == "language"
     assert list_models(folder) == []
     assert (brought / "config.json").is_file()
+
+
+@pytest.mark.parametrize("left", ["unfinished", "unpacked", "removed"])
+def test_what_a_killed_process_left_is_removed_by_the_next(small_model_int4, tmp_path, left):
+    models = tmp_path / "models"
+    shutil.copytree(small_model_int4, models / "m")
+    (models / f".m.{left}").mkdir()
+    (models / f".m.{left}" / "model.safetensors").write_bytes(b"0" * 1000)
+    assert [one.name for one in list_models(models)] == ["m"]
+    remove_model(models, "m")
+    assert list(models.iterdir()) == []
+
+
+def test_a_conversion_begins_where_another_was_killed(small_model, tmp_path):
+    models = tmp_path / "models"
+    (models / ".m.unfinished").mkdir(parents=True)
+    (models / ".m.unfinished" / "config.json").write_text("{", encoding="utf-8")
+    convert_model(small_model, models, name="m")
+    assert [one.name for one in models.iterdir()] == ["m"]
+
+
+def test_one_process_at_a_time_writes_a_model(small_model, tmp_path):
+    with model_lock(tmp_path / "models", "m"), pytest.raises(ModelError, match="another kb is at work on the model m"):
+        convert_model(small_model, tmp_path / "models", name="m")
+
+
+@pytest.mark.parametrize("weight_map", [["model.safetensors"], {"a": 1}, None])
+def test_an_index_that_says_nothing_is_named(small_model_int4, tmp_path, weight_map):
+    model = Path(shutil.copytree(small_model_int4, tmp_path / "copy"))
+    (model / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}), encoding="utf-8")
+    with pytest.raises(ModelError, match="does not say where the weights are"):
+        inspect_model(model)

@@ -153,7 +153,7 @@ def test_killed_in_the_middle_it_is_no_model_and_the_next_run_goes_on(
         assert process.poll() is None
         time.sleep(0.01)
     busy = kb("models", "pull", REPO)
-    assert (busy.code, f"another kb is pulling {NAME} right now" in busy.err) == (3, True)
+    assert (busy.code, f"another kb is at work on the model {NAME}" in busy.err) == (3, True)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert list_models(models) == []
