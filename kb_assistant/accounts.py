@@ -93,14 +93,15 @@ class Accounts:
         hashed = _hash(password)
         self._change(lambda known: replace(known, users={**known.users, checked: hashed}))
 
-    def remove_user(self, name: str) -> None:
-        """Remove a user, which ends their sessions.
+    def remove_user(self, name: str) -> str:
+        """Remove a user, which ends their sessions, and return the name as it was kept.
 
         Raises:
             UsageError: there is none of that name.
         """
         checked = unicodedata.normalize("NFC", name)
         self._change(lambda known: replace(known, users=_without(known.users, checked, "user")))
+        return checked
 
     def add_key(self, name: str) -> str:
         """Add a key for a program, and return it; only its hash is kept.
