@@ -23,11 +23,11 @@ from filelock import FileLock
 
 from kb_assistant.errors import SettingsError, UsageError
 
-__all__ = ["Accounts", "Known"]
+__all__ = ["LONGEST_NAME", "Accounts", "Known"]
 
 _FILE = "users.toml"
 _SHORTEST, _LONGEST = 8, 1_000
-_LONGEST_NAME = 64
+LONGEST_NAME = 64
 # What OWASP's password storage cheat sheet recommends for scrypt with 32 MB.
 _N, _R, _P = 1 << 15, 8, 3
 _MEMORY_BYTES = 64 << 20
@@ -93,14 +93,15 @@ class Accounts:
         hashed = _hash(password)
         self._change(lambda known: replace(known, users={**known.users, checked: hashed}))
 
-    def remove_user(self, name: str) -> None:
-        """Remove a user, which ends their sessions.
+    def remove_user(self, name: str) -> str:
+        """Remove a user, which ends their sessions, and return the name as it was kept.
 
         Raises:
             UsageError: there is none of that name.
         """
         checked = unicodedata.normalize("NFC", name)
         self._change(lambda known: replace(known, users=_without(known.users, checked, "user")))
+        return checked
 
     def add_key(self, name: str) -> str:
         """Add a key for a program, and return it; only its hash is kept.
@@ -187,11 +188,11 @@ def _texts(values: Mapping[str, object], table: str) -> dict[str, str]:
 def _name(name: str) -> str:
     composed = unicodedata.normalize("NFC", name)
     # A colon is kept for what stands for a key where a user's name would.
-    if not (0 < len(composed) <= _LONGEST_NAME and composed.isprintable() and composed == composed.strip()) or (
+    if not (0 < len(composed) <= LONGEST_NAME and composed.isprintable() and composed == composed.strip()) or (
         ":" in composed
     ):
         raise UsageError(
-            f"{name!r} cannot be a name; use 1 to {_LONGEST_NAME} visible characters, no colon, no space at its ends"
+            f"{name!r} cannot be a name; use 1 to {LONGEST_NAME} visible characters, no colon, no space at its ends"
         )
     return composed
 

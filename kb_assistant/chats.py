@@ -6,7 +6,9 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kb_assistant.answer import Answer, Citation, Turn
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
     from vectorstore import ChatLog, StoredChat, StoredTurn
 
-__all__ = ["Chats", "KeptTurn", "TurnState"]
+__all__ = ["Chats", "KeptTurn", "TurnState", "delete_chats_of"]
 
 TurnState = Literal["answered", "refused", "interrupted"]
 _TITLE_CHARACTERS = 60
@@ -214,6 +216,22 @@ class Chats:
         good = [_kept(one) for one in self._log.rated(owner) if one.verdict > 0]
         lines = [_evaluation(one) for one in good if one.state == "refused" or one.citations]
         return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in lines)
+
+
+def delete_chats_of(owner: str, home: Path) -> int:
+    """Delete all conversations that a home keeps of an owner, and return how many there were.
+
+    Raises:
+        StoreError: the catalogue cannot be used.
+    """
+    from vectorstore import ChatLog
+    from vectorstore.catalog import Catalog
+
+    path = home / "catalog.db"
+    if not path.exists():
+        return 0
+    with closing(Catalog(path)) as catalog:
+        return ChatLog(catalog).delete_all(owner)
 
 
 def _title(text: str) -> str:

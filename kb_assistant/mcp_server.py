@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, unquote
 
@@ -11,6 +14,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ToolError
 from mcp.types import Resource
 from pydantic import Field
 
+from kb_assistant.answer import Answer
 from kb_assistant.assistant import MAX_QUESTION_CHARACTERS
 from kb_assistant.errors import KbError
 from kb_assistant.render import answer_json, hits_json
@@ -66,10 +70,10 @@ def build_server(assistant: Assistant, explain: Callable[[Exception], str] = str
             raise ToolError(explain(error)) from error
 
     @server.tool()
-    def ask(question: _Question, collection: _Collection = None) -> dict[str, Any]:
+    async def ask(question: _Question, collection: _Collection = None) -> dict[str, Any]:
         """Answer a question from the user's documents, with citations; `refused` is true where they hold no answer."""
         try:
-            return answer_json(assistant.ask(question, collection=collection))
+            return answer_json(await _answer(assistant, question, collection))
         except (KbError, StoreError) as error:
             raise ToolError(explain(error)) from error
 
@@ -82,6 +86,23 @@ def build_server(assistant: Assistant, explain: Callable[[Exception], str] = str
             raise ResourceError(explain(error)) from error
 
     return server
+
+
+async def _answer(assistant: Assistant, question: str, collection: str | None) -> Answer:
+    """Answer in a thread of its own, since those of the protocol's pool are few; who cancels it stops the engine."""
+    stop = threading.Event()
+
+    def run() -> Answer:
+        *_, answer = assistant.stream(question, collection=collection, stop=stop)
+        assert isinstance(answer, Answer)  # a stream ends with its answer, or raises
+        return answer
+
+    thread = ThreadPoolExecutor(1, thread_name_prefix="kb-mcp")
+    try:
+        return await asyncio.wrap_future(thread.submit(run))
+    finally:
+        stop.set()
+        thread.shutdown(wait=False)
 
 
 def _uri(collection: str, source: str) -> str:

@@ -108,6 +108,11 @@ class ChatLog:
             _own(connection, owner, chat_id)
             connection.execute(delete(chats).where(chats.c.id == chat_id))
 
+    def delete_all(self, owner: str) -> int:
+        """Delete all conversations of an owner, and return how many there were."""
+        with self._catalog.transaction(writes=True) as connection:
+            return connection.execute(delete(chats).where(chats.c.owner == owner)).rowcount
+
     def add_turn(self, owner: str, chat_id: int, question: str, state: str) -> int:
         """Add a turn without an answer, and return its id.
 

@@ -51,13 +51,17 @@ def list_users(as_json: bool, home: Path | None) -> None:
 @click.argument("name")
 @with_options(JSON)
 def remove_user(name: str, as_json: bool, home: Path | None) -> None:
-    """Remove a user, and end their sessions."""
+    """Remove a user, end their sessions, and delete their conversations."""
     from kb_assistant import render
     from kb_assistant.accounts import Accounts
+    from kb_assistant.chats import delete_chats_of
     from kb_assistant.settings import home_folder
 
-    Accounts(home_folder(home)).remove_user(name)
-    say(render.to_json({"removed": name}) if as_json else f"removed: {name}")
+    folder = home_folder(home)
+    removed = Accounts(folder).remove_user(name)
+    chats = delete_chats_of(removed, folder)  # the next of that name is another person
+    done = {"removed": removed, "conversations": chats}
+    say(render.to_json(done) if as_json else f"removed: {removed}, and their conversations: {chats}")
 
 
 @click.group()

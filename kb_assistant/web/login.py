@@ -20,6 +20,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.requests import HTTPConnection
 
+from kb_assistant.accounts import LONGEST_NAME
 from kb_assistant.errors import SettingsError
 from kb_assistant.web.api.errors import RequestError, error_body, judged
 from kb_assistant.web.sessions import Sessions, Throttle
@@ -77,8 +78,10 @@ class Login:
         self._accounts = accounts
         self._required = required
         self.sessions = Sessions(session_hours * 3600)
-        self._by_user = Throttle(free=5, longest_s=60)
         self._by_address = Throttle(free=20, longest_s=900)
+        self._by_user_there = Throttle(free=5, longest_s=60)
+        # Many addresses may guess at one name; a few of them shall not keep out whose name it is.
+        self._by_user = Throttle(free=500, longest_s=60)
 
     def user_of(self, connection: HTTPConnection) -> str | None:
         """Return who asks; empty where anybody may, None where somebody has to be known and is not.
@@ -102,18 +105,21 @@ class Login:
         """Return a new session and 0; or None and the seconds to wait, 0 where the password was wrong.
 
         Raises:
+            RequestError: the name is longer than any user's.
             SettingsError: the accounts cannot be read.
         """
-        user = unicodedata.normalize("NFC", name)
-        throttles = ((self._by_user, user), (self._by_address, _network(address)))
-        waits = [throttle.begin(who) for throttle, who in throttles]
-        if any(waits):
-            return None, max(waits)
+        user, network = unicodedata.normalize("NFC", name), _network(address)
+        if len(user) > LONGEST_NAME:  # it would be remembered
+            raise RequestError(413, "too_large", f"a name has at most {LONGEST_NAME} characters; write the right one")
+        tried = ((self._by_address, network), (self._by_user_there, f"{user}:{network}"), (self._by_user, user))
+        for throttle, who in tried:  # one that says no keeps the next from counting
+            if wait_s := throttle.begin(who):
+                return None, wait_s
         stored = self._accounts.known().users.get(user, "")
         if not self._accounts.password_holds(user, password) or not stored:
             return None, 0.0
-        self._by_user.forgive(user, all_of_it=True)
-        self._by_address.forgive(_network(address), all_of_it=False)
+        for throttle, who in tried:
+            throttle.forgive(who, all_of_it=throttle is not self._by_address)
         return self.sessions.begin(user, stored), 0.0
 
 

@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 
 from kb_assistant.accounts import Accounts
 from kb_assistant.errors import UsageError
@@ -47,11 +48,16 @@ _HEADERS = {
 }
 _GRACE_S = 1
 """How long a connection may go on once the server is told to stop."""
-_READS_ONLY = frozenset({"GET", "HEAD", "OPTIONS"})
+_READS_ONLY = frozenset({"GET", "HEAD"})
+_LONGEST_BODY_BYTES = 4_000_000
+"""Of any request but an upload, which has a setting of its own and goes to the disk as it comes."""
 
 
 class _Guard:
-    """Adds the content policy to every response, and turns away what another site's page sends."""
+    """Adds the content policy to every response, and turns away what another site's page sends, or what is too large.
+
+    No response lets another site's page read it, whatever Gradio says of that.
+    """
 
     def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
         self._app = app
@@ -70,9 +76,47 @@ class _Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                for name in [name for name in headers if name.startswith("access-control-")]:
+                    del headers[name]
             await send(message)
 
-        await (_turned_away(scope, self._names) or self._app)(scope, receive, with_headers)
+        if turned_away := _turned_away(scope, self._names):
+            await turned_away(scope, receive, with_headers)
+        elif _is_upload(scope):
+            await self._app(scope, receive, with_headers)
+        else:
+            await _limited(self._app, scope, receive, with_headers)
+
+
+def _is_upload(scope: Scope) -> bool:
+    return (scope["method"], scope["path"]) == ("POST", "/api/sources")
+
+
+async def _limited(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve a request whose body did not say how long it is; one too long ends there, as if its client had gone."""
+    arrived = 0
+    begun = False
+
+    async def counted() -> Message:
+        nonlocal arrived
+        message = await receive()
+        arrived += len(message.get("body", b""))
+        return {"type": "http.disconnect"} if arrived > _LONGEST_BODY_BYTES else message
+
+    async def unless_too_large(message: Message) -> None:
+        nonlocal begun
+        if begun or arrived <= _LONGEST_BODY_BYTES:
+            begun = True
+            await send(message)
+
+    with suppress(ClientDisconnect):  # nobody is told of that anyway
+        await app(scope, counted, unless_too_large)
+    if not begun and arrived > _LONGEST_BODY_BYTES:
+        await _too_large()(scope, receive, send)
+
+
+def _too_large() -> Response:
+    return _error(413, f"more than {_LONGEST_BODY_BYTES / 1e6:.0f} MB at once; send less")
 
 
 def _turned_away(scope: Scope, names: frozenset[str]) -> Response | None:
@@ -82,6 +126,11 @@ def _turned_away(scope: Scope, names: frozenset[str]) -> Response | None:
     if scope["path"].startswith("/gradio_api/upload"):  # the page takes no files, and nobody else may leave any
         return Response(status_code=404)
     headers = Headers(scope=scope)
+    if scope["path"].startswith("/gradio_api/") and headers.get("content-type", "").lower().startswith("multipart/"):
+        return _error(415, "the page sends JSON; files go to POST /api/sources")
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length) > _LONGEST_BODY_BYTES and not _is_upload(scope):
+        return _too_large()
     origin = headers.get("origin")
     if scope["method"] in _READS_ONLY or origin is None or origin.partition("://")[2] == headers.get("host"):
         return None

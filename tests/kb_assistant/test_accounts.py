@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from kb_assistant import Assistant
 from kb_assistant.accounts import Accounts
 from kb_assistant.errors import SettingsError, UsageError
+from vectorstore import ChatLog
 
 
 @pytest.fixture
@@ -96,3 +98,15 @@ def test_the_command_line_adds_lists_and_removes(kb_process: Callable, own_home:
     assert kb_process("user", "remove", "王芳").code == 0
     assert kb_process("key", "remove", "laptop").code == 0
     assert kb_process("key", "list", "--json").json() == []
+
+
+def test_the_next_of_a_name_does_not_get_the_formers_conversations(kb_process: Callable, own_home: Path) -> None:
+    with Assistant.open(own_home) as kb:
+        for name in ("王芳", "anna"):
+            Accounts(own_home).add_user(name, "correct horse")
+            ChatLog(kb._store.catalog).begin(name, "年假有几天？", "default")
+        removed = kb_process("user", "remove", "王芳")
+        assert removed.out == "removed: 王芳, and their conversations: 1\n"
+        assert kb_process("user", "add", "王芳", stdin="another person\n").code == 0
+        assert (kb.chats.list("王芳"), len(kb.chats.list("anna"))) == ([], 1)
+    assert kb_process("user", "remove", "anna", "--json").json() == {"removed": "anna", "conversations": 1}

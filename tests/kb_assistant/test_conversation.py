@@ -113,17 +113,6 @@ def test_what_was_searched_is_shown_only_where_it_differs(handbook: Assistant) -
     assert first.turn.about == f"warranty-returns.html {first.citations[0].heading}"
 
 
-def test_the_page_remembers_the_turns_and_shows_what_was_searched(handbook: Assistant) -> None:
-    from kb_assistant.web.page import _respond
-
-    *_, (_, messages, turns) = _respond(handbook, "How long is the warranty on rechargeable batteries?", [], [])
-    assert "searched for" not in messages[-1]["content"]
-    *_, (box, messages, turns) = _respond(handbook, "And on sensors?", messages, turns)
-    shown = "(searched for: How long is the warranty on rechargeable batteries? And on sensors?)"
-    assert shown in messages[-1]["content"].split("\n")
-    assert (box, [turn.question for turn in turns][1:]) == ("", ["And on sensors?"])
-
-
 def test_the_chat_shows_what_was_searched(kb_process: Any, tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "leave.md").write_text(

@@ -17,6 +17,7 @@ from serving import served
 from kb_assistant import Assistant
 from kb_assistant.accounts import Accounts
 from kb_assistant.errors import UsageError
+from kb_assistant.web.login import Login
 from kb_assistant.web.server import serve
 from kb_assistant.web.sessions import Sessions, Throttle
 
@@ -173,6 +174,33 @@ def test_tries_wait_twice_as_long_each_time_and_are_forgotten() -> None:
         time.sleep(waits[-1])
     assert waits[0] > 0
     assert throttle.begin("b") == 0.0
+
+
+@pytest.mark.usefixtures("key")
+def test_guesses_from_one_address_keep_nobody_out_elsewhere(home: Path) -> None:
+    login = Login(Accounts(home), 1, required=True)
+    for number in range(20):
+        login.try_password(f"nobody {number}", "wrong password", "192.0.2.1")
+    for _ in range(600):
+        assert login.try_password("王芳", "wrong password", "192.0.2.1")[1] > 0
+    assert login.try_password("王芳", "wrong password", "192.0.2.3")[1] == 0
+    session, wait_s = login.try_password("王芳", PASSWORD, "192.0.2.2")
+    assert (session is not None, wait_s) == (True, 0.0)
+
+
+@pytest.mark.usefixtures("key")
+def test_guesses_from_many_addresses_have_to_wait_too(home: Path) -> None:
+    login = Login(Accounts(home), 1, required=True)
+    login._by_user = Throttle(free=3, longest_s=60)
+    waits = [login.try_password("王芳", "wrong password", f"192.0.2.{number}")[1] for number in range(4)]
+    assert waits[:3] == [0, 0, 0]
+    assert waits[3] > 0
+
+
+def test_a_name_longer_than_any_is_refused_before_it_is_remembered(guarded: str) -> None:
+    with httpx.Client(base_url=guarded) as client:
+        assert [log_in(client, name="名" * 65).status_code for _ in range(30)] == [413] * 30
+        assert log_in(client).status_code == 303
 
 
 def test_a_session_that_was_tampered_with_or_is_over_is_none() -> None:

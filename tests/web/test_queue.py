@@ -157,3 +157,25 @@ def test_threads_end_with_their_clients(process: Any) -> None:
     time.sleep(1)
     names = [name.read_text().strip() for name in Path(f"/proc/{server.pid}/task").glob("*/comm")]
     assert len(names) < 60
+
+
+@pytest.mark.parametrize("version", ["2025-06-18", "2026-07-28"])
+def test_who_leaves_mcp_is_not_answered_and_holds_up_nobody(process: Any, own_home: Path, version: str) -> None:
+    address, _ = process
+    (own_home / "wait").touch()
+    named = "io.modelcontextprotocol/"
+    meta = {f"{named}protocolVersion": version, f"{named}clientCapabilities": {}}
+    call = {"name": "ask", "arguments": {"question": question(2)}, "_meta": meta}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+    kind = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": version}
+    kind |= {"Mcp-Method": "tools/call", "Mcp-Name": "ask"}
+
+    def leave(_: int) -> None:
+        with pytest.raises(httpx.TimeoutException):
+            httpx.post(f"{address}/mcp", json=body, headers=kind, timeout=httpx.Timeout(30, read=3))
+
+    with ThreadPoolExecutor(45) as pool:  # more than a server has threads for what is not asynchronous
+        list(pool.map(leave, range(45)))
+    in_queue(address, 0)
+    (own_home / "wait").unlink()
+    assert ask(address, 4)[-1][0] == "answer"
