@@ -14,6 +14,7 @@ class App {
     this.allWords = words;
     this.root = gradio.element.querySelector("#kb");
     this.collection = "";
+    this.held = {}; // how many documents each collection has
   }
 
   t(key, values = {}) {
@@ -39,6 +40,15 @@ class App {
     const answer = await fetch("/page/words.json", { cache: "no-store" }).catch(() => null);
     if (answer?.status === 401) location.assign("/login");
     return new Error(this.t("error_offline"));
+  }
+
+  // The HTTP API's answer; any but a good one is thrown, with its status.
+  async fetch(address, options = {}) {
+    const answer = await fetch(address, options).catch(() => null);
+    if (answer?.ok) return answer;
+    if (!answer || answer.status === 401) throw await this.unreachable();
+    const said = { 404: "error_no_document", 409: "error_busy" }[answer.status] ?? "error_unavailable";
+    throw Object.assign(new Error(this.t(said)), { status: answer.status });
   }
 
   failure(given) {
@@ -165,7 +175,7 @@ class App {
   }
 
   async loadCollections() {
-    const found = await (await fetch("/api/collections")).json();
+    const found = await (await this.fetch("/api/collections")).json();
     const names = [...new Set([...found.map(one => one.collection), this.home, this.collection])].sort();
     this.held = Object.fromEntries(found.map(one => [one.collection, one.sources]));
     this.picker.replaceChildren(
