@@ -101,8 +101,7 @@ class App {
     this.user = begun.user;
     this.longest = begun.longest;
     this.sendsTo = begun.sends_to;
-    this.collection = localStorage.getItem("kb-collection") || begun.collection;
-    this.home = begun.collection;
+    this.collection = this.home = begun.collection;
     this.chat = new ChatRoom(this);
     this.chats = new ChatList(this);
     this.documents = new Documents(this);
@@ -110,6 +109,8 @@ class App {
     this.gradio.watch("value", () => this.chat.arrived(this.gradio.props.value));
     this.draw();
     await this.loadCollections();
+    const last = localStorage.getItem("kb-collection") ?? ""; // it may be another home's, served at this address before
+    if (Object.hasOwn(this.held, last)) this.picker.value = this.collection = last;
     this.chats.show(begun.chats);
     await this.chat.begin();
   }
