@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from kb_assistant.answer import Answer, Citation, Turn
 from kb_assistant.errors import Cancelled, KbError, UsageError
 from kb_assistant.language import language_of
 from kb_assistant.render import printable
-from vectorstore import StoreError
+from vectorstore import StoreError, UnknownChatError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
@@ -123,14 +123,16 @@ class Chats:
         """Yield an answer's text as it is written, then the turn as it is kept.
 
         What was written until it is broken off is kept as interrupted, whether it is closed, `stop` is set
-        or the process is killed; then no text is kept.
+        or the process is killed; then no text is kept. An answer in place of another one is forgotten when it
+        is broken off: the former one and what came after it stay, and the former one is what is yielded last.
 
         Args:
             question: in Chinese or English.
             owner: whose conversation it is.
             chat_id: the conversation; None for a new one.
             collection: where a new one looks; another one looks where it did.
-            instead_of: the turn to be answered anew; it and all after it go once there is an answer.
+            instead_of: the turn to be answered anew; it and all after it go once there is an answer. One that
+                the conversation does not have, or no longer, takes no place.
             on_begun: called with the turn as it is kept before there is an answer.
             on_passages: as for `Assistant.stream`.
             on_waiting: as for `Assistant.stream`.
@@ -146,6 +148,8 @@ class Chats:
         name = collection or self._assistant.settings.collection
         kept_in = chat_id or self._log.begin(owner, _title(question), name)
         chat, before = self.open(owner, kept_in)
+        if all(one.id != instead_of for one in before):
+            instead_of = None
         history = [one.turn for one in before if one.searched and (instead_of is None or one.id < instead_of)]
         turn_id = self._log.add_turn(owner, kept_in, question.strip(), "interrupted")
         on_begun(self._turn(owner, kept_in, turn_id))
@@ -158,33 +162,45 @@ class Chats:
             stop=stop,
         )
         try:
-            yield from self._keeping(answering, turn_id, instead_of)
+            shown_id = yield from self._keeping(answering, turn_id, instead_of)
         except (KbError, StoreError):
             self._log.forget_turn(turn_id, with_chat=chat_id is None)
             raise
-        yield self._turn(owner, kept_in, turn_id)
+        yield self._turn(owner, kept_in, shown_id)
 
-    def _keeping(self, answering: Iterator[str | Answer], turn_id: int, instead_of: int | None) -> Iterator[str]:
-        """Hand on the text, and keep what there is of it however it ends."""
+    def _keeping(
+        self, answering: Iterator[str | Answer], turn_id: int, instead_of: int | None
+    ) -> Generator[str, None, int]:
+        """Hand on the text, keep what there is of it however it ends, and return which turn stands there then."""
         written = ""
         try:
             for piece in answering:
                 if isinstance(piece, Answer):
                     state = "refused" if piece.refused else "answered"
                     self._log.finish_turn(turn_id, piece.text, state, _details(piece), instead_of=instead_of)
-                    return
+                    return turn_id
                 written += piece
                 yield piece
         except Cancelled:
-            self._log.finish_turn(turn_id, written, "interrupted", {}, instead_of=instead_of)
+            return self._broken_off(turn_id, written, instead_of)
         except GeneratorExit:
             answering.close()  # type: ignore[attr-defined]  # it is a generator, and closing it stops the engine
-            self._log.finish_turn(turn_id, written, "interrupted", {}, instead_of=instead_of)
+            self._broken_off(turn_id, written, instead_of)
             raise
+        return turn_id
+
+    def _broken_off(self, turn_id: int, written: str, instead_of: int | None) -> int:
+        if instead_of is None:
+            self._log.finish_turn(turn_id, written, "interrupted", {})
+            return turn_id
+        self._log.forget_turn(turn_id, with_chat=False)
+        return instead_of
 
     def _turn(self, owner: str, chat_id: int, turn_id: int) -> KeptTurn:
-        _, turns = self.open(owner, chat_id)
-        return next(one for one in turns if one.id == turn_id)
+        for one in self.open(owner, chat_id)[1]:
+            if one.id == turn_id:
+                return one
+        raise UnknownChatError("the question was deleted while it was answered; ask it again")
 
     def rate(self, owner: str, turn_id: int, verdict: int, reason: str = "") -> None:
         """Keep what is thought of an answer: 1, -1, or 0 to take it back.

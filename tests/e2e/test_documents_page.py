@@ -124,6 +124,15 @@ def test_what_cannot_be_read_says_why_and_takes_a_password(page: Any, tmp_path: 
     locked.locator(".said.ready").wait_for()
 
 
+def test_a_file_whose_progress_is_lost_does_not_hold_up_the_next(page: Any, tmp_path: Path) -> None:
+    for name in ("lost.md", "下一个.md"):
+        (tmp_path / name).write_text(f"# {name}\n\nThe walrus quota is 3.\n", encoding="utf-8")
+    page.route("**/api/ingest/*", lambda route: route.fulfill(status=404, json={"error": {"message": "no"}}), times=1)
+    lines = upload(page, tmp_path / "lost.md", tmp_path / "下一个.md")
+    lines.filter(has_text="lost.md").locator(".said.failed", has_text="The server was started anew").wait_for()
+    lines.filter(has_text="下一个.md").locator(".said.ready").wait_for()
+
+
 def test_a_new_collection_is_made_by_its_first_document(page: Any, tmp_path: Path) -> None:
     (tmp_path / "lynx.md").write_text("# Lynx\n\nThe lynx quota is 5 per year.\n")
     page.get_by_label("Collection", exact=True).select_option("New collection…")

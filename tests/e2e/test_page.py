@@ -33,6 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "[here](javascript:document.title='pwned') \u202eesrever per year.\n"
         "\nThe lynx quota is 7 animals <b>per</b> year.\n"
     )
+    (docs / "rare.md").write_text("# Caracal\n\n😀😀😀 𠮷𠮷\n\nThe 😀 𠮷野家 caracal quota is 23 animals per year.\n")
     with Assistant.open(home) as kb:
         kb.ingest(SAMPLES, docs)
     return home
@@ -91,6 +92,23 @@ def test_a_citation_opens_at_its_words_by_keyboard_alone(browser: Any, address: 
     page.keyboard.press("Escape")
     passage.wait_for(state="detached")
     assert page.evaluate("document.activeElement.className") == "cite"
+
+
+def test_words_are_marked_where_they_stand_also_after_rare_characters(browser: Any, address: str) -> None:
+    page = open_page(browser, address)
+    turn = ask(page, "How many animals is the 𠮷野家 caracal quota per year?")
+    assert turn.locator("strong").first.inner_text() == "23 animals"
+    turn.locator(".cite").first.click()
+    assert page.locator("dialog mark").inner_text().startswith("The 😀 𠮷野家 caracal quota is 23 animals per year.")
+
+
+def test_a_collection_that_this_home_does_not_have_is_not_chosen(browser: Any, address: str) -> None:
+    page = open_page(browser, address)
+    page.evaluate("localStorage.setItem('kb-collection', '别处的')")
+    page.reload()
+    page.locator(".suggested button").first.wait_for()
+    picker = page.get_by_label("Collection", exact=True)
+    assert (picker.input_value(), "别处的" in picker.inner_text()) == ("default", False)
 
 
 def test_nothing_is_loaded_from_elsewhere_and_documents_are_only_text(browser: Any, address: str) -> None:
@@ -195,9 +213,14 @@ def test_settings_take_effect_and_stay(browser: Any, address: str, home: Path) -
     page = open_page(browser, address)
     page.get_by_role("tab", name="Settings").click()
     page.get_by_label("Passages an answer may be made from").fill("2")
+    temperature = page.get_by_label("Temperature, 0 to 1")
+    assert not temperature.is_visible()  # nothing is drawn by chance without a model
+    page.get_by_label("Engine", exact=True).select_option("openvino")
+    temperature.fill("0.3")
+    page.get_by_label("Engine", exact=True).select_option("auto")
     page.get_by_role("button", name="Save").click()
     page.get_by_text("Saved.").wait_for()
-    assert "passages = 2" in (home / "kb.toml").read_text()
+    assert {"passages = 2", "temperature = 0.3"} <= set((home / "kb.toml").read_text().splitlines())
     page.get_by_text("no engine sends anything off this machine").wait_for()
     page.get_by_label("Language of the page").select_option("zh")
     page.get_by_role("tab", name="对话").click()

@@ -28,11 +28,15 @@ def log_in(browser: Any, address: str, name: str) -> Any:
     context = browser.new_context()
     page = context.new_page()
     page.goto(f"{address}/login")
+    log_in_here(page, name)
+    return page
+
+
+def log_in_here(page: Any, name: str) -> None:
     page.locator("input[name=name]").fill(name)
     page.locator("input[name=password]").fill(PASSWORD)
     page.locator("button").click()
     page.locator("#kb-question").wait_for()
-    return page
 
 
 @needs_chromium
@@ -61,6 +65,11 @@ def test_nobody_reads_another_users_conversation(own_home: Path) -> None:
         wang.get_by_role("link", name="Log out").click()
         wang.get_by_role("button").click()
         wang.locator("input[name=password]").wait_for()
+        wang.goto(address)
+        log_in_here(wang, "王芳")
+        wang.context.clear_cookies()
+        wang.get_by_role("tab", name="Documents").click()
+        wang.locator("input[name=password]").wait_for()  # rather than a list without documents
         ann.context.clear_cookies()
         ann.locator("#kb-chats .chat").click()
         ann.locator("input[name=password]").wait_for()  # a session that has ended leads to the login

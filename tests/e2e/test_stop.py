@@ -70,6 +70,37 @@ def test_stop_ends_the_answer_where_it_is_and_in_the_queue(talking: Talking) -> 
 
 
 @needs_chromium
+def test_stopped_while_it_is_answered_anew_the_former_answer_is_there_again(talking: Talking) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        page = begin(browser, talking[0])
+        stop, turns = page.get_by_role("button", name="Stop", exact=True), page.locator(".turn")
+        for count in (1, 2):
+            turns.nth(count - 1).get_by_text("word5 ").wait_for()
+            stop.click()
+            turns.nth(count - 1).locator(".actions").wait_for()
+            if count == 1:
+                page.locator("#kb-question").fill("How many days of annual leave do staff get?")
+                page.locator("#kb-question").press("Enter")
+        texts = page.locator(".turn .text")
+        before = texts.all_inner_texts()
+        turns.first.get_by_role("button", name="Answer again").click()
+        page.locator(".phase", has_text="Writing").wait_for()
+        assert turns.count() == 1
+        stop.click()
+        turns.nth(1).wait_for()
+        assert texts.all_inner_texts() == before
+        page.reload()
+        page.locator("#kb-chats .chat").first.click()
+        turns.nth(1).wait_for()
+        assert texts.all_inner_texts() == before
+        assert page.errors == []
+        browser.close()
+
+
+@needs_chromium
 def test_an_answer_under_way_is_kept_when_the_server_is_interrupted(talking: Talking, own_home: Path) -> None:
     from playwright.sync_api import sync_playwright
 

@@ -112,6 +112,36 @@ def test_what_is_closed_half_way_is_kept_as_interrupted(assistant: Assistant) ->
     assert (turn.state, turn.text) == ("interrupted", "word0 ")
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_an_answer_in_place_of_another_that_is_broken_off_leaves_the_former_one(
+    assistant: Assistant, closed: bool
+) -> None:
+    first = asked(assistant, HOTEL)
+    second = asked(assistant, "二类城市呢？", chat_id=first.chat_id)
+    assistant.chats.rate("", first.id, 1, "出处正确")
+    before = assistant.chats.open("", first.chat_id)[1]
+    assistant.settings = assistant.settings.model_copy(update={"engine": "ipex"})
+    assistant._in_use.loaded = Slow()
+    stop = threading.Event()
+    answering = assistant.chats.ask(HOTEL, chat_id=first.chat_id, instead_of=first.id, stop=stop)
+    assert next(answering) == "word0 "
+    if closed:
+        answering.close()
+    else:
+        stop.set()
+        *_, shown = answering
+        assert shown == before[0]
+    assert assistant.chats.open("", first.chat_id)[1] == before
+    assert [one.id for one in before] == [first.id, second.id]
+
+
+def test_what_is_in_another_conversation_is_not_replaced(assistant: Assistant) -> None:
+    first, other = asked(assistant, HOTEL), asked(assistant, HOTEL)
+    asked(assistant, BATTERIES, chat_id=other.chat_id, instead_of=first.id)
+    assert [one.question for one in assistant.chats.open("", other.chat_id)[1]] == [HOTEL, BATTERIES]
+    assert assistant.chats.open("", first.chat_id)[1] == (first,)
+
+
 @pytest.mark.parametrize("silent_s", [0.0, 60.0])
 def test_stop_ends_it_also_before_the_first_token(assistant: Assistant, silent_s: float) -> None:
     assistant.settings = assistant.settings.model_copy(update={"engine": "ipex"})

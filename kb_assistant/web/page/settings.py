@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SettingCalls"]
 
-_SET_HERE = ("engine", "model", "max_new_tokens", "passages")
+_SET_HERE = ("engine", "model", "max_new_tokens", "passages", "temperature")
+_BOUNDED = ("max_new_tokens", "passages", "temperature")
 
 
 class SettingCalls:
@@ -37,7 +38,7 @@ class SettingCalls:
         models = list_models(self._assistant.home / "models")
         return {
             "values": {name: getattr(held, name) for name in _SET_HERE},
-            "bounds": {name: _bounds(name) for name in ("max_new_tokens", "passages")},
+            "bounds": {name: _bounds(name) for name in _BOUNDED},
             "engines": list(get_args(EngineName)),
             "models": [one.name for one in models if one.kind == "language"],
             "answers_with": self._assistant.engine_name,
@@ -63,8 +64,8 @@ def _may_set(owner: str) -> bool:
     return not owner
 
 
-def _bounds(name: str) -> dict[str, int]:
-    found: dict[str, int] = {}
+def _bounds(name: str) -> dict[str, float]:
+    found: dict[str, float] = {}
     for rule in Settings.model_fields[name].metadata:
         for key, side in (("ge", "least"), ("le", "most")):
             if hasattr(rule, key):

@@ -38,9 +38,11 @@ def test_settings_are_bounded_and_only_those_of_the_page_are_taken(own_home: Pat
         assert told.settings("", {})["bounds"] == {
             "max_new_tokens": {"least": 1, "most": 8192},
             "passages": {"least": 1, "most": 50},
+            "temperature": {"least": 0, "most": 2},
         }
-        told.change_settings("", {"passages": 7, "trust_remote_code": True})
-        assert (kb.settings.passages, kb.settings.trust_remote_code) == (7, False)
+        told.change_settings("", {"passages": 7, "temperature": 0.3, "trust_remote_code": True})
+        assert (kb.settings.passages, kb.settings.temperature) == (7, 0.3)
+        assert not kb.settings.trust_remote_code
         with pytest.raises(SettingsError):
             told.change_settings("", {"passages": "many"})
         with pytest.raises(UsageError):

@@ -14,6 +14,7 @@ class App {
     this.allWords = words;
     this.root = gradio.element.querySelector("#kb");
     this.collection = "";
+    this.held = {}; // how many documents each collection has
   }
 
   t(key, values = {}) {
@@ -39,6 +40,15 @@ class App {
     const answer = await fetch("/page/words.json", { cache: "no-store" }).catch(() => null);
     if (answer?.status === 401) location.assign("/login");
     return new Error(this.t("error_offline"));
+  }
+
+  // The HTTP API's answer; any but a good one is thrown, with its status.
+  async fetch(address, options = {}) {
+    const answer = await fetch(address, options).catch(() => null);
+    if (answer?.ok) return answer;
+    if (!answer || answer.status === 401) throw await this.unreachable();
+    const said = { 404: "error_no_document", 409: "error_busy" }[answer.status] ?? "error_unavailable";
+    throw Object.assign(new Error(this.t(said)), { status: answer.status });
   }
 
   failure(given) {
@@ -91,8 +101,7 @@ class App {
     this.user = begun.user;
     this.longest = begun.longest;
     this.sendsTo = begun.sends_to;
-    this.collection = localStorage.getItem("kb-collection") || begun.collection;
-    this.home = begun.collection;
+    this.collection = this.home = begun.collection;
     this.chat = new ChatRoom(this);
     this.chats = new ChatList(this);
     this.documents = new Documents(this);
@@ -100,6 +109,8 @@ class App {
     this.gradio.watch("value", () => this.chat.arrived(this.gradio.props.value));
     this.draw();
     await this.loadCollections();
+    const last = localStorage.getItem("kb-collection") ?? ""; // it may be another home's, served at this address before
+    if (Object.hasOwn(this.held, last)) this.picker.value = this.collection = last;
     this.chats.show(begun.chats);
     await this.chat.begin();
   }
@@ -165,7 +176,7 @@ class App {
   }
 
   async loadCollections() {
-    const found = await (await fetch("/api/collections")).json();
+    const found = await (await this.fetch("/api/collections")).json();
     const names = [...new Set([...found.map(one => one.collection), this.home, this.collection])].sort();
     this.held = Object.fromEntries(found.map(one => [one.collection, one.sources]));
     this.picker.replaceChildren(

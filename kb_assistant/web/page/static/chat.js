@@ -10,7 +10,7 @@ export class ChatRoom {
     this.app = app;
     this.chatId = null;
     this.turns = [];
-    this.asking = null; // the answer under way: {key, turn}
+    this.asking = null; // the answer under way: {key, turn, former: turns it is to take the place of, began: whether it began the conversation}
   }
 
   draw() {
@@ -96,16 +96,15 @@ export class ChatRoom {
 
   ask(question, insteadOf = null) {
     if (!question.trim() || this.asking) return;
-    if (insteadOf !== null) {
-      const from = this.turns.findIndex(turn => turn.kept.id === insteadOf);
-      this.turns.splice(from).forEach(turn => turn.root.remove());
-    }
+    const from = insteadOf === null ? this.turns.length : this.turns.findIndex(turn => turn.kept.id === insteadOf);
+    const former = this.turns.splice(from);
+    former.forEach(one => one.root.remove());
     if (!this.turns.length) this.log.replaceChildren();
     const key = `${Date.now()}-${Math.random().toString(36).slice(2)}`;
     const turn = new Turn(this.app, this, { question: question.trim(), state: "asked", text: "", citations: [], highlights: [] });
     this.turns.push(turn);
     this.log.append(turn.root);
-    this.asking = { key, turn };
+    this.asking = { key, turn, former, began: this.chatId === null };
     this.box.value = "";
     this.fit();
     this.waiting(true);
@@ -121,18 +120,35 @@ export class ChatRoom {
   async listen(key) {
     while (this.asking?.key === key && Date.now() - this.heard < SILENCE_MS) await new Promise(later => setTimeout(later, 1000));
     if (this.asking?.key !== key) return;
-    const { turn } = this.asking;
+    const { turn, former } = this.asking;
     this.done();
-    turn.failed((await this.app.unreachable()).message);
+    this.failed(turn, former, (await this.app.unreachable()).message);
+  }
+
+  failed(turn, former, message) {
+    if (former.length) {
+      this.putBack(turn, former);
+      this.app.tell(message);
+      return;
+    }
+    turn.failed(message);
     this.box.value = turn.kept.question;
     this.fit();
+  }
+
+  // There is no answer in place of the former one, which is kept, and what came after it.
+  putBack(turn, former) {
+    if (this.turns.at(-1) !== turn) return; // another conversation is shown
+    former.forEach(one => one.draw()); // the language may be another one
+    this.turns.splice(-1, 1, ...former);
+    turn.root.replaceWith(...former.map(one => one.root));
   }
 
   // What the server tells of an answer, more each time.
   arrived(state) {
     if (!state || state.key !== this.asking?.key) return;
     this.heard = Date.now();
-    const { turn } = this.asking;
+    const { turn, former, began } = this.asking;
     const low = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80;
     if (state.chat_id && !this.chatId) {
       this.chatId = state.chat_id;
@@ -140,14 +156,13 @@ export class ChatRoom {
     }
     if (state.phase === "failed") {
       this.done();
-      if (this.turns.length === 1) this.chatId = null; // it is not kept
+      if (began || state.error === "no_chat") this.chatId = null; // it is not kept
       this.app.tried(() => this.app.chats.mark(this.chatId));
-      turn.failed(this.app.failure(state));
-      this.box.value = turn.kept.question;
-      this.fit();
+      this.failed(turn, former, this.app.failure(state));
     } else if (state.phase === "done") {
       this.done();
-      turn.finish(state.turn);
+      if (state.turn.id === former[0]?.kept.id) this.putBack(turn, former);
+      else turn.finish(state.turn);
       this.app.say(this.app.t("finished"));
     } else {
       turn.progress(state);

@@ -33,10 +33,19 @@ export class Documents {
 
   async load() {
     const collection = this.app.collection;
-    const answer = await fetch(`/api/sources?collection=${encodeURIComponent(collection)}`);
+    const found = await this.fetchList(collection);
     if (collection !== this.app.collection) return;
-    this.found = answer.ok ? await answer.json() : [];
+    this.found = found;
     this.list();
+  }
+
+  async fetchList(collection) {
+    try {
+      return await (await this.app.fetch(`/api/sources?collection=${encodeURIComponent(collection)}`)).json();
+    } catch (error) {
+      if (error.status === 404) return []; // its first document makes the collection
+      throw error;
+    }
   }
 
   list() {
@@ -62,8 +71,7 @@ export class Documents {
     const hint = t(one.uploaded ? "delete_document" : "delete_document_folder", { name: one.source });
     if (!await askFor({ title: t("delete"), hint, yes: t("delete"), no: t("cancel"), danger: true })) return;
     const address = `/api/sources/${encodeURIComponent(one.source)}?collection=${encodeURIComponent(this.app.collection)}`;
-    const answer = await fetch(address, { method: "DELETE" });
-    if (!answer.ok) this.app.tell(t(answer.status === 409 ? "error_busy" : answer.status === 404 ? "error_no_document" : "error_unavailable"));
+    await this.app.tried(() => this.app.fetch(address, { method: "DELETE" }));
     await this.changed();
   }
 
@@ -120,6 +128,7 @@ class Line {
       request.upload.onprogress = event => this.progress("sending", event.loaded / event.total);
       request.onload = () => {
         if (request.status < 300) return resolve(JSON.parse(request.responseText));
+        if (request.status === 401) return this.app.unreachable().then(reject);
         return reject(new Error(told(request.responseText) ?? this.app.t("not_sent")));
       };
       request.onerror = () => reject(new Error(this.app.t("error_offline")));
@@ -133,10 +142,18 @@ class Line {
     while (!["done", "failed"].includes(job.state)) {
       this.progress(job.state === "waiting" ? "queued" : "reading_file", null);
       await new Promise(resolve => setTimeout(resolve, POLL_MS));
-      job = await (await fetch(`/api/ingest/${job.id}`)).json();
+      job = await this.progressOf(job);
     }
     if (job.error) throw new Error(job.error);
     return job.files[0];
+  }
+
+  async progressOf(job) {
+    try {
+      return await (await this.app.fetch(`/api/ingest/${job.id}`)).json();
+    } catch (error) {
+      throw error.status === 404 ? new Error(this.app.t("lost")) : error;
+    }
   }
 
   progress(what, part) {

@@ -48,9 +48,11 @@ export function openPassage(app, citations, at) {
 
 function text(app, passage) {
   const [start, end] = passage.mark;
+  const characters = [...passage.text]; // places count characters, of which some are two to JavaScript
+  const part = (from, to) => characters.slice(from, to).join("");
   const around = (parts, label) => parts.map(part => words("blockquote", part, { class: "around", "aria-label": app.t(label) }));
   const own = el("blockquote", { dir: "auto" });
-  put(own, passage.text.slice(0, start), words("mark", passage.text.slice(start, end)), passage.text.slice(end));
+  put(own, part(0, start), words("mark", part(start, end)), part(end));
   return [
     passage.found ? null : el("p", { class: "failure" }, app.t("changed")),
     ...around(passage.before, "before"), own, ...around(passage.after, "after"),

@@ -55,8 +55,15 @@ export class Settings {
     const model = choice(models.map(name => [name, name || t("no_model")]), values.model);
     const length = number(values.max_new_tokens, bounds.max_new_tokens);
     const passages = number(values.passages, bounds.passages);
+    const most = Math.max(1, values.temperature); // more than 1 is for who writes kb.toml
+    const temperature = number(values.temperature, { ...bounds.temperature, most }, "any");
+    const drawn = field("temperature", t("temperature"), temperature, t("temperature_hint"));
+    const written = () => { drawn.hidden = (engine.value === "auto" ? held.answers_with : engine.value) === "extractive"; };
+    engine.addEventListener("change", written);
+    written();
     const form = el("form", { onsubmit: event => { event.preventDefault(); this.app.tried(() => this.save({
       engine: engine.value, model: model.value, max_new_tokens: length.valueAsNumber, passages: passages.valueAsNumber,
+      temperature: temperature.valueAsNumber,
     })); } },
     el("p", { class: "hint" }, t("answers_with", { engine: t(`engine_${held.answers_with}`) })),
     held.writable ? null : el("p", { class: "hint" }, t("read_only")),
@@ -65,6 +72,7 @@ export class Settings {
       field("model", t("model"), model, t("model_hint")),
       field("max_new_tokens", t("max_new_tokens"), length, t("max_new_tokens_hint")),
       field("passages", t("n_passages"), passages),
+      drawn,
       el("button", { type: "submit", class: "primary" }, t("save"))));
     this.answers.replaceChildren(form);
   }
@@ -94,8 +102,8 @@ function choice(options, value) {
   return select;
 }
 
-function number(value, { least, most }) {
-  const input = el("input", { type: "number", min: least, max: most, required: true });
+function number(value, { least, most }, step = 1) {
+  const input = el("input", { type: "number", min: least, max: most, step, required: true });
   input.value = value;
   return input;
 }

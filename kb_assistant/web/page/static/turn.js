@@ -65,10 +65,11 @@ export class Turn {
 
   // The text with its citations as buttons, and the words that answer in bold.
   marked() {
-    const { text, highlights } = this.kept;
+    const { highlights } = this.kept;
+    const text = [...this.kept.text]; // places count characters, of which some are two to JavaScript
     const cuts = [0, ...highlights.flat(), text.length];
     return cuts.slice(0, -1).flatMap((start, place) => {
-      const parts = this.cited(text.slice(start, cuts[place + 1]));
+      const parts = this.cited(text.slice(start, cuts[place + 1]).join(""));
       return place % 2 ? [put(el("strong", {}), parts)] : parts;
     });
   }
