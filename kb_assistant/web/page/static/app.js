@@ -108,7 +108,7 @@ class App {
     this.settings = new Settings(this);
     this.gradio.watch("value", () => this.chat.arrived(this.gradio.props.value));
     this.draw();
-    await this.loadCollections();
+    await this.tried(() => this.loadCollections());
     const last = localStorage.getItem("kb-collection") ?? ""; // it may be another home's, served at this address before
     if (Object.hasOwn(this.held, last)) this.picker.value = this.collection = last;
     this.chats.show(begun.chats);
@@ -121,7 +121,7 @@ class App {
       type: "button", role: "tab", id: `kb-tab-${name}`, "aria-controls": `kb-${name}`,
       onclick: () => this.show(name), onkeydown: event => this.step(event, name),
     }, this.t(`tab_${name}`))]));
-    this.picker = el("select", { "aria-label": this.t("collection"), onchange: () => this.pick() });
+    this.picker = el("select", { "aria-label": this.t("collection"), onchange: () => this.tried(() => this.pick()) });
     this.menu = iconButton("menu", this.t("menu"), () => this.toggleMenu(), { class: "icon menu", "aria-expanded": "false", "aria-controls": "kb-chats" });
     this.rooms = Object.fromEntries(TABS.map(name => [name, el("section", {
       id: `kb-${name}`, role: "tabpanel", "aria-labelledby": `kb-tab-${name}`, class: `room ${name}`,

@@ -44,6 +44,8 @@ export class Documents {
       return await (await this.app.fetch(`/api/sources?collection=${encodeURIComponent(collection)}`)).json();
     } catch (error) {
       if (error.status === 404) return []; // its first document makes the collection
+      this.count.textContent = "";
+      this.shown.replaceChildren(); // it may be another collection's
       throw error;
     }
   }
