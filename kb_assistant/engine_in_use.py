@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kb_assistant.settings import Settings, load_settings, save_setting
+from kb_assistant.settings import Settings, load_settings, save_settings
 
 if TYPE_CHECKING:
     from kb_assistant.llms.base import Engine
@@ -74,9 +74,9 @@ class EngineInUse:
                 self.loaded = None  # now, since two models may not fit into memory
         try:
             _ = self.engine  # says at once if its model cannot be used
-            for name, value in values.items():
-                if getattr(former, name) != getattr(new, name):
-                    save_setting(self._home, name, value)
+            changed = {name: value for name, value in values.items() if getattr(former, name) != getattr(new, name)}
+            if changed:
+                save_settings(self._home, **changed)
         except Exception:
             with self._loading:
                 self.settings = former

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kb_assistant.errors import SettingsError
 
-__all__ = ["EngineName", "Settings", "home_folder", "load_settings", "save_setting"]
+__all__ = ["EngineName", "Settings", "home_folder", "load_settings", "save_settings"]
 
 EngineName = Literal["auto", "ipex", "openvino", "openai", "extractive"]
 _PREFIX = "KB_"
@@ -113,24 +113,27 @@ def load_settings(home: Path | None = None, **flags: Any) -> Settings:
         raise SettingsError(f"cannot read {toml}: {error}; correct it or move it away") from error
 
 
-def save_setting(home: Path, name: str, value: float | str) -> Path:
-    """Set a number or a text in the home folder's kb.toml, leave every other line as it is, and return the file.
+def save_settings(home: Path, **values: float | str) -> Path:
+    """Set numbers and texts in the home folder's kb.toml, leave every other line as it is, and return the file.
 
     Raises:
-        SettingsError: it cannot be written, or the variable that goes before it is set.
+        SettingsError: it cannot be written, or a variable that goes before one of them is set; nothing is written then.
     """
-    variable = f"{_PREFIX}{name.upper()}"
-    if variable in os.environ:
-        raise SettingsError(f"{variable} is set and goes before kb.toml; unset it, so that what is written counts")
+    for variable in (f"{_PREFIX}{name.upper()}" for name in values):
+        if variable in os.environ:
+            raise SettingsError(f"{variable} is set and goes before kb.toml; unset it, so that what is written counts")
     toml = (home / "kb.toml").resolve()
-    line = f"{name} = {json.dumps(value, ensure_ascii=False)}"  # JSON's numbers and texts are TOML's as well
+    # JSON's numbers and texts are TOML's as well.
+    own = {name: f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()}
     try:
         lines = toml.read_text(encoding="utf-8-sig").splitlines() if toml.exists() else []
-        own = [place for place, words in enumerate(lines) if re.match(rf"\s*['\"]?{name}['\"]?\s*=", words)]
-        lines = [line if place in own else words for place, words in enumerate(lines)] if own else [line, *lines]
+        for name, line in own.items():
+            lines = _with_line(lines, name, line)
         text = "\n".join(lines) + "\n"
-        if tomllib.loads(text).get(name) != value:  # such as where the line stands inside a longer text
-            raise ValueError(f"{name} is set there in a way that cannot be changed here")
+        read = tomllib.loads(text)
+        for name, value in values.items():
+            if read.get(name) != value:  # such as where the line stands inside a longer text
+                raise ValueError(f"{name} is set there in a way that cannot be changed here")
         new = toml.with_name("kb.toml.new")
         with new.open("w", encoding="utf-8") as stream:
             stream.write(text)
@@ -138,8 +141,14 @@ def save_setting(home: Path, name: str, value: float | str) -> Path:
             os.fsync(stream.fileno())
         new.replace(toml)
     except (OSError, ValueError) as error:
-        raise SettingsError(f"cannot write {toml}: {error}; set {line} there yourself") from error
+        raise SettingsError(f"cannot write {toml}: {error}; set {', '.join(own.values())} there yourself") from error
     return toml
+
+
+def _with_line(lines: list[str], name: str, line: str) -> list[str]:
+    """The lines with the one that sets `name` changed, or with a first one that does."""
+    own = [place for place, words in enumerate(lines) if re.match(rf"\s*['\"]?{name}['\"]?\s*=", words)]
+    return [line if place in own else words for place, words in enumerate(lines)] if own else [line, *lines]
 
 
 def _explain(error: ValidationError, toml: Path, given: dict[str, Any]) -> str:

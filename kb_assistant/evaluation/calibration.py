@@ -23,7 +23,7 @@ from kb_assistant.evaluation.running import Progress
 from kb_assistant.evaluation.statistics import refusal_figures
 from kb_assistant.evaluation.tables import percent
 from kb_assistant.relevance import relevance
-from kb_assistant.settings import save_setting
+from kb_assistant.settings import save_settings
 from vectorstore import as_document
 
 __all__ = ["Calibration", "Figures", "calibrate", "calibration_json", "calibration_text", "fitted_threshold"]
@@ -125,7 +125,7 @@ def calibrate(
         auroc=refusal_figures(scores, [False] * len(scores), kinds).auroc or 0.0,
         before=before,
         after=after,
-        written=save_setting(assistant.home, "refuse_below", after.threshold) if better else None,
+        written=save_settings(assistant.home, refuse_below=after.threshold) if better else None,
     )
 
 

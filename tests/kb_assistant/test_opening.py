@@ -5,6 +5,7 @@ import pytest
 from ingest import IngestError
 from kb_assistant import Assistant
 from kb_assistant.errors import SettingsError, UsageError
+from kb_assistant.settings import Settings
 
 
 def test_a_citation_opens_at_its_words_with_its_neighbours(tmp_path: Path) -> None:
@@ -68,3 +69,19 @@ def test_settings_take_effect_at_once_and_stay(own_home: Path) -> None:
         assert kb.engine is None
     with Assistant.open(own_home) as again:
         assert (again.settings.passages, again.settings.max_new_tokens, again.settings.engine) == (3, 99, "auto")
+
+
+def test_a_setting_that_a_variable_goes_before_leaves_the_others_unwritten(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KB_PASSAGES", "5")
+    with Assistant.open(own_home) as kb:
+        with pytest.raises(SettingsError, match="KB_PASSAGES is set"):
+            kb.change_settings(max_new_tokens=99, passages=3)
+        assert (kb.settings.passages, kb.settings.max_new_tokens) == (
+            5,
+            Settings.model_fields["max_new_tokens"].default,
+        )
+        assert not (own_home / "kb.toml").exists()
+        kb.change_settings(max_new_tokens=98, passages=5)  # what is in force anyway is not written
+    assert (own_home / "kb.toml").read_text() == "max_new_tokens = 98\n"

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from kb_assistant.errors import SettingsError
-from kb_assistant.settings import Settings, home_folder, load_settings, save_setting
+from kb_assistant.settings import Settings, home_folder, load_settings, save_settings
 
 
 def write(home: Path, toml: str) -> None:
@@ -96,7 +96,7 @@ def test_every_setting_is_described() -> None:
 def test_a_setting_is_saved_and_the_rest_stays(own_home: Path, before: str, after: str) -> None:
     own_home.mkdir()
     (own_home / "kb.toml").write_text(before, encoding="utf-8")
-    assert save_setting(own_home, "refuse_below", 0.5) == own_home / "kb.toml"
+    assert save_settings(own_home, refuse_below=0.5) == own_home / "kb.toml"
     assert (own_home / "kb.toml").read_text(encoding="utf-8") == after
     assert load_settings(own_home).refuse_below == 0.5
 
@@ -106,5 +106,5 @@ def test_what_cannot_be_saved_is_told_and_nothing_changed(own_home: Path) -> Non
     for text in ("passages = [", 'collection = """\nrefuse_below = 0.1\n"""\n'):
         (own_home / "kb.toml").write_text(text, encoding="utf-8")
         with pytest.raises(SettingsError, match="refuse_below"):
-            save_setting(own_home, "refuse_below", 0.5)
+            save_settings(own_home, refuse_below=0.5)
         assert (own_home / "kb.toml").read_text(encoding="utf-8") == text

@@ -44,6 +44,16 @@ class _Fresh(StaticFiles):
         return response
 
 
+class _Nothing(dict[str, Any]):
+    """Takes what Gradio notes of each event, which it would keep for ever, and which nothing here shows."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Forget it."""
+
+    def __missing__(self, key: str) -> Any:
+        return {}
+
+
 def _build_page(assistant: Assistant, answering: Answering) -> gr.Blocks:
     """Return the page over an assistant."""
     rooms = (ChatCalls(assistant, answering), PassageCalls(assistant), SettingCalls(assistant))
@@ -76,10 +86,11 @@ def mount_page(app: FastAPI, assistant: Assistant, host: str) -> FastAPI:
     `app.state.answering` are then the page's answers under way.
     """
     app.state.answering = Answering(assistant)
+    page = _build_page(assistant, app.state.answering)
     app.mount("/page", _Fresh(directory=_STATIC), name="page")
     mounted: FastAPI = gr.mount_gradio_app(
         app,
-        _build_page(assistant, app.state.answering),
+        page,
         path="/",
         server_name=host,
         footer_links=[],
@@ -91,4 +102,5 @@ def mount_page(app: FastAPI, assistant: Assistant, host: str) -> FastAPI:
         theme=gr.themes.Base(font=_FONTS, font_mono=("ui-monospace", "Consolas", "monospace")),
         head=_HEAD,
     )
+    page._queue.event_analytics = _Nothing()
     return mounted

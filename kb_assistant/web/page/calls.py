@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -20,7 +21,10 @@ Asked = dict[str, Any]
 """What the script sends: it may be anything, from anyone who may ask at all."""
 
 Call = Callable[[str, Asked], Any]
-"""Takes the owner and what is asked, and returns what JSON can hold; named as the script calls it."""
+"""Takes the owner and what is asked, and returns what JSON can hold; named as the script calls it.
+
+One that is asynchronous runs on the event loop, which it must not hold up; the others in threads, which are few.
+"""
 
 _KNOWN: tuple[tuple[type[Exception], str], ...] = (
     (EmptyStoreError, "empty"),
@@ -40,14 +44,15 @@ def owner_of(request: gr.Request | Request) -> str:
 
 
 def called(call: Call) -> Callable[[Any, gr.Request], Awaitable[Any]]:
-    """Return a call as Gradio takes it: beside the event loop, with errors as data."""
+    """Return a call as Gradio takes it, with errors as data."""
 
     async def run(asked: Any, request: gr.Request) -> Any:
+        given = owner_of(request), asked if isinstance(asked, dict) else {}
         try:
-            return await asyncio.to_thread(call, owner_of(request), asked if isinstance(asked, dict) else {})
+            return await (call(*given) if inspect.iscoroutinefunction(call) else asyncio.to_thread(call, *given))
         except (KbError, StoreError, IngestError) as error:
             return failure(error)
-        except (KeyError, TypeError, ValueError):  # no script of ours sends that
+        except (KeyError, TypeError, ValueError, ArithmeticError):  # no script of ours sends that
             return {"error": "malformed", "detail": ""}
 
     run.__name__ = call.__name__

@@ -30,6 +30,8 @@ _HEARTBEAT_S = 1.0
 """So often something is sent even where nothing happens: only then is it noticed that the browser has gone."""
 
 _CLOSE_S = 1.5
+_TOO_LARGE = 1 << 63
+"""For the catalogue's numbers."""
 
 State = dict[str, Any]
 
@@ -115,7 +117,7 @@ class Answering:
 
 
 def _number(value: Any) -> int | None:
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) and abs(value) < _TOO_LARGE else None
 
 
 def _name(value: Any) -> str | None:
@@ -193,8 +195,8 @@ class ChatCalls:
         self._assistant.chats.rate(owner, int(asked["turn_id"]), verdict, reason)
         return True
 
-    def stop_answer(self, owner: str, asked: Asked) -> Any:
-        """Stop an answer under way."""
+    async def stop_answer(self, owner: str, asked: Asked) -> Any:
+        """Stop an answer under way, however many other calls there are."""
         return self._answering.stop(owner, asked)
 
 

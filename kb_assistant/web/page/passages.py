@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PassageCalls"]
 
+_DRAWN_AT_ONCE = 2
+"""Others wait without a thread, of which there are few for all calls."""
+
 
 class PassageCalls:
     """What the script asks about passages."""
@@ -22,6 +26,7 @@ class PassageCalls:
     def __init__(self, assistant: Assistant) -> None:
         """Take whose documents."""
         self._assistant = assistant
+        self._drawing = asyncio.Semaphore(_DRAWN_AT_ONCE)
 
     def all(self) -> Sequence[Call]:
         """Return the calls."""
@@ -31,8 +36,12 @@ class PassageCalls:
         """Return the passage that a citation quotes."""
         return asdict(self._assistant.open_passage(_citation(asked), asked.get("collection")))
 
-    def draw_page(self, owner: str, asked: Asked) -> Any:
+    async def draw_page(self, owner: str, asked: Asked) -> Any:
         """Return the page that a citation quotes as a picture."""
+        async with self._drawing:
+            return await asyncio.to_thread(self._drawn, asked)
+
+    def _drawn(self, asked: Asked) -> Any:
         image = self._assistant.page_image(_citation(asked), asked.get("collection"))
         png = base64.b64encode(image.png).decode("ascii")
         return {"png": png, "boxes": [asdict(box) for box in image.boxes]}

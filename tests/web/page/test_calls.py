@@ -1,14 +1,20 @@
 """What the page's script is told, without a browser."""
 
+import asyncio
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from ingest import UnreadableError
 from kb_assistant import Assistant
+from kb_assistant.answer import Citation
 from kb_assistant.errors import ModelError, SettingsError, UsageError
-from kb_assistant.web.page.calls import failure
+from kb_assistant.web.page.calls import called, failure
 from kb_assistant.web.page.chat import Answering, ChatCalls
+from kb_assistant.web.page.passages import PassageCalls
 from kb_assistant.web.page.settings import SettingCalls
 from vectorstore import EmptyStoreError, StoreError
 
@@ -54,3 +60,63 @@ def test_the_first_page_of_an_empty_home_suggests_nothing(own_home: Path) -> Non
         calls = ChatCalls(kb, Answering(kb))
         assert calls.suggestions("", {}) == []
         assert calls.begin("", {})["chats"] == []
+
+
+class SlowToDraw:
+    """An assistant whose pages are not drawn until it is let."""
+
+    def __init__(self) -> None:
+        self.let = threading.Event()
+
+    def page_image(self, *_: Any) -> Any:
+        self.let.wait(20)
+        raise UnreadableError("it is broken")
+
+
+def page_calls(*rooms: Any) -> dict[str, Any]:
+    """The calls as the page's script makes them, by name."""
+    return {call.__name__: called(call) for room in rooms for call in room.all()}
+
+
+REQUEST: Any = Request({"type": "http", "state": {"user": ""}})
+
+
+def test_a_stop_does_not_wait_for_other_calls(own_home: Path) -> None:
+    async def busy(stop_answer: Any) -> None:
+        let = threading.Event()
+        others = [asyncio.create_task(asyncio.to_thread(let.wait, 20)) for _ in range(40)]
+        await asyncio.sleep(0)
+        try:
+            assert await asyncio.wait_for(stop_answer({"key": "x"}, REQUEST), 5) is False
+        finally:
+            let.set()
+            await asyncio.gather(*others)
+
+    with Assistant.open(own_home) as kb:
+        asyncio.run(busy(page_calls(ChatCalls(kb, Answering(kb)))["stop_answer"]))
+
+
+def test_pages_being_drawn_hold_up_no_other_call(own_home: Path) -> None:
+    slow: Any = SlowToDraw()
+    cited = dict.fromkeys(Citation.__dataclass_fields__)
+
+    async def drawing(calls: dict[str, Any]) -> None:
+        drawn = [asyncio.create_task(calls["draw_page"]({"citation": cited}, REQUEST)) for _ in range(40)]
+        await asyncio.sleep(0.1)
+        try:
+            assert await asyncio.wait_for(calls["chats"]({}, REQUEST), 5) == []
+        finally:
+            slow.let.set()
+            assert {one["error"] for one in await asyncio.gather(*drawn)} == {"not_drawn"}
+
+    with Assistant.open(own_home) as kb:
+        asyncio.run(drawing(page_calls(PassageCalls(slow), ChatCalls(kb, Answering(kb)))))
+
+
+@pytest.mark.parametrize("number", [10**20, -(10**20), float("inf"), float("nan"), "x", [], None])
+def test_odd_numbers_are_malformed(own_home: Path, number: Any) -> None:
+    with Assistant.open(own_home) as kb:
+        calls = page_calls(ChatCalls(kb, Answering(kb)))
+        for name in ("open_chat", "delete_chat", "export_chat", "rate"):
+            told = asyncio.run(calls[name]({"chat_id": number, "turn_id": number, "verdict": 1}, REQUEST))
+            assert told == {"error": "malformed", "detail": ""}
