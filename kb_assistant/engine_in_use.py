@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EngineInUse"]
 
-_HELD_BY_ENGINE = ("engine", "model", "max_new_tokens")
+_HELD_BY_ENGINE = ("engine", "model", "max_new_tokens", "temperature", "system_prompt")
 
 
 class EngineInUse:

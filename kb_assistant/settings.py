@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     low_bit: str = Field("sym_int4", description="ipex-llm format that full weights are converted to")
     trust_remote_code: bool = Field(False, description="let a model folder run its own Python code")
     threads: int | None = Field(None, ge=1, description="threads of the language model; unset: all cores")
+    system_prompt: str = Field("", max_length=4000, description="what a language model is told before every question")
     temperature: float = Field(0.0, ge=0, le=2, description="0: always the likeliest words; above: drawn by chance")
     top_p: float = Field(0.8, gt=0, le=1, description="share of the likeliest words drawn from above temperature 0")
     prompt_lookup: bool | None = Field(

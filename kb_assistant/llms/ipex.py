@@ -104,6 +104,7 @@ class IpexEngine(Engine):
             max_new_tokens=settings.max_new_tokens,
             threads=settings.threads or Machine.read().cores,
             trust_remote_code=settings.trust_remote_code,
+            system_prompt=settings.system_prompt or None,
             temperature=settings.temperature,
             top_p=settings.top_p,
             prompt_lookup=settings.prompt_lookup,

@@ -101,6 +101,7 @@ class OpenAIEngine(Engine):
             model=settings.model,
             request_timeout_s=settings.request_timeout_s,
             window_tokens=settings.window_tokens,
+            system_prompt=settings.system_prompt or None,
             temperature=settings.temperature,
             top_p=settings.top_p,
             max_new_tokens=min(settings.max_new_tokens, settings.window_tokens - 1),

@@ -106,6 +106,7 @@ class OpenVinoEngine(Engine):
             model_path(settings, models),
             max_new_tokens=settings.max_new_tokens,
             threads=settings.threads or Machine.read().cores,
+            system_prompt=settings.system_prompt or None,
             temperature=settings.temperature,
             top_p=settings.top_p,
             prompt_lookup=settings.prompt_lookup,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from handbook_model import SETTINGS
 
 from kb_assistant.errors import ModelError
 from kb_assistant.llms.model_files import inspect_model
@@ -171,3 +172,34 @@ def test_an_index_that_says_nothing_is_named(small_model_int4, tmp_path, weight_
     (model / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}), encoding="utf-8")
     with pytest.raises(ModelError, match="does not say where the weights are"):
         inspect_model(model)
+
+
+def test_a_llama_is_converted_and_answers(
+    kb: Callable[..., Any], small_model: Path, taught: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The small model's weights in the other family's form: a Llama with biases computes the same."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    trained = AutoModelForCausalLM.from_pretrained(small_model)
+    own = trained.config
+    same = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    same += ("num_key_value_heads", "rms_norm_eps", "rope_theta", "max_position_embeddings", "tie_word_embeddings")
+    ends = {"eos_token_id": own.eos_token_id, "pad_token_id": own.pad_token_id, "bos_token_id": None}
+    llama = LlamaForCausalLM(LlamaConfig(attention_bias=True, **{name: getattr(own, name) for name in same}, **ends))
+    weights = trained.state_dict()
+    extra = set(llama.state_dict()) - set(weights)
+    assert {name.rpartition("self_attn.")[2] for name in extra} == {"o_proj.bias"}
+    llama.load_state_dict({**weights, **{name: torch.zeros(own.hidden_size) for name in extra}})
+    llama.save_pretrained(tmp_path / "llama")
+    AutoTokenizer.from_pretrained(small_model).save_pretrained(tmp_path / "llama")
+
+    assert kb("models", "convert", tmp_path / "llama", "--name", "llama-int4").code == 0
+    kb("ingest", Path(__file__).parents[2] / "kb_assistant" / "samples")
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(f"KB_{name.upper()}", str(value))
+    for lesson in (taught[0], taught[-1]):
+        asked = kb("ask", lesson.question.text, "--model", "llama-int4", "--json").json()
+        assert (asked["engine"], asked["refused"]) == ("ipex", False)
+        assert lesson.gold in asked["answer"]
+        assert asked["citations"][0]["source"] == lesson.source

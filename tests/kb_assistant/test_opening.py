@@ -71,6 +71,18 @@ def test_settings_take_effect_at_once_and_stay(own_home: Path) -> None:
         assert (again.settings.passages, again.settings.max_new_tokens, again.settings.engine) == (3, 99, "auto")
 
 
+def test_what_a_model_is_asked_with_is_changed_while_it_is_loaded(own_home: Path, small_model_int4: Path) -> None:
+    told = "只用中文回答。" * 9
+    with Assistant.open(own_home, model=str(small_model_int4)) as kb:
+        first = kb.engine
+        kb.change_settings(passages=3)
+        assert kb.engine is first
+        kb.change_settings(temperature=0.5, system_prompt=told)
+        assert kb.engine is not None
+        assert (kb.engine.temperature, kb.engine.system_prompt) == (0.5, told)  # type: ignore[attr-defined]
+        assert kb.engine.count_prompt_tokens("年假？") > first.count_prompt_tokens("年假？")  # type: ignore[union-attr]
+
+
 def test_a_setting_that_a_variable_goes_before_leaves_the_others_unwritten(
     own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SettingCalls"]
 
-_SET_HERE = ("engine", "model", "max_new_tokens", "passages", "temperature")
+_SET_HERE = ("engine", "model", "max_new_tokens", "passages", "temperature", "system_prompt")
 _BOUNDED = ("max_new_tokens", "passages", "temperature")
 
 

@@ -46,8 +46,10 @@ def test_settings_are_bounded_and_only_those_of_the_page_are_taken(own_home: Pat
             "passages": {"least": 1, "most": 50},
             "temperature": {"least": 0, "most": 2},
         }
-        told.change_settings("", {"passages": 7, "temperature": 0.3, "trust_remote_code": True})
-        assert (kb.settings.passages, kb.settings.temperature) == (7, 0.3)
+        told.change_settings(
+            "", {"passages": 7, "temperature": 0.3, "system_prompt": "简短。\n", "trust_remote_code": True}
+        )
+        assert (kb.settings.passages, kb.settings.temperature, kb.settings.system_prompt) == (7, 0.3, "简短。\n")
         assert not kb.settings.trust_remote_code
         with pytest.raises(SettingsError):
             told.change_settings("", {"passages": "many"})

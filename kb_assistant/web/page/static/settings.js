@@ -58,12 +58,15 @@ export class Settings {
     const most = Math.max(1, values.temperature); // more than 1 is for who writes kb.toml
     const temperature = number(values.temperature, { ...bounds.temperature, most }, "any");
     const drawn = field("temperature", t("temperature"), temperature, t("temperature_hint"));
-    const written = () => { drawn.hidden = (engine.value === "auto" ? held.answers_with : engine.value) === "extractive"; };
+    const prompt = el("textarea", { rows: 3, maxlength: 4000 });
+    prompt.value = values.system_prompt;
+    const told = field("system_prompt", t("system_prompt"), prompt, t("system_prompt_hint"));
+    const written = () => { drawn.hidden = told.hidden = (engine.value === "auto" ? held.answers_with : engine.value) === "extractive"; };
     engine.addEventListener("change", written);
     written();
     const form = el("form", { onsubmit: event => { event.preventDefault(); this.app.tried(() => this.save({
       engine: engine.value, model: model.value, max_new_tokens: length.valueAsNumber, passages: passages.valueAsNumber,
-      temperature: temperature.valueAsNumber,
+      temperature: temperature.valueAsNumber, system_prompt: prompt.value.trim(),
     })); } },
     el("p", { class: "hint" }, t("answers_with", { engine: t(`engine_${held.answers_with}`) })),
     held.writable ? null : el("p", { class: "hint" }, t("read_only")),
@@ -73,6 +76,7 @@ export class Settings {
       field("max_new_tokens", t("max_new_tokens"), length, t("max_new_tokens_hint")),
       field("passages", t("n_passages"), passages),
       drawn,
+      told,
       el("button", { type: "submit", class: "primary" }, t("save"))));
     this.answers.replaceChildren(form);
   }
