@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kb_assistant.answer import Answer, Citation, Timing, Turn
 from kb_assistant.errors import UsageError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kb_assistant.chain import KnowledgeBaseQA
     from kb_assistant.conversation import Asked
     from kb_assistant.engine_in_use import EngineInUse
+    from kb_assistant.streaming import ChainRun
     from vectorstore import Filter, Hit, Store, StoreRetriever
 
 __all__ = ["MAX_QUESTION_CHARACTERS", "Answering"]
@@ -70,7 +71,7 @@ class Answering:
         for piece in self._watched(run.pieces()):
             written = True
             yield piece
-        answer = self._answer(asked, run)
+        answer = self._answer(asked, run, chain)
         self._tell(answer)
         if not written:
             yield answer.text
@@ -117,7 +118,7 @@ class Answering:
             self._tell(error)
             raise
 
-    def _answer(self, asked: Asked, run: Any) -> Answer:
+    def _answer(self, asked: Asked, run: ChainRun, chain: KnowledgeBaseQA) -> Answer:
         from kb_assistant.chain import is_refusal
         from kb_assistant.grounding import Grounded, ground
 
@@ -133,7 +134,7 @@ class Answering:
         )
         return Answer(
             question=asked.question,
-            text=run.result["refusal"] if refused else grounded.text,
+            text=chain.refusal(asked.question) if refused else grounded.text,
             refused=refused,
             engine=self._in_use.name,
             citations=_beginnings(passages)[:_OFFERED] if refused else grounded.citations,

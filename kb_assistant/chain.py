@@ -73,9 +73,9 @@ class KnowledgeBaseQA(RetrievalQA):
     """`RetrievalQA` that refuses what its passages are not about.
 
     Takes `query`, and optionally `search_query` where what is to be searched for differs (a follow-up with its
-    context). Returns `result`, `source_documents`, `relevance` (0 to 1), `refused`, and `refusal`: what is said
-    where an answer turns out to be none. `citations` are those of what writes the answer, None where it gives
-    none; `highlights` are the spans of `result` that it calls the answer proper.
+    context). Returns `result`, `source_documents`, `relevance` (0 to 1) and `refused`; `citations` are those of
+    what writes the answer, None where it gives none; `highlights` are the spans of `result` that it calls the
+    answer proper.
     """
 
     term_weights: Callable[[str], dict[str, float]]
@@ -91,16 +91,15 @@ class KnowledgeBaseQA(RetrievalQA):
     @property
     def output_keys(self) -> list[str]:
         """The keys of what it returns."""
-        return [*super().output_keys, "relevance", "refused", "refusal", "citations", "highlights"]
+        return [*super().output_keys, "relevance", "refused", "citations", "highlights"]
 
     def _call(self, inputs: dict[str, Any], run_manager: CallbackManagerForChainRun | None = None) -> dict[str, Any]:
         manager = run_manager or CallbackManagerForChainRun.get_noop_manager()
         question = inputs.get("search_query") or inputs[self.input_key]
         passages = self._get_docs(question, run_manager=manager)
         relevant = relevance(question, self.term_weights(question), passages)
-        said = refusal(inputs[self.input_key], self.holds)
         if not passages or relevant < self.refuse_below:
-            text, refused, combined = said, True, {}
+            text, refused, combined = self.refusal(inputs[self.input_key]), True, {}
         else:
             passages = within_budget(passages, self.context_tokens, self._size, self.section)
             combined = self.combine_documents_chain.invoke(
@@ -108,8 +107,12 @@ class KnowledgeBaseQA(RetrievalQA):
             )
             text, refused = combined[self.combine_documents_chain.output_key], False
         judged = {"relevance": relevant, "refused": refused, "citations": combined.get("citations")}
-        judged |= {"highlights": combined.get("highlights", ()), "refusal": said}
+        judged["highlights"] = combined.get("highlights", ())
         return {self.output_key: text, "source_documents": passages, **judged}
+
+    def refusal(self, question: str) -> str:
+        """Return what is said where the documents hold no answer to the question."""
+        return refusal(question, self.holds)
 
     def _size(self, passage: Document) -> int:
         """How many tokens a passage takes in the prompt, with the line above it."""

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EngineInUse"]
 
-_HELD_BY_ENGINE = ("engine", "model", "max_new_tokens", "temperature", "system_prompt")
+_READ_AT_EACH_QUESTION = {"collection", "passages", "context_tokens", "refuse_below"}
+"""Settings that a loaded engine goes on with; any other may be one that it was loaded with."""
 
 
 class EngineInUse:
@@ -67,7 +68,7 @@ class EngineInUse:
         """Set settings here and in kb.toml, or change nothing."""
         former = self.settings
         new = load_settings(self._home, **{**former.model_dump(), **values})
-        held = any(getattr(new, name) != getattr(former, name) for name in _HELD_BY_ENGINE)
+        held = new.model_dump(exclude=_READ_AT_EACH_QUESTION) != former.model_dump(exclude=_READ_AT_EACH_QUESTION)
         with self._loading:
             self.settings = new
             if held:

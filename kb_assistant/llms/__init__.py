@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from kb_assistant.errors import UsageError
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kb_assistant.llms.base import Engine
     from kb_assistant.settings import Settings
 
-__all__ = ["ENGINES", "engine_for", "load_engine", "model_path", "placed"]
+__all__ = ["ENGINES", "engine_for", "load_engine", "local_options", "model_path", "placed"]
 
 ENGINES = {
     "ipex": "kb_assistant.llms.ipex:IpexEngine",
@@ -54,6 +54,20 @@ def load_engine(name: str, settings: Settings, models: Path) -> Engine:
         raise UsageError(f"unknown engine {name!r}; there are: {', '.join(sorted(ENGINES))}")
     module, _, class_name = ENGINES[name].partition(":")
     return cast("Engine", getattr(import_module(module), class_name).from_settings(settings, models))
+
+
+def local_options(settings: Settings) -> dict[str, Any]:
+    """Return what every engine that computes on this machine is loaded with, as options of its `load`."""
+    from kb_assistant.machine import Machine
+
+    return {
+        "max_new_tokens": settings.max_new_tokens,
+        "threads": settings.threads or Machine.read().cores,
+        "system_prompt": settings.system_prompt or None,
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "prompt_lookup": settings.prompt_lookup,
+    }
 
 
 def model_path(settings: Settings, models: Path) -> Path:

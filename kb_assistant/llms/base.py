@@ -7,6 +7,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -81,7 +82,7 @@ class Engine(LLM):
         """
         return "loads"
 
-    @property
+    @cached_property
     def passage_tokens(self) -> int:
         """How many tokens of passages it reads in bearable time, where none are set; at most half its window."""
         return min(Machine.read().context_tokens, self.context_tokens // 2)

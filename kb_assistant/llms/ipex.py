@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from pydantic import Field
 
 from kb_assistant.errors import ModelError
-from kb_assistant.llms import model_path, placed
+from kb_assistant.llms import local_options, model_path, placed
 from kb_assistant.llms.base import Engine, Piece, Waiting
 from kb_assistant.llms.chat_format import ChatFormat
 from kb_assistant.llms.decoding import Decoder, Sampling
@@ -21,7 +21,6 @@ from kb_assistant.llms.detokenizer import AnswerSink, Detokenizer
 from kb_assistant.llms.ipex_loading import CPU_LOW_BITS, load_low_bit, save_low_bit
 from kb_assistant.llms.ipex_runtime import set_threads
 from kb_assistant.llms.lora import apply_adapter
-from kb_assistant.machine import Machine
 
 if TYPE_CHECKING:
     from kb_assistant.settings import Settings
@@ -101,14 +100,9 @@ class IpexEngine(Engine):
         return cls.load(
             model_path(settings, models),
             low_bit=settings.low_bit,
-            max_new_tokens=settings.max_new_tokens,
-            threads=settings.threads or Machine.read().cores,
             trust_remote_code=settings.trust_remote_code,
-            system_prompt=settings.system_prompt or None,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            prompt_lookup=settings.prompt_lookup,
             adapter=placed(settings.adapter, models) if settings.adapter else None,
+            **local_options(settings),
         )
 
     def save_low_bit(self, path: Path, extra: Mapping[str, str] | None = None) -> None:

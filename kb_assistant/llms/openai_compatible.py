@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -117,7 +118,7 @@ class OpenAIEngine(Engine):
         """How many tokens the prompt and the answer may have together, as the settings say."""
         return self.window_tokens
 
-    @property
+    @cached_property
     def passage_tokens(self) -> int:
         """How many tokens of passages it is given, where none are set: the server is thought to be a fast one."""
         return min(4000, self.window_tokens // 2)

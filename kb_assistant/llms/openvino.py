@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, PrivateAttr
 
 from kb_assistant.errors import ModelError, UsageError
-from kb_assistant.llms import model_path
+from kb_assistant.llms import local_options, model_path
 from kb_assistant.llms.base import Engine, Piece, Waiting
 from kb_assistant.llms.chat_format import ChatFormat
 from kb_assistant.llms.detokenizer import AnswerSink, Detokenizer
@@ -25,7 +25,6 @@ from kb_assistant.llms.openvino_runtime import (
     reason,
 )
 from kb_assistant.llms.openvino_tokenizer import OpenVinoTokenizer
-from kb_assistant.machine import Machine
 
 if TYPE_CHECKING:
     from kb_assistant.settings import Settings
@@ -102,15 +101,7 @@ class OpenVinoEngine(Engine):
     @classmethod
     def from_settings(cls, settings: Settings, models: Path) -> Self:
         """Load the model that the settings name; see `load`."""
-        return cls.load(
-            model_path(settings, models),
-            max_new_tokens=settings.max_new_tokens,
-            threads=settings.threads or Machine.read().cores,
-            system_prompt=settings.system_prompt or None,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            prompt_lookup=settings.prompt_lookup,
-        )
+        return cls.load(model_path(settings, models), **local_options(settings))
 
     @property
     def engine_name(self) -> str:
