@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INSTALL_HINT", "OcrLine", "as_rows", "ocr_available", "read_picture"]
 
-INSTALL_HINT = "pip install 'kb-assistant[ocr]'"
+INSTALL_HINT = 'pip install -c constraints.txt -e ".[ocr]"'
 
 _LONGEST_SIDE = 4000
 """Pixels; larger pictures are made smaller."""

@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     embedding_batch: int = Field(8, ge=1, le=1024, description="texts that the embedding model takes at once")
     reranker: str = Field("", description="folder of a cross-encoder that reranks what is found, or its name")
     chunk_tokens: int = Field(256, ge=32, le=2048, description="longest chunk, in tokens")
-    ocr: bool = Field(True, description="read pictures of text, where OCR is installed (kb-assistant[ocr])")
+    ocr: bool = Field(True, description="read pictures of text, where OCR is installed")
     max_file_mb: int = Field(200, ge=1, description="largest file that is read")
     max_uploads: int = Field(500, ge=1, description="most files of one upload")
     max_upload_mb: int = Field(1_000, ge=1, description="most that the files of one upload by the API hold together")

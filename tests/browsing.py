@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["CHROMIUM", "OPTIONS", "ask", "needs_chromium", "open_page"]
+__all__ = ["CHROMIUM", "OPTIONS", "ask", "needs_chromium", "open_page", "wait_until_drawn"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -17,13 +17,18 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on thi
 def open_page(browser: Any, address: str, **context: Any) -> Any:
     """A page that writes down which hosts it asks for anything, and what goes wrong in it."""
     page = browser.new_context(**{"locale": "en-US", **context}).new_page()
-    page.set_default_timeout(8_000)
+    page.set_default_timeout(30_000)
     page.hosts, page.errors = set(), []
     page.on("request", lambda request: page.hosts.add(request.url.split("/")[2]))
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.goto(address)
-    page.locator("#kb-question").wait_for()
+    wait_until_drawn(page)
     return page
+
+
+def wait_until_drawn(page: Any) -> None:
+    """Until the page has asked for all that it opens with."""
+    page.locator("#kb[aria-busy=false]").wait_for()
 
 
 def ask(page: Any, question: str) -> Any:

@@ -11,7 +11,7 @@ from kb_assistant.privacy import block_telemetry
 
 __all__ = ["EXTRA", "generation_config", "import_genai", "input_tensor", "make_pipeline", "make_streamer", "reason"]
 
-EXTRA = "pip install 'kb-assistant[openvino]'"
+EXTRA = 'pip install -c constraints.txt -e ".[openvino]"'
 # A short look back finds what an answer copies from its passages; GenAI's documentation suggests these.
 _LOOKUP = {"max_ngram_size": 3, "num_assistant_tokens": 5}
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from browsing import CHROMIUM, OPTIONS, ask, needs_chromium
+from browsing import CHROMIUM, OPTIONS, ask, needs_chromium, wait_until_drawn
 from serving import served
 
 from kb_assistant import Assistant
@@ -36,7 +36,7 @@ def log_in_here(page: Any, name: str) -> None:
     page.locator("input[name=name]").fill(name)
     page.locator("input[name=password]").fill(PASSWORD)
     page.locator("button").click()
-    page.locator("#kb-question").wait_for()
+    wait_until_drawn(page)
 
 
 @needs_chromium

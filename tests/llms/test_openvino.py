@@ -409,7 +409,7 @@ except Exception as error:
 """
     result = run_python(code, small_model_gguf)
     assert result.stdout.startswith("ModelError the openvino engine cannot start: ")
-    assert result.stdout.endswith("install it with `pip install 'kb-assistant[openvino]'`\n")
+    assert result.stdout.endswith('install it with `pip install -c constraints.txt -e ".[openvino]"`\n')
 
 
 def test_the_module_is_imported_without_openvino_and_torch():

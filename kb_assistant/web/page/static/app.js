@@ -92,6 +92,7 @@ class App {
   }
 
   async start() {
+    this.root.setAttribute("aria-busy", "true");
     this.setLanguage();
     this.setTheme();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.setTheme());
@@ -113,6 +114,7 @@ class App {
     if (Object.hasOwn(this.held, last)) this.picker.value = this.collection = last;
     this.chats.show(begun.chats);
     await this.chat.begin();
+    this.root.setAttribute("aria-busy", "false");
   }
 
   // Draws all of it anew, in whatever language is set now.
