@@ -212,11 +212,11 @@ def _unpacked(
 
 
 def _convert_for_ipex(source: Path, target: Path, low_bit: str, record: dict[str, Any], trusted: bool) -> None:
-    from kb_assistant.llms.ipex import IpexEngine
+    from kb_assistant.llms.ipex_loading import convert
 
-    engine = IpexEngine.load(source, low_bit=low_bit, trust_remote_code=trusted)
     record |= {"low_bit": low_bit, "ipex_llm": version("ipex-llm")}
-    engine.save_low_bit(target, extra={RECORD: json.dumps(record, ensure_ascii=False, indent=1)})
+    extra = {RECORD: json.dumps(record, ensure_ascii=False, indent=1)}
+    convert(source, target, low_bit, trust_remote_code=trusted, extra=extra)
 
 
 def _convert_for_openvino(files: ModelFiles | OpenVinoModel, target: Path, record: dict[str, Any]) -> None:

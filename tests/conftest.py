@@ -133,10 +133,10 @@ def small_model(taught: list[Any], pytestconfig: pytest.Config) -> Path:
 @pytest.fixture(scope="session")
 def small_model_int4(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same in int4, as ipex-llm saves it."""
-    from kb_assistant.llms.ipex import IpexEngine
+    from kb_assistant.llms.ipex_loading import convert
 
     folder = tmp_path_factory.mktemp("small-qwen2") / "int4"
-    IpexEngine.load(small_model).save_low_bit(folder)
+    convert(small_model, folder)
     return folder
 
 

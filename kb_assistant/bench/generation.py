@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from kb_assistant.bench.measurements import GenerationSpeed, LoadSpeed, Measurement, Turn
 from kb_assistant.llms import load_engine
 from kb_assistant.llms.base import Engine, Piece
+from kb_assistant.llms.decoding import Sampling
+from kb_assistant.llms.ipex import IpexEngine
 from kb_assistant.settings import Settings
 
 __all__ = ["Task", "measure"]
@@ -51,7 +53,7 @@ class _Answers(Protocol):
     def count(self, text: str) -> int:
         """How many tokens a prompt has."""
 
-    def answer(self, prompt: str, new_tokens: int) -> list[float]:
+    def answer(self, prompt: str, new_tokens: int, *, copying: bool = False) -> list[float]:
         """The time of each token, from the start, in seconds; those that came at once have the same."""
 
 
@@ -84,6 +86,8 @@ def _measure(task: Task) -> list[Measurement]:
             engine = load_engine(settings.engine, settings, task.models)
             load_s = load_s or time.perf_counter() - started
             turns: tuple[Turn, ...] = ("first",) if lookup else ("first", "follow-up", "again")
+            if isinstance(engine, IpexEngine):
+                turns = (*turns, "copying")
             found += _speeds(task, _Ours(engine), lookup=lookup, turns=turns)
             del engine
     return [LoadSpeed(task.name, task.convert_s, round(load_s, 2), _peak_bytes()), *found]
@@ -97,7 +101,7 @@ def _speeds(task: Task, model: _Answers, *, lookup: bool, turns: Sequence[Turn])
         for turn in turns:
             asked = longer if turn == "follow-up" else prompt
             tokens = model.count(asked)
-            times = model.answer(asked, task.new_tokens)
+            times = model.answer(asked, task.new_tokens, copying=turn == "copying")
             after = [one for one in times if one > times[0]]
             decode = len(after) / (times[-1] - times[0]) if after else 0.0
             yield GenerationSpeed(
@@ -131,7 +135,9 @@ class _Ours:
         self._engine = engine
         self.count = engine.count_prompt_tokens
 
-    def answer(self, prompt: str, new_tokens: int) -> list[float]:
+    def answer(self, prompt: str, new_tokens: int, *, copying: bool = False) -> list[float]:
+        if copying:
+            return self._copy(prompt, new_tokens)
         started = time.perf_counter()
         times: list[float] = []
         pieces = self._engine.generate_pieces(prompt, stop=(), max_new_tokens=new_tokens, cancelled=threading.Event())
@@ -140,6 +146,31 @@ class _Ours:
                 now = time.perf_counter() - started
                 times += [now] * (piece.completion_tokens - len(times))
         return times
+
+    def _copy(self, prompt: str, new_tokens: int) -> list[float]:
+        """Time an answer that is a part of its prompt: what a model computes, it computes; what it says, it is told."""
+        assert isinstance(self._engine, IpexEngine)
+        ids = self._engine.get_token_ids(prompt)
+        dictation = _Dictation(ids[len(ids) // 3 :][:new_tokens])
+        started = time.perf_counter()
+        for _ in self._engine.decoder.tokens(ids, frozenset(), dictation, threading.Event()):
+            dictation.times.append(time.perf_counter() - started)
+            if len(dictation.times) == len(dictation.tokens):
+                break
+        return dictation.times
+
+
+class _Dictation(Sampling):
+    """Picks given tokens, whatever is likely, once it has found out what is."""
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.times: list[float] = []
+
+    def pick(self, logits: Any) -> list[int]:
+        written = len(self.times)
+        return list(self.tokens[written:][: len(super().pick(logits))])
 
 
 class _Plain:
@@ -164,8 +195,10 @@ class _Plain:
     def count(self, text: str) -> int:
         return len(self._encode(text))
 
-    def answer(self, prompt: str, new_tokens: int) -> list[float]:
+    def answer(self, prompt: str, new_tokens: int, *, copying: bool = False) -> list[float]:
         import torch
+
+        assert not copying
 
         ids = torch.tensor([self._encode(prompt)])
         clock = _Clock()

@@ -7,7 +7,7 @@ from typing import Literal
 
 __all__ = ["EmbeddingSpeed", "GenerationSpeed", "LoadSpeed", "Measurement", "Turn"]
 
-Turn = Literal["first", "follow-up", "again"]
+Turn = Literal["first", "follow-up", "again", "copying"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class GenerationSpeed:
 
     Attributes:
         turn: the first with its prompt; a follow-up, whose prompt begins with that of the first and has
-            64 tokens more; or the first again.
+            64 tokens more; the first again; or the first with an answer that copies from its prompt.
         first_token_s: seconds to the first token.
         prefill_tokens_per_s: prompt tokens by seconds to the first token.
         decode_tokens_per_s: tokens a second after the first.

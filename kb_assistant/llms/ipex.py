@@ -18,7 +18,7 @@ from kb_assistant.llms.base import Engine, Piece, Waiting
 from kb_assistant.llms.chat_format import ChatFormat
 from kb_assistant.llms.decoding import Decoder, Sampling
 from kb_assistant.llms.detokenizer import AnswerSink, Detokenizer
-from kb_assistant.llms.ipex_loading import CPU_LOW_BITS, load_low_bit, save_low_bit
+from kb_assistant.llms.ipex_loading import CPU_LOW_BITS, load_low_bit
 from kb_assistant.llms.ipex_runtime import set_threads
 from kb_assistant.llms.lora import apply_adapter
 
@@ -55,7 +55,7 @@ class IpexEngine(Engine):
         prompt_lookup: bool | None = None,
         adapter: Path | None = None,
     ) -> Self:
-        """Load a Hugging Face model directory, or one that `save_low_bit` wrote.
+        """Load a Hugging Face model directory, or one that `kb models convert` wrote.
 
         Args:
             path: the directory.
@@ -76,6 +76,10 @@ class IpexEngine(Engine):
         if threads is not None:
             set_threads(threads)
         model, tokenizer, low_bit = load_low_bit(path, low_bit, trust_remote_code=trust_remote_code)
+        from kb_assistant.llms.ipex_kernels import use_fast_attention, use_fast_products
+
+        use_fast_attention()
+        use_fast_products(model)
         if adapter is not None:
             apply_adapter(model, adapter)
         engine = cls(
@@ -104,18 +108,6 @@ class IpexEngine(Engine):
             adapter=placed(settings.adapter, models) if settings.adapter else None,
             **local_options(settings),
         )
-
-    def save_low_bit(self, path: Path, extra: Mapping[str, str] | None = None) -> None:
-        """Write the converted model, without its adapter, to the new directory `path`, from where it loads in seconds.
-
-        Args:
-            path: the directory, which must not exist.
-            extra: texts of further files to write with it, by name.
-
-        Raises:
-            ModelError: `path` exists already, or it cannot be written.
-        """
-        save_low_bit(self.model, self.tokenizer, path, extra or {})
 
     @property
     def engine_name(self) -> str:
@@ -147,7 +139,7 @@ class IpexEngine(Engine):
                 set_threads(self.threads)  # OpenMP keeps the number by thread, and this one is new
             sink = AnswerSink(len(ids), max_new_tokens, self._end_ids, Detokenizer(self._decode), emit)
             sampling = Sampling(self.temperature, self.top_p)
-            with closing(self._decoder.tokens(ids, self._end_ids, sampling, cancelled)) as tokens:
+            with closing(self.decoder.tokens(ids, self._end_ids, sampling, cancelled)) as tokens:
                 for token in islice(tokens, max_new_tokens):
                     sink.take([token])
             sink.finish()
@@ -161,9 +153,13 @@ class IpexEngine(Engine):
         return {**super()._identifying_params, **own}
 
     @cached_property
-    def _decoder(self) -> Decoder:
-        # In bfloat16 a step over several tokens rounds otherwise than one over each: nearly equal ones may swap.
-        exact = self.model.dtype.itemsize > 2
+    def decoder(self) -> Decoder:
+        """What writes the tokens of the answers, one prompt at a time."""
+        from kb_assistant.llms.ipex_kernels import computes_tokens_alike
+
+        # In bfloat16 other products round a step over several tokens otherwise: nearly equal ones may swap.
+        alike = computes_tokens_alike(self.model) and self.adapter is None
+        exact = alike or self.model.dtype.itemsize > 2
         return Decoder(self.model, lookup=exact if self.prompt_lookup is None else self.prompt_lookup)
 
     @cached_property

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from kb_assistant.errors import ModelError, UsageError
-from kb_assistant.llms.ipex_runtime import activation_dtype, import_ipex, quiet
+from kb_assistant.llms.ipex_runtime import activation_dtype, import_ipex, quiet, without_sentence_transformers
 from kb_assistant.llms.model_files import INDEX, LOW_BIT_INDEX, ModelFiles, inspect_model, tensor_names
 from kb_assistant.llms.writing import written_whole
 from kb_assistant.machine import Machine
 
-__all__ = ["CPU_LOW_BITS", "check_memory", "load_low_bit", "save_low_bit"]
+__all__ = ["CPU_LOW_BITS", "check_memory", "convert", "load_low_bit"]
 
 # What ipex-llm 2.2.0 runs on a CPU. Of its other formats nf4, fp4 and fp8 refuse, and fp6 ends the process.
 CPU_LOW_BITS = ("sym_int4", "asym_int4", "sym_int5", "sym_int8", "woq_int4", "bf16")
@@ -65,20 +65,37 @@ def load_low_bit(path: Path, low_bit: str, *, trust_remote_code: bool) -> tuple[
         )
     check_memory(files, low_bit, Machine.read())
     auto_model = import_ipex()
-    with quiet():
+    with quiet(), without_sentence_transformers():
         tokenizer = _load_tokenizer(path, trust_remote_code)
         model = _load_weights(auto_model, files, low_bit, trust_remote_code)
     return model, tokenizer, files.low_bit or low_bit
 
 
-def save_low_bit(model: Any, tokenizer: Any, path: Path, extra: Mapping[str, str]) -> None:
-    """Write the converted weights, the tokenizer and `extra` texts to the new directory `path`, or nothing at all.
+def convert(
+    source: Path,
+    target: Path,
+    low_bit: str = "sym_int4",
+    *,
+    trust_remote_code: bool = False,
+    extra: Mapping[str, str] | None = None,
+) -> None:
+    """Write the model in `source` to the new directory `target` in low bits, or nothing at all.
+
+    Args:
+        source: a Hugging Face model directory.
+        target: the directory, which must not exist; from there, it loads in seconds.
+        low_bit: one of `CPU_LOW_BITS`.
+        trust_remote_code: run Python code that the model brings along.
+        extra: texts of further files to write with it, by name.
 
     Raises:
-        ModelError: `path` exists already, or it cannot be written.
+        ModelError: the model is missing, incomplete, broken or refused; `target` exists or cannot be written.
+        UsageError: there is no such low_bit.
     """
-    with written_whole(path) as unfinished, quiet():
-        _write(model, tokenizer, unfinished, extra)
+    with written_whole(target) as unfinished:
+        model, tokenizer, _ = load_low_bit(source, low_bit, trust_remote_code=trust_remote_code)
+        with quiet():
+            _write(model, tokenizer, unfinished, extra or {})
 
 
 def _load_tokenizer(path: Path, trust_remote_code: bool) -> Any:

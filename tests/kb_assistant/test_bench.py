@@ -23,11 +23,13 @@ def test_the_model_that_is_set_is_measured_turn_by_turn(small_model_int4):
     assert load.peak_bytes > 100_000_000
     answers = of(GenerationSpeed, found)
     turns = [(one.turn, one.lookup) for one in answers]
-    assert turns == [("first", False), ("follow-up", False), ("again", False)] * 2 + [("first", True)] * 2
+    without = [(turn, False) for turn in ("first", "follow-up", "again", "copying")]
+    assert turns == without * 2 + [("first", True), ("copying", True)] * 2
     for one in answers:
         assert 0 < one.new_tokens <= 8
         assert one.prefill_tokens_per_s == pytest.approx(one.prompt_tokens / one.first_token_s, rel=0.01)
-    first, follow_up, again = answers[3:6]
+    first, follow_up, again, copying = answers[4:8]
+    assert (copying.new_tokens, answers[-1].new_tokens) == (8, 8)
     assert first.prompt_tokens == again.prompt_tokens == pytest.approx(900, abs=40)
     assert follow_up.prompt_tokens == pytest.approx(first.prompt_tokens + 64, abs=20)
     # Nothing of the prompt is computed again: far more than the noise of a machine.
