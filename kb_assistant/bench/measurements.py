@@ -16,7 +16,7 @@ class LoadSpeed:
 
     Attributes:
         convert_s: seconds to load and convert the full weights and write the result; None where none were converted.
-        load_s: seconds to load it.
+        load_s: seconds to load it; both in a process that has torch and transformers.
         peak_bytes: the most memory that the process had, generating included.
     """
 

@@ -22,8 +22,8 @@ _GROUP = 64
 """Weights that share a scale in ipex-llm's sym_int4: two bytes of float16 scale, then 32 bytes of two weights each."""
 _DENSE_ROWS = 256
 """From so many tokens on, it is faster to write the weights out once than to unpack them for every token."""
-_ROWS_AT_ONCE = 1024
-"""Repacked together: little enough for the processor's cache, and a multiple of what a kernel packs together."""
+_BLOCKS_AT_ONCE = 16
+"""Blocks of rows that are repacked together: little enough for the processor's cache."""
 _TOKENS_SINGLY = 4
 """Up to so many tokens attend one by one, each as it would in a step of its own: the same to the last bit."""
 
@@ -38,15 +38,11 @@ def use_fast_products(model: Any) -> None:
     from ipex_llm.ggml.quantize import ggml_tensor_qtype
     from ipex_llm.transformers.low_bit_linear import LowBitLinear
 
-    found = [
-        (parent, name, layer)
-        for parent in list(model.modules())
-        for name, layer in parent.named_children()
-        if type(layer) is LowBitLinear and layer.qtype == ggml_tensor_qtype["sym_int4"]
-    ]
-    for parent, name, layer in found:
-        if Int4Linear.takes(layer):
-            setattr(parent, name, Int4Linear(layer))
+    sym_int4 = ggml_tensor_qtype["sym_int4"]
+    for parent in model.modules():
+        for name, layer in parent.named_children():
+            if type(layer) is LowBitLinear and layer.qtype == sym_int4 and Int4Linear.takes(layer):
+                setattr(parent, name, Int4Linear(layer))  # the other's memory is free at once
 
 
 def computes_tokens_alike(model: Any) -> bool:
@@ -74,14 +70,11 @@ class Int4Linear(nn.Module):
         self.bias: Tensor | None = layer.bias
         self._last_only = layer.optimize_lm_head
         blocks = layer.weight.data.view(torch.uint8).view(self.out_features, -1, 2 + _GROUP // 2)
-        weight = torch.empty(self.out_features, self.in_features // 2, dtype=torch.uint8)
-        for start in range(0, self.out_features, _ROWS_AT_ONCE):
-            part = slice(start, start + _ROWS_AT_ONCE)
-            weight[part] = _repacked(blocks[part, :, 2:])
         # The kernel wants a zero point beside each scale, as what is added to the weight: it is 0.
         scales = torch.zeros(self.in_features // _GROUP, self.out_features, 2, dtype=torch.bfloat16)
         scales[..., 0] = blocks[..., :2].contiguous().view(torch.float16)[..., 0].T
-        self.weight, self.scales = weight, scales  # no buffers: what casts a model to another type must not cast them
+        # No buffers: what casts a model to another type must not cast them.
+        self.weight, self.scales = _repacked(blocks[..., 2:]), scales
 
     @staticmethod
     def takes(layer: Any) -> bool:
@@ -114,10 +107,19 @@ class Int4Linear(nn.Module):
 
 
 def _repacked(pairs: Tensor) -> Tensor:
-    """Pack what ipex-llm packs in bytes, of shape (rows, groups, 32), as torch's kernel reads it."""
-    codes = torch.cat([pairs & 15, pairs >> 4], -1)  # the first and the second half of a group
-    halves = codes.view(-1, 2, _rows() // 2, codes[0].numel())
-    return (halves[:, 0] | halves[:, 1] << 4).transpose(1, 2).reshape(len(pairs), -1)
+    """Pack what ipex-llm packs in bytes, of shape (rows, groups, 32), as torch's kernel reads it.
+
+    A byte of ipex-llm holds a weight of the first half of a group and one of the second, both of the same row;
+    one of the kernel's holds a weight of a row and one of a row further down, both of the same column.
+    """
+    rows, groups, bytes_each = pairs.shape
+    upper, lower = pairs.view(-1, 2, _rows() // 2, groups, bytes_each).unbind(1)
+    packed = torch.empty(len(upper), groups, 2, bytes_each, _rows() // 2, dtype=torch.uint8)
+    parts = (torch.split(one, _BLOCKS_AT_ONCE) for one in (upper, lower, packed))
+    for above, below, target in zip(*parts, strict=True):
+        target[:, :, 0] = (above & 15 | below << 4).permute(0, 2, 3, 1)
+        target[:, :, 1] = (above >> 4 | below & 240).permute(0, 2, 3, 1)
+    return packed.view(rows, -1)
 
 
 def _rows() -> int:

@@ -100,7 +100,8 @@ copies from its prompt: random weights would not, so its words are dictated, whi
 {loading(rounds)}
 
 "convert" is loading the full weights, converting and writing them; "plain transformers" loads the full weights
-in bfloat16. The memory is the most that the process had while it loaded and answered.
+in bfloat16. Both count from where torch and transformers are imported. The memory is the most that the process
+had while it loaded and answered, the file that it read included.
 
 ## What was wanted, and what is
 
