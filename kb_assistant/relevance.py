@@ -30,6 +30,8 @@ _NAME = re.compile(
     r"(?<!^)(?<![.?!] )\b[A-Z][\w'’-]*|\w*\d[\w.,]*|(?<=[\u3400-\u9fff])[A-Za-z]{2,}"
     r"|[“\"《「『][^”\"》」』]{2,40}[”\"》」』]"
 )
+_PHRASE = re.compile(r"(?<!^)(?<![.?!] )\b[A-Z][\w'’-]*(?:(?: (?:of|the|and|de|for|&))? [A-Z0-9][\w'’-]*)+")
+"""A name of several words: "Doctor Who" is not a doctor and a question word."""
 _FUNCTION = frozenset("个個什么麼甚谁誰哪於于与與为為这這几幾是的了在和及或由被把对對以之其而则則並并且所即后後")
 """Han characters of function words; a pair with one of them is rarely a word."""
 
@@ -40,6 +42,7 @@ class _Passage:
     words: tuple[str, ...]
     counts: Mapping[str, int]
     coverage: float
+    phrases: float
 
 
 def relevance(question: str, weights: Mapping[str, float], passages: Sequence[Document]) -> float:
@@ -62,7 +65,8 @@ def relevance_features(question: str, weights: Mapping[str, float], passages: Se
     total, most = sum(wanted.values()), max(wanted.values(), default=0.0)
     if not passages or most <= 0:
         return {}
-    seen = [_seen(wanted, passage) for passage in passages]
+    phrases = [_spoken(match[0]) for match in _PHRASE.finditer(" ".join(question.split()))]
+    seen = [_seen(wanted, phrases, passage) for passage in passages]
     best = max(seen, key=lambda one: one.coverage)
     together = frozenset[str]().union(*(one.found for one in seen))
     named = {term for match in _NAME.finditer(question) for term in terms(match[0]) if term in wanted}
@@ -92,14 +96,24 @@ def relevance_features(question: str, weights: Mapping[str, float], passages: Se
         "has_names": float(bool(names)),
         "names": share(names, best.found) if names else 0.5,
         "names_missing": 1 - share(names, together) if names else 0.0,
+        "has_phrases": float(bool(phrases)),
+        "phrases": best.phrases if phrases else 0.5,
+        "phrases_missing": 1 - max(one.phrases for one in seen) if phrases else 0.0,
     }
 
 
-def _seen(wanted: Mapping[str, float], passage: Document) -> _Passage:
+def _seen(wanted: Mapping[str, float], phrases: Sequence[str], passage: Document) -> _Passage:
     known = passage.metadata
-    tokens = list(terms(f"{known['source']} {known['title']} {known['heading']} {passage.page_content}"))
-    found = frozenset(tokens)
-    return _Passage(found, tuple(words(tokens)), Counter(tokens), share(wanted, found))
+    text = f"{known['source']} {known['title']} {known['heading']} {passage.page_content}"
+    tokens = list(terms(text))
+    found, said = frozenset(tokens), _spoken(text)
+    spoken = sum(phrase in said for phrase in phrases) / max(1, len(phrases))
+    return _Passage(found, tuple(words(tokens)), Counter(tokens), share(wanted, found), spoken)
+
+
+def _spoken(text: str) -> str:
+    """Return `text` as names are compared: in small letters, its words parted by single blanks or hyphens."""
+    return " ".join(re.sub(r"[-_]", " ", text).split()).casefold()
 
 
 def _densest(wanted: Mapping[str, float], said: Sequence[str], width: int) -> float:

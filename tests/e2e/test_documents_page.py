@@ -47,7 +47,7 @@ def ingest_beside(home: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes
     command = [sys.executable, "-m", "kb_assistant", "ingest", str(tmp_path), "--collection", "widgets"]
     run = subprocess.Popen(command, env={**os.environ, "KB_HOME": str(home)}, stdout=subprocess.DEVNULL)
     yield run
-    assert run.wait(timeout=60) == 0
+    assert run.wait(timeout=300) == 0
 
 
 def upload(page: Any, *files: Path) -> Any:
@@ -122,6 +122,17 @@ def test_what_cannot_be_read_says_why_and_takes_a_password(page: Any, tmp_path: 
     page.get_by_label("Password", exact=True).fill("开门")
     page.get_by_role("button", name="OK", exact=True).click()
     locked.locator(".said.ready").wait_for()
+
+
+def test_a_chinese_page_says_in_chinese_what_to_do(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "坏了.pdf").write_bytes(b"%PDF-1.7 no")
+    chinese = open_page(page.context.browser, page.url, locale="zh-CN")
+    chinese.get_by_role("tab", name="文档").click()
+    with chinese.expect_file_chooser() as chooser:
+        chinese.get_by_role("button", name="选择文件", exact=True).click()
+    chooser.value.set_files([tmp_path / "坏了.pdf"])
+    said = chinese.locator(".adding li .said.failed", has_text="请用原来的程序打开，重新保存")
+    assert "not a PDF, or broken" in said.inner_text()  # and the server's own words after it
 
 
 def test_a_file_whose_progress_is_lost_does_not_hold_up_the_next(page: Any, tmp_path: Path) -> None:

@@ -122,7 +122,8 @@ def test_an_emptied_folder_needs_a_flag(kb: Callable, docs: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise on Windows")
 def test_watch_follows_and_gives_one_document_at_the_end(docs: Path, own_home: Path) -> None:
     command = [sys.executable, "-m", "kb_assistant", "ingest", str(docs), "--watch", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     assert process.stderr is not None
     assert process.stderr.readline() == "watching for changes; Ctrl-C stops it\n"
     time.sleep(0.5)
@@ -132,7 +133,11 @@ def test_watch_follows_and_gives_one_document_at_the_end(docs: Path, own_home: P
         time.sleep(0.1)
     time.sleep(1)  # the run that stored it has to end to be in the report
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    try:
+        out, err = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # writes where each thread stands
+        pytest.fail(process.communicate()[1])
     assert (process.returncode, err) == (0, "")
     report = json.loads(out)
     assert (report["added"], [file["path"] for file in report["files"]]) == (3, ["leave.md", "new.md", "病假.txt"])

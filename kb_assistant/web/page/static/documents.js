@@ -52,16 +52,22 @@ export class Documents {
 
   list() {
     const t = this.app.t.bind(this.app);
+    const why = one => this.why(one).join("; ");
     const wanted = this.find.value.trim().toLowerCase();
     const fitting = (this.found ?? []).filter(one => one.source.toLowerCase().includes(wanted));
     this.count.textContent = t("count", { n: fitting.length });
     this.shown.replaceChildren(...fitting.map(one => el("li", {},
       el("div", { class: "about" }, words("span", one.source, { class: "name" }),
         el("span", { class: "extent" }, [one.pages ? t("pages", { n: one.pages }) : "", t("passages_n", { n: one.chunks })].filter(Boolean).join(" · ")),
-        one.notes.length ? words("span", one.notes.join("; "), { class: "notes" }) : null),
+        why(one) ? words("span", why(one), { class: "notes" }) : null),
       this.outcome(one.status),
       iconButton("delete", `${t("delete")}: ${one.source}`, () => this.app.tried(() => this.remove(one))))));
     if (!fitting.length) this.shown.append(el("li", { class: "none" }, t(wanted ? "none_found" : "no_documents")));
+  }
+
+  // The server's notes are in English; in other languages, what to do stands before them.
+  why({ status, notes }) {
+    return [this.app.t(`remedy_${status}`), ...notes].filter(Boolean);
   }
 
   outcome(status) {
@@ -168,7 +174,7 @@ class Line {
     const t = this.app.t.bind(this.app);
     if (!became) return this.ended(t("not_sent"), "failed");
     const taken = became.status === "refused" && this.room.found?.some(one => one.source === became.source && one.uploaded);
-    this.ended([t(`status_${became.status}`), ...became.notes].join(" · "), SOUND.has(became.status) ? became.status : "failed");
+    this.ended([t(`status_${became.status}`), ...this.room.why(became)].join(" · "), SOUND.has(became.status) ? became.status : "failed");
     if (taken) this.offer(t("replace"), () => ({ replace: true }));
     if (became.status === "needs_password") {
       this.offer(t("try_password"), async () => {
