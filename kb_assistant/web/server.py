@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import ipaddress
 import logging
+import os
 import socket
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,6 +27,7 @@ from kb_assistant.web.api import add_api
 from kb_assistant.web.api.errors import error_body, judged
 from kb_assistant.web.login import Login, LoginGuard, login_routes
 from kb_assistant.web.page import mount_page
+from kb_assistant.web.under_way import UnderWay
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -168,7 +172,8 @@ def build_app(assistant: Assistant, host: str) -> FastAPI:
         routes=mcp.routes if mcp else None,
         lifespan=mcp.router.lifespan_context if mcp else None,
     )
-    app.state.jobs = add_api(app, assistant)
+    app.state.under_way = UnderWay()
+    app.state.jobs = add_api(app, assistant, app.state.under_way)
     login = Login(Accounts(assistant.home), assistant.settings.session_hours, required=not _is_loopback(host))
     app.include_router(login_routes(login))
     app.add_middleware(LoginGuard, login=login)
@@ -176,7 +181,7 @@ def build_app(assistant: Assistant, host: str) -> FastAPI:
     if not _is_loopback(host):
         names += [socket.gethostname(), socket.getfqdn(), f"{socket.gethostname()}.local"]
     app.add_middleware(_Guard, names=frozenset(name.strip().lower() for name in names if name.strip()))
-    return mount_page(app, assistant, host)
+    return mount_page(app, assistant, app.state.under_way, host)
 
 
 def _mcp(assistant: Assistant) -> Starlette | None:
@@ -222,9 +227,17 @@ def serve(assistant: Assistant, announce: Callable[[str], None]) -> None:
     logging.getLogger("uvicorn.error").addFilter(_is_news)  # after Config, which sets up logging
     with suppress(KeyboardInterrupt), warnings.catch_warnings():  # interrupted is how it is meant to end
         warnings.filterwarnings("ignore", module="gradio")  # of names that it will have to change one day
-        _Server(config, (app.state.jobs.stop, app.state.answering.stop_all)).run(sockets=[listener])
-    app.state.answering.close()
+        _Server(config, (app.state.jobs.stop, app.state.under_way.stop_all)).run(sockets=[listener])
     app.state.jobs.close()
+    if not app.state.under_way.close():
+        # OpenVINO reads a prompt to its end. Once all else is closed, the process leaves without its thread.
+        atexit.register(_leave)
+
+
+def _leave() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 class _Server(uvicorn.Server):

@@ -18,15 +18,16 @@ from vectorstore import StoreError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
+    from kb_assistant.web.under_way import UnderWay
 
 __all__ = ["add_api"]
 
 
-def add_api(app: FastAPI, assistant: Assistant) -> IngestJobs:
-    """Add the API's routes, and the form of its errors, to a web application; returns what runs in the background."""
+def add_api(app: FastAPI, assistant: Assistant, under_way: UnderWay) -> IngestJobs:
+    """Add the API's routes, and the form of its errors, to a web application; returns the ingests under way."""
     jobs = IngestJobs()
-    app.include_router(openai_routes(assistant))
-    app.include_router(question_routes(assistant))
+    app.include_router(openai_routes(assistant, under_way))
+    app.include_router(question_routes(assistant, under_way))
     app.include_router(document_routes(assistant, jobs))
     app.include_router(collection_routes(assistant, jobs))
     app.include_router(metrics_routes(assistant))

@@ -24,6 +24,7 @@ from vectorstore import StoreError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
+    from kb_assistant.web.under_way import UnderWay
 
 __all__ = ["Event", "Pieces", "answering", "event_stream", "last"]
 
@@ -78,7 +79,9 @@ class _Feed:
             self.gone.set()
 
 
-async def answering(assistant: Assistant, question: str, before: Sequence[str], collection: str | None) -> Pieces:
+async def answering(
+    assistant: Assistant, under_way: UnderWay, question: str, before: Sequence[str], collection: str | None
+) -> Pieces:
     """Begin an answer, and return its pieces once the first is there; what cannot be answered raises here."""
     feed = _Feed()
 
@@ -100,7 +103,7 @@ async def answering(assistant: Assistant, question: str, before: Sequence[str], 
         else:
             feed.put(None)
 
-    threading.Thread(target=run, name="kb-api", daemon=True).start()
+    under_way.start(run, feed.gone, "kb-api")
     try:
         first = await feed.next()
     except BaseException:

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from kb_assistant.errors import EmptiedFolderError, SettingsError, UsageError
+from kb_assistant.errors import Cancelled, EmptiedFolderError, SettingsError, UsageError
 from vectorstore import EmptyStoreError, UnknownCollectionError
 from vectorstore.errors import UnknownSourceError
 
@@ -72,6 +72,8 @@ def judged(error: Exception) -> tuple[int, dict[str, Any]]:
         return error.status, error_body(str(error), "invalid_request_error", error.code)
     if isinstance(error, UsageError) and not isinstance(error, SettingsError):
         return 400, error_body(str(error), "invalid_request_error", "invalid_value")
+    if isinstance(error, Cancelled):
+        return 503, error_body("the server stops", "server_error", "stopped")
     _log.error("%s: %s", type(error).__name__, error)
     message = "the store or the language model cannot be used; the server's log says why"
     return 503, error_body(message, "server_error", "unavailable")

@@ -25,6 +25,7 @@ from vectorstore import UnknownCollectionError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
+    from kb_assistant.web.under_way import UnderWay
 
 __all__ = ["openai_routes"]
 
@@ -85,7 +86,7 @@ class EmbeddingsRequest(BaseModel):
     encoding_format: Literal["float", "base64"] = "float"
 
 
-def openai_routes(assistant: Assistant) -> APIRouter:
+def openai_routes(assistant: Assistant, under_way: UnderWay) -> APIRouter:
     """Return the routes under /v1."""
     router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=ERRORS)
 
@@ -102,7 +103,7 @@ def openai_routes(assistant: Assistant) -> APIRouter:
         asked = [message.text for message in body.messages if message.role == "user"]
         if body.messages[-1].role != "user":
             raise UsageError("the last message is no question; its role has to be user")
-        pieces = await answering(assistant, asked[-1], asked[:-1], collection)
+        pieces = await answering(assistant, under_way, asked[-1], asked[:-1], collection)
         about = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": body.model}
         if body.stream:
             usage = body.stream_options is not None and body.stream_options.include_usage

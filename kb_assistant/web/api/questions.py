@@ -18,6 +18,7 @@ from kb_assistant.web.api.forms import LONGEST_MESSAGE, CollectionName, Question
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
+    from kb_assistant.web.under_way import UnderWay
 
 __all__ = ["question_routes"]
 
@@ -34,7 +35,7 @@ class AskRequest(BaseModel):
     )
 
 
-def question_routes(assistant: Assistant) -> APIRouter:
+def question_routes(assistant: Assistant, under_way: UnderWay) -> APIRouter:
     """Return the routes that find and answer."""
     router = APIRouter(tags=["kb"], responses=ERRORS)
 
@@ -55,7 +56,8 @@ def question_routes(assistant: Assistant) -> APIRouter:
         `waiting` tells how many questions a model answers first, `passages` comes once, `token` for each piece,
         and `answer` last, as `kb ask --json` prints it; or `error`.
         """
-        return event_stream(_own_events(await answering(assistant, body.question, body.history, body.collection)))
+        pieces = await answering(assistant, under_way, body.question, body.history, body.collection)
+        return event_stream(_own_events(pieces))
 
     @router.get("/healthz", responses={503: {"model": ErrorBody}})
     def health() -> dict[str, str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from kb_assistant.assistant import Assistant
+    from kb_assistant.web.under_way import UnderWay
 
 __all__ = ["mount_page"]
 
@@ -80,13 +81,9 @@ def _build_page(assistant: Assistant, answering: Answering) -> gr.Blocks:
     return page
 
 
-def mount_page(app: FastAPI, assistant: Assistant, host: str) -> FastAPI:
-    """Return the web application with the page at its root, under whatever routes it has.
-
-    `app.state.answering` are then the page's answers under way.
-    """
-    app.state.answering = Answering(assistant)
-    page = _build_page(assistant, app.state.answering)
+def mount_page(app: FastAPI, assistant: Assistant, under_way: UnderWay, host: str) -> FastAPI:
+    """Return the web application with the page at its root, under whatever routes it has."""
+    page = _build_page(assistant, Answering(assistant, under_way))
     app.mount("/page", _Fresh(directory=_STATIC), name="page")
     mounted: FastAPI = gr.mount_gradio_app(
         app,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from vectorstore import StoreError, UnknownCollectionError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
+    from kb_assistant.web.under_way import UnderWay
 
 __all__ = ["Answering", "ChatCalls"]
 
@@ -29,7 +29,6 @@ _FRAME_S = 0.05
 _HEARTBEAT_S = 1.0
 """So often something is sent even where nothing happens: only then is it noticed that the browser has gone."""
 
-_CLOSE_S = 1.5
 _TOO_LARGE = 1 << 63
 """For the catalogue's numbers."""
 
@@ -39,11 +38,11 @@ State = dict[str, Any]
 class Answering:
     """The answers under way, each of which its owner can stop."""
 
-    def __init__(self, assistant: Assistant) -> None:
-        """Take who answers."""
+    def __init__(self, assistant: Assistant, under_way: UnderWay) -> None:
+        """Take who answers, and where answers run."""
         self._assistant = assistant
+        self._under_way = under_way
         self._stops: dict[tuple[str, str], threading.Event] = {}
-        self._threads: set[threading.Thread] = set()
 
     async def answer(self, event: gr.EventData, request: gr.Request) -> AsyncIterator[State]:
         """Yield what is known of an answer, more each time; stops the engine when it is closed."""
@@ -57,9 +56,7 @@ class Answering:
             with suppress(RuntimeError):  # the loop is closed: the server stops
                 loop.call_soon_threadsafe(arrived.put_nowait, news)
 
-        thread = threading.Thread(target=self._run, args=(owner, asked, stop, put), name="kb-page", daemon=True)
-        self._threads = {one for one in self._threads if one.is_alive()} | {thread}
-        thread.start()
+        self._under_way.start(lambda: self._run(owner, asked, stop, put), stop, "kb-page")
         state: State = {"key": key, "phase": "searching", "text": "", "beat": 0}
         try:
             yield dict(state)
@@ -81,19 +78,6 @@ class Answering:
         if stop:
             stop.set()
         return stop is not None
-
-    def stop_all(self) -> None:
-        """Stop all answers under way."""
-        for stop in tuple(self._stops.values()):
-            stop.set()
-
-    def close(self) -> None:
-        """Stop all answers, and wait a moment until what there is of them is kept."""
-        self.stop_all()
-        until = time.monotonic() + _CLOSE_S
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self, owner: str, asked: Asked, stop: threading.Event, put: Any) -> None:
         try:

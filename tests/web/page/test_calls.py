@@ -16,6 +16,7 @@ from kb_assistant.web.page.calls import called, failure
 from kb_assistant.web.page.chat import Answering, ChatCalls
 from kb_assistant.web.page.passages import PassageCalls
 from kb_assistant.web.page.settings import SettingCalls
+from kb_assistant.web.under_way import UnderWay
 from vectorstore import EmptyStoreError, StoreError
 
 
@@ -30,7 +31,7 @@ def test_an_error_of_the_question_itself_is_told() -> None:
 
 def test_the_page_is_told_where_questions_go(own_home: Path) -> None:
     with Assistant.open(own_home, base_url="https://llm.example.com/v1", model="some-model") as kb:
-        assert ChatCalls(kb, Answering(kb)).begin("", {})["sends_to"] == "llm.example.com"
+        assert ChatCalls(kb, Answering(kb, UnderWay())).begin("", {})["sends_to"] == "llm.example.com"
         told = SettingCalls(kb)
         assert told.settings("", {})["sends_to"] == "llm.example.com"
         assert any("llm.example.com" in one["detail"] for one in told.machine("", {}) if one["check"] == "privacy")
@@ -59,7 +60,7 @@ def test_settings_are_bounded_and_only_those_of_the_page_are_taken(own_home: Pat
 
 def test_the_first_page_of_an_empty_home_suggests_nothing(own_home: Path) -> None:
     with Assistant.open(own_home) as kb:
-        calls = ChatCalls(kb, Answering(kb))
+        calls = ChatCalls(kb, Answering(kb, UnderWay()))
         assert calls.suggestions("", {}) == []
         assert calls.begin("", {})["chats"] == []
 
@@ -95,7 +96,7 @@ def test_a_stop_does_not_wait_for_other_calls(own_home: Path) -> None:
             await asyncio.gather(*others)
 
     with Assistant.open(own_home) as kb:
-        asyncio.run(busy(page_calls(ChatCalls(kb, Answering(kb)))["stop_answer"]))
+        asyncio.run(busy(page_calls(ChatCalls(kb, Answering(kb, UnderWay())))["stop_answer"]))
 
 
 def test_pages_being_drawn_hold_up_no_other_call(own_home: Path) -> None:
@@ -112,13 +113,13 @@ def test_pages_being_drawn_hold_up_no_other_call(own_home: Path) -> None:
             assert {one["error"] for one in await asyncio.gather(*drawn)} == {"not_drawn"}
 
     with Assistant.open(own_home) as kb:
-        asyncio.run(drawing(page_calls(PassageCalls(slow), ChatCalls(kb, Answering(kb)))))
+        asyncio.run(drawing(page_calls(PassageCalls(slow), ChatCalls(kb, Answering(kb, UnderWay())))))
 
 
 @pytest.mark.parametrize("number", [10**20, -(10**20), float("inf"), float("nan"), "x", [], None])
 def test_odd_numbers_are_malformed(own_home: Path, number: Any) -> None:
     with Assistant.open(own_home) as kb:
-        calls = page_calls(ChatCalls(kb, Answering(kb)))
+        calls = page_calls(ChatCalls(kb, Answering(kb, UnderWay())))
         for name in ("open_chat", "delete_chat", "export_chat", "rate"):
             told = asyncio.run(calls[name]({"chat_id": number, "turn_id": number, "verdict": 1}, REQUEST))
             assert told == {"error": "malformed", "detail": ""}
