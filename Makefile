@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 DEV_INSTALLED = $(VENV)/.dev-installed
 
-.PHONY: demo install test lint format bench bench-ingestion bench-speed eval clean
+.PHONY: demo install test lint format bench bench-ingestion bench-speed bench-serving eval clean
 
 demo: $(INSTALLED)  ## ask the sample documents a question in Chinese and one in English
 	$(BIN)/kb demo
@@ -34,6 +34,9 @@ bench-ingestion: $(DEV_INSTALLED)  ## the tables of docs/ingestion.md; takes a q
 
 bench-speed: $(DEV_INSTALLED)  ## docs/speed.md: language models beside the plain libraries; takes half an hour
 	$(BIN)/python tests/benchmarks/speed.py
+
+bench-serving: $(DEV_INSTALLED)  ## a running server: search beside an answer, memory, its end; takes five minutes
+	$(BIN)/python tests/benchmarks/serving.py
 
 eval: $(DEV_INSTALLED)  ## docs/quality.md: how good retrieval, answers and refusals are; takes some minutes
 	$(BIN)/python tests/benchmarks/quality.py

@@ -266,7 +266,9 @@ class Assistant:
 
     def check(self) -> list[tuple[str, bool, str]]:
         """Return (what, whether it is sound, detail) for each part of the store."""
-        return self._store.check()
+        from kb_assistant.uploads import Uploads
+
+        return [*self._store.check(), ("uploads", *Uploads(self._store).check())]
 
     def check_reranker(self) -> str:
         """Return what reorders the passages that are found, loaded to see that it can be.

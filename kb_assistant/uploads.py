@@ -29,6 +29,7 @@ __all__ = ["UPLOADS", "Upload", "Uploads", "shown_name"]
 UPLOADS = "uploads"
 _LONGEST_NAME = 200
 _PIECE_BYTES = 1 << 20
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,18 @@ class Uploads:
                 return None
             part.rename(path)
         return path, digest.hexdigest()
+
+    def check(self) -> tuple[bool, str]:
+        """Return whether the files of all uploaded sources are there, and how many there are, or which are not."""
+        catalog = self._store.catalog
+        paths = catalog.paths(f"{UPLOADS}/")
+        gone = {path for path in paths if not (self._store.folder / path).is_file()}
+        if not gone:
+            return True, f"{len(paths)} files"
+        ids = [catalog.collection(held.name).id for held in catalog.collections()]
+        names = [one.name for number in ids for one in catalog.sources(number) if one.path in gone]
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        return False, f"no file any more for {', '.join(names[:_MOST_NAMED])}{more}; upload them again"
 
     def plan_again(self, stored: Sequence[SourceInfo], made_with: MadeWith) -> Plan:
         """Return what is to be done so that the uploaded ones among `stored` are as if they came now."""

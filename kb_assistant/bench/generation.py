@@ -154,7 +154,7 @@ class _Ours:
     def _copy(self, prompt: str, new_tokens: int) -> list[float]:
         """Time an answer that is a part of its prompt: what a model computes, it computes; what it says, it is told."""
         assert isinstance(self._engine, IpexEngine)
-        ids = self._engine.get_token_ids(prompt)
+        ids = self._engine.prompt_ids(prompt)
         dictation = _Dictation(ids[len(ids) // 3 :][:new_tokens])
         started = time.perf_counter()
         for _ in self._engine.decoder.tokens(ids, frozenset(), dictation, threading.Event()):

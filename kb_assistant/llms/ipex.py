@@ -125,14 +125,14 @@ class IpexEngine(Engine):
 
     def count_prompt_tokens(self, prompt: str) -> int:
         """Return how many tokens `prompt` takes in the model's chat format."""
-        return len(self._encode(prompt))
+        return len(self.prompt_ids(prompt))
 
     def generate_pieces(
         self, prompt: str, *, stop: Sequence[str], max_new_tokens: int, cancelled: threading.Event
     ) -> Iterator[Piece | Waiting]:
         """Generate in a thread; the stop strings are left to the base."""
         del stop
-        ids = self._encode(prompt)
+        ids = self.prompt_ids(prompt)
 
         def produce(emit: Callable[[Piece], None]) -> None:
             if self.threads is not None:
@@ -177,14 +177,15 @@ class IpexEngine(Engine):
 
     def _check_vocabulary(self) -> None:
         """Check the tokens of an empty conversation: one the model does not have would fail in the middle."""
-        rows, largest = self.model.get_input_embeddings().weight.shape[0], max(self._encode("."))
+        rows, largest = self.model.get_input_embeddings().weight.shape[0], max(self.prompt_ids("."))
         if largest >= rows:
             raise ModelError(
                 f"the tokenizer in {self.path} is not that of the model: it gives token {largest:,}, "
                 f"and the model has {rows:,}; fetch both from the same place"
             )
 
-    def _encode(self, prompt: str) -> list[int]:
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """Return the ids of `prompt` in the chat format of the model."""
         return self._format.encode(prompt, system=self.system_prompt)
 
     def _decode(self, ids: Sequence[int]) -> str:

@@ -267,3 +267,11 @@ def test_a_killed_upload_leaves_nothing_half(kb: Assistant, tmp_path: Path) -> N
     assert (report.failed, len(kb.sources()), len(kept(kb))) == (0, 120, 120)
     kb.remove("*.md")
     assert kept(kb) == []
+
+
+def test_doctor_names_uploads_whose_files_are_gone(kb: Assistant) -> None:
+    kb.upload([upload("leave.md", LEAVE), upload("病假.txt", SICK)])
+    assert ("uploads", True, "2 files") in kb.check()
+    (path,) = [Path(one.path) for one in kb.sources() if one.name == "病假.txt"]
+    path.unlink()
+    assert ("uploads", False, "no file any more for 病假.txt; upload them again") in kb.check()
