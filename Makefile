@@ -35,7 +35,7 @@ bench-ingestion: $(DEV_INSTALLED)  ## the tables of docs/ingestion.md; takes a q
 bench-speed: $(DEV_INSTALLED)  ## docs/speed.md: language models beside the plain libraries; takes half an hour
 	$(BIN)/python tests/benchmarks/speed.py
 
-bench-serving: $(DEV_INSTALLED)  ## a running server: search beside an answer, memory, its end; takes five minutes
+bench-serving: $(DEV_INSTALLED)  ## a running server: search beside an answer, memory, its end; takes two minutes
 	$(BIN)/python tests/benchmarks/serving.py
 
 eval: $(DEV_INSTALLED)  ## docs/quality.md: how good retrieval, answers and refusals are; takes some minutes

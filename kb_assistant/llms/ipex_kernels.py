@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from kb_assistant.machine import Machine
 
-__all__ = ["Int4Linear", "attend", "use_fast_attention", "use_fast_products"]
+__all__ = ["Int4Linear", "attend", "computes_tokens_alike", "use_fast_attention", "use_fast_products"]
 
 _GROUP = 64
 """Weights that share a scale in ipex-llm's sym_int4: two bytes of float16 scale, then 32 bytes of two weights each."""

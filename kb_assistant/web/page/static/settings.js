@@ -30,7 +30,14 @@ export class Settings {
     this.show(await this.app.call("settings"));
     const found = await this.app.call("machine");
     this.machine.replaceChildren(...found.flatMap(one =>
-      [el("dt", {}, this.app.t(`check_${one.check}`)), words("dd", one.detail, { class: one.ok ? "" : "failure" })]));
+      [el("dt", {}, this.app.t(`check_${one.check}`)), words("dd", this.found(one), { class: one.ok ? "" : "failure" })]));
+  }
+
+  // The server's findings are in English; where it counts most, a sentence in the page's language stands for it.
+  found({ check, detail }) {
+    const stays = check === "privacy" && this.app.t("stays");
+    if (!stays) return detail;
+    return this.app.sendsTo ? this.app.t("leaves", { host: this.app.sendsTo }) : stays;
   }
 
   stored(key, label, options) {
