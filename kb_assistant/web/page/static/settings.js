@@ -34,8 +34,8 @@ export class Settings {
   }
 
   // The server's findings are in English; where it counts most, a sentence in the page's language stands for it.
-  found({ check, detail }) {
-    const stays = check === "privacy" && this.app.t("stays");
+  found({ check, ok, detail }) {
+    const stays = ok && check === "privacy" && this.app.t("stays");
     if (!stays) return detail;
     return this.app.sendsTo ? this.app.t("leaves", { host: this.app.sendsTo }) : stays;
   }
