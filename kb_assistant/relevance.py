@@ -1,8 +1,9 @@
 """Whether passages are about a question at all, as one calibrated number.
 
-A logistic model over shares of the question's information that the passages hold. The
-shares mean the same in Chinese and English, and need no model. Coefficients are fitted by
-tests/benchmarks/fit_relevance.py on questions of which half have their article indexed.
+A logistic model over how much of the question the passages hold, its terms weighed by how rare
+they are in the collection and in their language at large. That means the same in Chinese and
+English, and needs no model. Coefficients are fitted by tests/benchmarks/fit_relevance.py on
+questions of which half have their article indexed.
 
 Where question and passages are in different languages they share no terms, and the
 judgement is that the passages are about something else.
@@ -19,7 +20,8 @@ from dataclasses import dataclass
 from langchain_core.documents import Document
 
 from kb_assistant.coefficients import load_coefficients
-from kb_assistant.overlap import common, runs, share, words
+from kb_assistant.overlap import share, words
+from kb_assistant.rarity import rarities
 from vectorstore import terms
 
 __all__ = ["relevance", "relevance_features"]
@@ -61,43 +63,32 @@ def relevance(question: str, weights: Mapping[str, float], passages: Sequence[Do
 
 def relevance_features(question: str, weights: Mapping[str, float], passages: Sequence[Document]) -> dict[str, float]:
     """Return what the judgement goes by; nothing where the question has no terms."""
-    wanted = {term: weight for term, weight in weights.items() if not _FUNCTION.intersection(term)} or dict(weights)
-    total, most = sum(wanted.values()), max(wanted.values(), default=0.0)
-    if not passages or most <= 0:
+    here = {term: weight for term, weight in weights.items() if not _FUNCTION.intersection(term)} or dict(weights)
+    if not passages or not any(here.values()):
         return {}
+    anywhere = rarities(here)
     phrases = [_spoken(match[0]) for match in _PHRASE.finditer(" ".join(question.split()))]
-    seen = [_seen(wanted, phrases, passage) for passage in passages]
+    seen = [_seen(anywhere, phrases, passage) for passage in passages]
     best = max(seen, key=lambda one: one.coverage)
     together = frozenset[str]().union(*(one.found for one in seen))
-    named = {term for match in _NAME.finditer(question) for term in terms(match[0]) if term in wanted}
-    names = {term: wanted[term] for term in named}
-    missing = [weight for term, weight in wanted.items() if term not in best.found]
-    others = [one.coverage for one in seen if one is not best]
-    asked = [word for word in words(terms(question)) if word in wanted]
-    said = [word for word in best.words if word in wanted]
-    close = max(_densest(wanted, one.words, 2 * len(wanted) + 4) for one in seen) / total
-    long = math.log(1 + len(wanted))
+    names = {t: here[t] for match in _NAME.finditer(question) for t in terms(match[0]) if t in here}
+    # Rare at large and frequent here is what the collection is about.
+    topical = {term: anywhere[term] * math.log(10) - weight for term, weight in here.items()}
+    long = math.log(1 + len(here))  # a few terms stand together anywhere, many only where they are spoken of
     return {
-        "best": best.coverage,
-        "best_squared": best.coverage**2,
-        "first": seen[0].coverage,
-        "together": share(wanted, together),
-        "margin": best.coverage - (sum(others) / len(others) if others else 0.0),
-        "close": close,
-        "close_long": close * long,  # a few terms stand together anywhere, many only where they are spoken of
-        "close_wide": max(_densest(wanted, one.words, 6 * len(wanted) + 20) for one in seen) / total,
-        "frequency": sum(weight * best.counts[term] / (best.counts[term] + 1.5) for term, weight in wanted.items())
-        / total,
-        "pairs": common(runs(asked, 2), runs(said, 2)),
-        "mass": math.log(1 + best.coverage * total / most),
-        "missing_mass": math.log(1 + sum(missing) / most),
-        "heaviest_missing": max(missing, default=0.0) / most,
-        "terms": long,
+        "close_here": max(_densest(here, one.words) for one in seen) * long,
+        "close_anywhere": max(_densest(anywhere, one.words) for one in seen) * long,
+        "often_here": _often(here, best.counts),
+        "often_anywhere": _often(anywhere, best.counts),
+        "rarity_found": math.log(1 + sum(rarity for term, rarity in anywhere.items() if term in best.found)),
+        "rarest": max(anywhere.values()),
+        "rarest_found": max((rarity for term, rarity in anywhere.items() if term in best.found), default=0.0),
+        "rarest_missing": max((rarity for term, rarity in anywhere.items() if term not in together), default=0.0),
+        "most_topical": max((value for term, value in topical.items() if term in best.found), default=0.0),
+        "topical": sum(max(0.0, value) for term, value in topical.items() if term in together) / len(topical),
         "has_names": float(bool(names)),
         "names": share(names, best.found) if names else 0.5,
-        "names_missing": 1 - share(names, together) if names else 0.0,
         "has_phrases": float(bool(phrases)),
-        "phrases": best.phrases if phrases else 0.5,
         "phrases_missing": 1 - max(one.phrases for one in seen) if phrases else 0.0,
     }
 
@@ -116,21 +107,28 @@ def _spoken(text: str) -> str:
     return " ".join(re.sub(r"[-_]", " ", text).split()).casefold()
 
 
-def _densest(wanted: Mapping[str, float], said: Sequence[str], width: int) -> float:
-    """The most weight of distinct terms within `width` words."""
-    hits = [(place, word) for place, word in enumerate(said) if word in wanted]
+def _densest(weights: Mapping[str, float], said: Sequence[str]) -> float:
+    """The largest share of the weights whose terms stand within a stretch of words twice as long as the question."""
+    total, width = sum(weights.values()), 2 * len(weights) + 4
+    hits = [(place, word) for place, word in enumerate(said) if word in weights]
     inside: Counter[str] = Counter()
     first, held, most = 0, 0.0, 0.0
     for place, word in hits:
-        held += wanted[word] if not inside[word] else 0.0
+        held += weights[word] if not inside[word] else 0.0
         inside[word] += 1
         while hits[first][0] < place - width:
             gone = hits[first][1]
             inside[gone] -= 1
-            held -= wanted[gone] if not inside[gone] else 0.0
+            held -= weights[gone] if not inside[gone] else 0.0
             first += 1
         most = max(most, held)
-    return most
+    return most / total if total else 0.0
+
+
+def _often(weights: Mapping[str, float], counts: Mapping[str, int]) -> float:
+    """The share of the weights that a passage holds, of a term the more the more often it holds it, 0 to 1."""
+    total = sum(weights.values())
+    return sum(weight * counts[term] / (counts[term] + 1.5) for term, weight in weights.items()) / total if total else 0
 
 
 def _logistic(value: float) -> float:

@@ -116,7 +116,7 @@ def calibrate(
         )
     before = _figures(assistant.settings.refuse_below, inside, outside)
     after = _validated(inside, outside)
-    better = after.told_apart > before.told_apart
+    better = after.threshold != before.threshold and after.told_apart > before.told_apart
     scores, kinds = [*inside, *outside], [True] * len(inside) + [False] * len(outside)
     return Calibration(
         answerable=len(inside),

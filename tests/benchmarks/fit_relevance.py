@@ -70,7 +70,6 @@ def main() -> None:
             "questions": int(group.sum()),
             "fitted": figures(fitted[group], held[group]),
             "cross-validated": figures(validated[group], held[group]),
-            "best coverage alone": figures(table[group, names.index("best")], held[group]),
         }
         for name, group in groups.items()
     }

@@ -55,11 +55,11 @@ def own(shared: Path, tmp_path: Path, kb: Callable[..., Any]) -> Path:
 
 
 def test_it_is_fitted_and_in_force_from_then_on(kb: Callable[..., Any], own: Path, own_home: Path) -> None:
-    (own_home / "kb.toml").write_text("# mine\nrefuse_below = 0.98 # too much\npassages = 5\n", encoding="utf-8")
+    (own_home / "kb.toml").write_text("# mine\nrefuse_below = 0.995 # too much\npassages = 5\n", encoding="utf-8")
     found = kb("eval", own, "--calibrate", "--json").json()
     assert found["answerable"] > 2 * FEWEST
     assert found["unanswerable"] == found["left_out"] > FEWEST
-    assert found["before"]["refuse_below"] == 0.98
+    assert found["before"]["refuse_below"] == 0.995
     assert found["before"]["answerable_refused"] > 0.2
     assert found["after"]["answerable_refused"] < 0.1
     assert found["after"]["recall"] > 0.4
@@ -94,7 +94,7 @@ def test_it_does_not_go_with_compare(kb: Callable[..., Any], own: Path) -> None:
 def test_a_variable_that_goes_before_the_file_is_told(
     kb: Callable[..., Any], own: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KB_REFUSE_BELOW", "0.98")
+    monkeypatch.setenv("KB_REFUSE_BELOW", "0.995")
     run = kb("eval", own, "--calibrate")
     assert (run.code, "KB_REFUSE_BELOW is set" in run.err) == (2, True)
     assert not (own_home / "kb.toml").exists()
