@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -96,6 +97,8 @@ class IpexEngine(Engine):
             adapter=adapter,
         )
         engine._check_vocabulary()
+        # The first forward pass asks torch's compiler whether it runs; it does not, but importing it takes 2 s.
+        threading.Thread(target=import_module, args=("torch._dynamo",)).start()
         return engine
 
     @classmethod

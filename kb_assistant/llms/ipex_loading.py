@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kb_assistant.errors import ModelError, UsageError
-from kb_assistant.llms.ipex_runtime import activation_dtype, import_ipex, quiet, without_sentence_transformers
+from kb_assistant.llms.ipex_building import build_sparingly, without_sentence_transformers
+from kb_assistant.llms.ipex_runtime import activation_dtype, import_ipex, quiet
 from kb_assistant.llms.model_files import INDEX, LOW_BIT_INDEX, ModelFiles, inspect_model, tensor_names
 from kb_assistant.llms.writing import written_whole
 from kb_assistant.machine import Machine
@@ -27,7 +28,7 @@ def check_memory(files: ModelFiles, low_bit: str, machine: Machine) -> None:
     """Refuse a model that will not fit before its weights are read.
 
     Measured with 1.5 billion parameters: of 3.1 GB in 16 bits, 5.9 GB at the most while they are converted,
-    and 2.4 GB once saved in int4, of which 1.0 GB are weights.
+    and 2.1 GB once saved in int4, of which 1.0 GB are weights.
 
     Raises:
         ModelError: it does not fit.
@@ -65,6 +66,7 @@ def load_low_bit(path: Path, low_bit: str, *, trust_remote_code: bool) -> tuple[
         )
     check_memory(files, low_bit, Machine.read())
     auto_model = import_ipex()
+    build_sparingly()
     with quiet(), without_sentence_transformers():
         tokenizer = _load_tokenizer(path, trust_remote_code)
         model = _load_weights(auto_model, files, low_bit, trust_remote_code)

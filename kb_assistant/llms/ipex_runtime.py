@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.abc import MetaPathFinder
 from typing import Any
 
 from kb_assistant.errors import ModelError, UsageError
 from kb_assistant.machine import Machine
 
-__all__ = ["activation_dtype", "import_ipex", "quiet", "set_threads", "without_sentence_transformers"]
+__all__ = ["activation_dtype", "import_ipex", "quiet", "set_threads"]
 
 
 def import_ipex() -> Any:
@@ -63,29 +60,6 @@ def quiet() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()
-
-
-@contextmanager
-def without_sentence_transformers() -> Iterator[None]:
-    """Let this thread not find sentence-transformers, which ipex-llm would load only to see that a model is none.
-
-    Where it is loaded already, it stays so. Measured: 2.5 s less until a language model is there.
-    """
-    finder = _Missing(threading.get_ident())
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)
-
-
-class _Missing(MetaPathFinder):
-    def __init__(self, thread: int) -> None:
-        self._thread = thread
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
-        if fullname == "sentence_transformers" and threading.get_ident() == self._thread:
-            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
 
 
 def activation_dtype() -> Any:
