@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kb_assistant.answer import Answer, Citation, Timing, Turn
@@ -13,6 +14,7 @@ from kb_assistant.errors import UsageError
 if TYPE_CHECKING:
     from langchain_core.documents import Document
 
+    from kb_assistant.across import Likeness
     from kb_assistant.chain import KnowledgeBaseQA
     from kb_assistant.conversation import Asked
     from kb_assistant.engine_in_use import EngineInUse
@@ -39,6 +41,14 @@ class Answering:
         """Return the passages nearest to a question, the best first."""
         name = collection or self._in_use.settings.collection
         return self._store.search(name, _checked(question), limit, only)
+
+    def relevance(self, question: str, hits: Sequence[Hit], collection: str) -> float:
+        """Return what a refusal is decided by: how likely passages that were found hold the answer, 0 to 1."""
+        from kb_assistant.relevance import judged
+        from vectorstore import as_document
+
+        weights, passages = self._store.term_weights(collection, question), [as_document(hit) for hit in hits]
+        return judged(question, weights, passages, self._in_use.settings.refuse_below, self.likeness)[0]
 
     def covered(self, question: str, collection: str | None, only: Filter | None) -> float:
         """Return the share of a question, 0 to 1, that the passage nearest to it covers."""
@@ -109,7 +119,15 @@ class Answering:
             context_tokens=settings.context_tokens or (engine.passage_tokens if engine else 0),
             section=retriever.section,
             holds=lambda words: self._store.holds(name, words),
+            likeness=self.likeness,
         )
+
+    @cached_property
+    def likeness(self) -> Likeness | None:
+        """How alike texts of different languages are; None with the built-in vectors, which know nothing of it."""
+        from kb_assistant.across import Likeness
+
+        return Likeness(self._store.embedder) if self._store.embedder.weight else None
 
     def _watched(self, pieces: Iterator[str]) -> Iterator[str]:
         try:
@@ -125,7 +143,7 @@ class Answering:
         text = run.result["result"]
         passages: list[Document] = run.result["source_documents"]
         cited = run.result["citations"]
-        grounded = ground(text, passages) if cited is None else Grounded(text, cited)
+        grounded = ground(text, passages, self.likeness) if cited is None else Grounded(text, cited)
         refused = run.result["refused"] or is_refusal(text) or not grounded.citations
         timing = Timing(
             round(run.retrieval_s or run.elapsed_s, 4),

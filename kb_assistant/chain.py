@@ -21,10 +21,11 @@ from langchain_core.language_models import BaseLanguageModel
 from langchain_core.prompts import StringPromptTemplate
 from langchain_core.retrievers import BaseRetriever
 
+from kb_assistant.across import Likeness
 from kb_assistant.context import within_budget
 from kb_assistant.extractive import ExtractiveChain
 from kb_assistant.language import language_of
-from kb_assistant.relevance import relevance
+from kb_assistant.relevance import judged
 from prompts import LANGUAGES, load_prompt
 
 __all__ = ["KnowledgeBaseQA", "build_chain", "is_refusal", "refusal"]
@@ -86,6 +87,8 @@ class KnowledgeBaseQA(RetrievalQA):
     """Gives the passages of the section that one stands in, in order; None where none but those found are wanted."""
     holds: Callable[[str], bool] = lambda words: False
     """Whether any document holds one of some words."""
+    likeness: Likeness | None = None
+    """How alike texts of different languages are; None where the vectors know nothing of it."""
     return_source_documents: bool = True
 
     @property
@@ -97,7 +100,8 @@ class KnowledgeBaseQA(RetrievalQA):
         manager = run_manager or CallbackManagerForChainRun.get_noop_manager()
         question = inputs.get("search_query") or inputs[self.input_key]
         passages = self._get_docs(question, run_manager=manager)
-        relevant = relevance(question, self.term_weights(question), passages)
+        weights = self.term_weights(question)
+        relevant, passages = judged(question, weights, passages, self.refuse_below, self.likeness)
         if not passages or relevant < self.refuse_below:
             text, refused, combined = self.refusal(inputs[self.input_key]), True, {}
         else:
@@ -106,9 +110,9 @@ class KnowledgeBaseQA(RetrievalQA):
                 {"input_documents": passages, "question": question}, {"callbacks": manager.get_child()}
             )
             text, refused = combined[self.combine_documents_chain.output_key], False
-        judged = {"relevance": relevant, "refused": refused, "citations": combined.get("citations")}
-        judged["highlights"] = combined.get("highlights", ())
-        return {self.output_key: text, "source_documents": passages, **judged}
+        told = {"relevance": relevant, "refused": refused, "citations": combined.get("citations")}
+        told["highlights"] = combined.get("highlights", ())
+        return {self.output_key: text, "source_documents": passages, **told}
 
     def refusal(self, question: str) -> str:
         """Return what is said where the documents hold no answer to the question."""
@@ -128,6 +132,7 @@ def build_chain(
     context_tokens: int,
     section: Callable[[Document], Sequence[Document]] | None = None,
     holds: Callable[[str], bool] = lambda words: False,
+    likeness: Likeness | None = None,
 ) -> KnowledgeBaseQA:
     """Return the chain that answers from `retriever` with `engine`, or without one by extraction.
 
@@ -140,9 +145,10 @@ def build_chain(
         section: gives the passages of the section that one stands in, in order: the room that the passages
             found leave is theirs. Not for extraction, which picks sentences from what was found.
         holds: whether any document holds one of some words, so that a refusal says true.
+        likeness: how alike texts of different languages are, so that a question finds its answer in the other one.
     """
     if engine is None:
-        combine: BaseCombineDocumentsChain = ExtractiveChain(term_weights=term_weights)
+        combine: BaseCombineDocumentsChain = ExtractiveChain(term_weights=term_weights, likeness=likeness)
     else:
         combine = _stuffing(engine)
     with warnings.catch_warnings():
@@ -156,6 +162,7 @@ def build_chain(
             count_tokens=engine.get_num_tokens if engine else lambda text: 0,
             section=section if engine else None,
             holds=holds,
+            likeness=likeness,
         )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from langchain_classic.chains.combine_documents.base import BaseCombineDocumentsChain
 from langchain_core.documents import Document
 
+from kb_assistant.across import Likeness, in_other_language, other_language
 from kb_assistant.answer_span import answer_span
 from kb_assistant.coefficients import load_coefficients
 from kb_assistant.grounding import cite, statements, without_marks
@@ -79,16 +80,25 @@ class ExtractiveChain(BaseCombineDocumentsChain):
 
     term_weights: Callable[[str], dict[str, float]]
     """Gives a question's terms, each with how much it says."""
+    likeness: Likeness | None = None
+    """How alike texts of different languages are; None where the vectors know nothing of it."""
 
     def combine_docs(self, docs: list[Document], **kwargs: Any) -> tuple[str, dict[str, Any]]:
         """Return the sentences that answer `kwargs["question"]`, their `citations`, and `highlights` in the text."""
         question = kwargs["question"]
-        chosen = best_sentences(question, self.term_weights(question), docs)
+        if self.likeness and len(in_other_language(question, docs)) == len(docs) and self._knows(question):
+            chosen = _most_alike(question, docs, self.likeness)
+        else:
+            chosen = best_sentences(question, self.term_weights(question), docs)
         said = [without_marks(one.readable) for one in chosen]
         text = "\n".join(f"{words} [{one.passage.metadata['number']}]" for words, one in zip(said, chosen, strict=True))
         span = answer_span(question, said[0]) if chosen and chosen[0].score >= _SURE else None
         citations = tuple(cite(one.passage, one.start, one.end) for one in chosen)
         return text, {"citations": citations, "highlights": (span,) if span else ()}
+
+    def _knows(self, question: str) -> bool:
+        language = language_of(question)
+        return self.likeness is not None and self.likeness.knows(language, other_language(language))
 
     async def acombine_docs(self, docs: list[Document], **kwargs: Any) -> tuple[str, dict[str, Any]]:
         """As `combine_docs`; it takes milliseconds."""
@@ -111,6 +121,13 @@ def best_sentences(question: str, weights: Mapping[str, float], passages: Sequen
     likely = [replace(one, score=odd / sum(odds)) for one, odd in zip(found, odds, strict=True)]
     likely.sort(key=lambda one: -one.score)
     return [one for place, one in enumerate(likely[:2]) if place == 0 or one.score >= _SECOND]
+
+
+def _most_alike(question: str, passages: Sequence[Document], likeness: Likeness) -> list[Sentence]:
+    """The sentence that is most like the question in meaning; shared terms tell nothing across languages."""
+    found = sentences(passages)
+    alike = likeness.between(question, [one.readable for one in found])
+    return [max(zip(alike, found, strict=True), key=lambda one: one[0])[1]] if found else []
 
 
 def features(question: str, weights: Mapping[str, float], found: Sequence[Sentence]) -> list[dict[str, float]]:

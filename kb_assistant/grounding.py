@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from langchain_core.documents import Document
 
 from ingest import sentence_spans
+from kb_assistant.across import Likeness, in_other_language, other_language
 from kb_assistant.answer import Citation
 from kb_assistant.language import language_of
 from kb_assistant.specifics import missing_specifics
@@ -30,6 +31,8 @@ _MARK = re.compile(r"\\?[\[【［]\s*(\d{1,3}(?:\s*[-–,，、]\s*\d{1,3})*)\s*
 _MARKS = re.compile(rf"(?:\s*{_MARK.pattern})+")
 _SUPPORTED = 0.6
 """Share of a sentence's terms that its passage must hold for the passage to support it."""
+_ALIKE = 0.8
+"""Likeness from which on a sentence in another language says the same, where it has all numbers as well."""
 _CLAUSE = re.compile(r"[,;，；]\s*|\s+(?:and|but|while|whereas)\s+|(?:而且|并且|以及|而|但是|但)")
 _PREAMBLE = re.compile(
     r"^\s*(?:(?:根据|依据|按照|基于)[^，,：:。]{0,8}(?:资料|文档|文件|段落|内容|信息)[^，,：:。]{0,4}[，,：:]"
@@ -50,18 +53,23 @@ class Grounded:
     citations: tuple[Citation, ...]
 
 
-def ground(text: str, passages: Sequence[Document]) -> Grounded:
+def ground(text: str, passages: Sequence[Document], likeness: Likeness | None = None) -> Grounded:
     """Cite what supports each sentence of `text`, and mark those that nothing supports.
 
     No citation at all means that nothing is supported. A bracketed number that is the
     documents' own is shown as `without_marks` does.
+
+    Args:
+        text: what a model wrote.
+        passages: what it was shown.
+        likeness: how alike texts of different languages are; without it, nothing in another language supports.
     """
     found: dict[tuple[int, str], Citation] = {}
     parts: list[str] = []
     position = 0
     for start, end in _sentences(text):
         words, named = _unmarked(text[start:end], passages)
-        citations = _support(words, named, passages)
+        citations = _support(words, named, passages) or _across(words, passages, likeness)
         parts.append(text[position:start] + words)
         if citations:
             found.update({(one.number, one.quote): one for one in citations})
@@ -170,6 +178,19 @@ def _one_support(words: str, named: set[int], passages: Sequence[Document]) -> l
         return []
     passage = max(able, key=lambda one: one[:2])[2]
     return [cite(passage, *span) for span in _quoted(words, wanted, passage)]
+
+
+def _across(sentence: str, passages: Sequence[Document], likeness: Likeness | None) -> list[Citation]:
+    """Return the citation of what says the same in another language, empty if nothing does."""
+    words, language = _PREAMBLE.sub("", sentence), language_of(sentence)
+    others = in_other_language(words, passages)
+    if not (likeness and others and _said(words) and likeness.knows(language, other_language(language))):
+        return []
+    found = [(passage, span) for passage in others for span in statements(passage)]
+    alike = likeness.between(words, [passage.page_content[slice(*span)] for passage, span in found])
+    best, (passage, span) = max(zip(alike, found, strict=True), key=lambda one: one[0])
+    lacking = missing_specifics(words, passage.page_content, across=True)
+    return [cite(passage, *span)] if best >= _ALIKE and not lacking else []
 
 
 def _quoted(words: str, wanted: set[str], passage: Document) -> list[tuple[int, int]]:

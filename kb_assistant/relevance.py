@@ -5,8 +5,8 @@ they are in the collection and in their language at large. That means the same i
 English, and needs no model. Coefficients are fitted by tests/benchmarks/fit_relevance.py on
 questions of which half have their article indexed.
 
-Where question and passages are in different languages they share no terms, and the
-judgement is that the passages are about something else.
+Where question and passages are in different languages they share no terms; then `across` judges,
+and without a model of both languages the judgement is that the passages are about something else.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from dataclasses import dataclass
 
 from langchain_core.documents import Document
 
+from kb_assistant.across import Likeness, across_relevance, in_other_language
 from kb_assistant.coefficients import load_coefficients
 from kb_assistant.overlap import share, words
 from kb_assistant.rarity import rarities
 from vectorstore import terms
 
-__all__ = ["relevance", "relevance_features"]
+__all__ = ["judged", "relevance", "relevance_features"]
 
 PASSAGES = 5
 """How many of the passages are judged: as many as the coefficients were fitted with."""
@@ -59,6 +60,32 @@ def relevance(question: str, weights: Mapping[str, float], passages: Sequence[Do
     if not nearest:
         return 0.0
     return _logistic(load_coefficients("relevance")(relevance_features(question, weights, nearest)))
+
+
+def judged(
+    question: str,
+    weights: Mapping[str, float],
+    passages: Sequence[Document],
+    refuse_below: float,
+    likeness: Likeness | None = None,
+) -> tuple[float, list[Document]]:
+    """Return the relevance of what was found, 0 to 1, and the passages that have it.
+
+    Where shared terms would not do, and passages in the other language say more, it is those.
+
+    Args:
+        question: as it was searched for.
+        weights: its terms, each with its inverse document frequency.
+        passages: the nearest ones, the best first, with the metadata of `vectorstore.as_document`.
+        refuse_below: the relevance that would do.
+        likeness: how alike texts of different languages are; None where the vectors know nothing of it.
+    """
+    relevant = relevance(question, weights, passages)
+    if relevant < refuse_below and likeness:
+        across = across_relevance(question, passages, likeness)
+        if across > relevant:
+            return across, in_other_language(question, passages)
+    return relevant, list(passages)
 
 
 def relevance_features(question: str, weights: Mapping[str, float], passages: Sequence[Document]) -> dict[str, float]:

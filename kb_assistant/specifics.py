@@ -88,15 +88,24 @@ _HAN_NAME = re.compile(
 )
 
 
-def missing_specifics(sentence: str, text: str) -> list[str]:
-    """Return the numbers, dates and names of a sentence, as they stand in it, that a text does not hold."""
+def missing_specifics(sentence: str, text: str, *, across: bool = False) -> list[str]:
+    """Return the numbers, dates and names of a sentence, as they stand in it, that a text does not hold.
+
+    Args:
+        sentence: what is said.
+        text: what is to support it.
+        across: whether that is in another language, which writes names otherwise, but for those in Latin letters
+            that a Chinese sentence has: no others are looked for.
+    """
     sentence, text = (unicodedata.normalize("NFKC", one).translate(_TRADITIONAL) for one in (sentence, text))
     values = {value for value, _, _ in _numbers(text)}
     missing = [words for value, words, counts in _numbers(sentence) if counts and value not in values]
     days = {_day(match) for match in _WEEKDAY.finditer(text)}
     missing += [match[0] for match in _WEEKDAY.finditer(sentence) if _day(match) not in days]
-    held = set(terms(text))
-    return missing + [name for name in dict.fromkeys(_names(sentence)) if not held.issuperset(terms(name))]
+    held, names = set(terms(text)), dict.fromkeys(_names(sentence))
+    if across:
+        names = {name: None for name in names if name.isascii() and language_of(sentence) == "zh"}
+    return missing + [name for name in names if not held.issuperset(terms(name))]
 
 
 def _numbers(text: str) -> Iterator[tuple[str, str, bool]]:

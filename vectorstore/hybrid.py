@@ -28,6 +28,7 @@ class Hit:
         lines: (offset in `text`, the file's line that begins there), the first at 0.
         repeated: how many characters of `text` are the header of its table, repeated.
         link: an address that the file gives as its origin.
+        cosine: of its vector and the question's, negative ones as 0; None where vectors have no weight.
     """
 
     rank: int
@@ -42,6 +43,7 @@ class Hit:
     text: str
     repeated: int = 0
     link: str | None = None
+    cosine: float | None = None
 
     @property
     def line_start(self) -> int:

@@ -103,5 +103,6 @@ def as_document(hit: Hit) -> Document:
         "score": hit.score,
         "coverage": hit.coverage,
         "link": hit.link,
+        "cosine": hit.cosine,
     }
     return Document(page_content=hit.text, metadata=metadata, id=str(hit.chunk_id))

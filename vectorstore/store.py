@@ -107,7 +107,7 @@ class Store:
             chunks = passages.first(connection, [one for one, _ in found], most, only, Distinct().add)
         order, read = self._reranked(question, chunks)
         return [
-            self._hit(rank, chunk, weights, alike.get(chunk.text_hash, 0.0), read.get(chunk.id))
+            self._hit(rank, chunk, weights, alike.get(chunk.text_hash), read.get(chunk.id))
             for rank, chunk in enumerate(order[:limit], start=1)
         ]
 
@@ -146,9 +146,11 @@ class Store:
         read = dict(zip((one.id for one in best), self.reranker.scores(question, texts), strict=True))
         return [*sorted(best, key=lambda one: -read[one.id]), *found[len(best) :]], read
 
-    def _hit(self, rank: int, chunk: StoredChunk, weights: dict[str, float], near: float, read: float | None) -> Hit:
+    def _hit(
+        self, rank: int, chunk: StoredChunk, weights: dict[str, float], cosine: float | None, read: float | None
+    ) -> Hit:
         covered = coverage(weights, " ".join((chunk.source, chunk.title or "", *chunk.heading, chunk.text)))
-        alike = self.embedder.weight * near + (1 - self.embedder.weight) * covered
+        alike = self.embedder.weight * (cosine or 0.0) + (1 - self.embedder.weight) * covered
         return Hit(
             rank=rank,
             score=round(alike if read is None else read, 4),
@@ -162,6 +164,7 @@ class Store:
             link=chunk.link,
             heading=chunk.heading,
             text=chunk.text,
+            cosine=cosine,
         )
 
     def text(self, collection_name: str, source: str) -> str:

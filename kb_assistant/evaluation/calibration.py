@@ -22,9 +22,7 @@ from kb_assistant.evaluation.questions import Question, read_questions
 from kb_assistant.evaluation.running import Progress
 from kb_assistant.evaluation.statistics import refusal_figures
 from kb_assistant.evaluation.tables import percent
-from kb_assistant.relevance import relevance
 from kb_assistant.settings import save_settings
-from vectorstore import as_document
 
 __all__ = ["Calibration", "Figures", "calibrate", "calibration_json", "calibration_text", "fitted_threshold"]
 
@@ -143,8 +141,7 @@ def _relevance(assistant: Assistant, question: Question, collection: str, *, lef
         ]
         if len(hits) < judged:
             return None
-    weights = assistant._store.term_weights(collection, question.text)
-    return relevance(question.text, weights, [as_document(hit) for hit in hits[:judged]])
+    return assistant._answering.relevance(question.text, hits[:judged], collection)
 
 
 def fitted_threshold(inside: Sequence[float], outside: Sequence[float]) -> float:

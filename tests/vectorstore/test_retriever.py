@@ -19,6 +19,7 @@ def test_it_gives_langchain_documents_the_best_first(store: Store) -> None:
         "page": None,
         "lines": [[0, 1]],
         "link": None,
+        "cosine": None,
         "score": hits[0].score,
         "coverage": hits[0].coverage,
     }
