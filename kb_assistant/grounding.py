@@ -187,6 +187,8 @@ def _across(sentence: str, passages: Sequence[Document], likeness: Likeness | No
     if not (likeness and others and _said(words) and likeness.knows(language, other_language(language))):
         return []
     found = [(passage, span) for passage in others for span in statements(passage)]
+    if not found:
+        return []
     alike = likeness.between(words, [passage.page_content[slice(*span)] for passage, span in found])
     best, (passage, span) = max(zip(alike, found, strict=True), key=lambda one: one[0])
     lacking = missing_specifics(words, passage.page_content, across=True)

@@ -19,13 +19,20 @@ __all__ = ["RAREST", "rarities"]
 _COMMON = -2.5
 """Decimal logarithm of the share in texts from which on a term says nothing: 1 word of 316."""
 RAREST = 4.0
-"""The rarity of terms that are in no word list, numbers among them: 1 word of 3 million, or fewer."""
+"""The rarity of words and characters that are in no list, and of numbers: 1 word of 3 million, or fewer."""
 
 
 def rarities(wanted: Iterable[str]) -> dict[str, float]:
-    """Return how rare each index term is: by how many powers of ten rarer than a common word, 0 to `RAREST`."""
+    """Return how rare each index term is: by how many powers of ten rarer than a common word, 0 to `RAREST`.
+
+    Two characters that no word holds side by side most often belong to two words: they are as rare as the rarer one.
+    """
     shares = _shares()
-    return {term: _rarity(shares.get(term, 0.0)) for term in wanted}
+    found = {}
+    for term in wanted:
+        parts = [term] if term in shares or term.isascii() else list(term)
+        found[term] = max(_rarity(shares.get(part, 0.0)) for part in parts)
+    return found
 
 
 def _rarity(share: float) -> float:

@@ -21,7 +21,7 @@ from langchain_core.documents import Document
 
 from kb_assistant.across import Likeness, across_relevance, in_other_language
 from kb_assistant.coefficients import load_coefficients
-from kb_assistant.overlap import share, words
+from kb_assistant.overlap import share, short_for, words
 from kb_assistant.rarity import rarities
 from vectorstore import terms
 
@@ -35,7 +35,7 @@ _NAME = re.compile(
 )
 _PHRASE = re.compile(r"(?<!^)(?<![.?!] )\b[A-Z][\w'’-]*(?:(?: (?:of|the|and|de|for|&))? [A-Z0-9][\w'’-]*)+")
 """A name of several words: "Doctor Who" is not a doctor and a question word."""
-_FUNCTION = frozenset("个個什么麼甚谁誰哪於于与與为為这這几幾是的了在和及或由被把对對以之其而则則並并且所即后後")
+_FUNCTION = frozenset("有个個什么麼甚谁誰哪於于与與为為这這几幾是的了在和及或由被把对對以之其而则則並并且所即后後")
 """Han characters of function words; a pair with one of them is rarely a word."""
 
 
@@ -124,6 +124,8 @@ def _seen(wanted: Mapping[str, float], phrases: Sequence[str], passage: Document
     known = passage.metadata
     text = f"{known['source']} {known['title']} {known['heading']} {passage.page_content}"
     tokens = list(terms(text))
+    unspaced = "".join(words(tokens))
+    tokens += [term for term, long in short_for(wanted).items() if term not in tokens and long.search(unspaced)]
     found, said = frozenset(tokens), _spoken(text)
     spoken = sum(phrase in said for phrase in phrases) / max(1, len(phrases))
     return _Passage(found, tuple(words(tokens)), Counter(tokens), share(wanted, found), spoken)

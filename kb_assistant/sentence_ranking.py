@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from kb_assistant.answer_types import answer_kind, answer_words, asked_near, cues, what_is_counted
-from kb_assistant.overlap import common, runs, share, words
+from kb_assistant.overlap import common, runs, share, short_for, words
 from vectorstore import query_terms, terms
 
 __all__ = ["Candidate", "sentence_features"]
@@ -120,7 +120,7 @@ def _question(question: str, weights: Mapping[str, float]) -> _Question:
         runs(tokens, 2),
         runs(tokens, 3),
         runs(tokens, 5),
-        {term: _short_for(term) for term in weights if len(term) == 2 and not term.isascii()},
+        short_for(weights),
         {term: weight for term, weight in weights.items() if any(map(str.isdigit, term))},
         tuple(_QUOTED.findall(question)),
         answer_kind(question),
@@ -128,11 +128,6 @@ def _question(question: str, weights: Mapping[str, float]) -> _Question:
         cues(question),
         bool(_DEFINES.search(question)),
     )
-
-
-def _short_for(pair: str) -> re.Pattern[str]:
-    """What a pair of Han characters may be short for: 年假 for 年休假."""
-    return re.compile(f"{re.escape(pair[0])}[\u3400-\u9fff]{{1,2}}{re.escape(pair[1])}")
 
 
 def _own(asked: _Question, one: Candidate, tokens: Sequence[str], found: frozenset[str]) -> dict[str, float]:

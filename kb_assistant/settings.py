@@ -76,7 +76,7 @@ class Settings(BaseSettings):
         None, ge=100, le=100_000, description="tokens of passages given to a model; unset: what suits the machine"
     )
     refuse_below: float = Field(
-        0.3, ge=0, le=1, description="least relevance (0 to 1, calibrated) of the passages for an answer to be tried"
+        0.25, ge=0, le=1, description="least relevance (0 to 1, calibrated) of the passages for an answer to be tried"
     )
     host: str = Field("127.0.0.1", description="address that kb serve listens on")
     server_names: str = Field(

@@ -18,6 +18,11 @@ def test_words_in_no_list_are_the_rarest() -> None:
     assert rarity("Xyzzyq") == rarity("1794") == RAREST
 
 
+def test_characters_of_two_words_are_as_rare_as_the_rarer_one() -> None:
+    found = rarities(["假有", "假", "有"])
+    assert found["假有"] == found["假"] > found["有"]
+
+
 def test_forms_of_a_word_and_of_a_character_are_one() -> None:
     assert rarity("closing") == rarity("close")
     assert rarity("時間") == rarity("时间")
