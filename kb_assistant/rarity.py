@@ -8,6 +8,7 @@ wordfreq: Speer, 2022, "rspeer/wordfreq: v3.0".
 from __future__ import annotations
 
 import math
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -21,13 +22,16 @@ _COMMON = -2.5
 RAREST = 4.0
 """The rarity of words and characters that are in no list, and of numbers: 1 word of 3 million, or fewer."""
 
+_counting = threading.Lock()
+
 
 def rarities(wanted: Iterable[str]) -> dict[str, float]:
     """Return how rare each index term is: by how many powers of ten rarer than a common word, 0 to `RAREST`.
 
     Two characters that no word holds side by side most often belong to two words: they are as rare as the rarer one.
     """
-    shares = _shares()
+    with _counting:  # else the first questions, where many come at once, would each count all words
+        shares = _shares()
     found = {}
     for term in wanted:
         parts = [term] if term in shares or term.isascii() else list(term)

@@ -72,7 +72,7 @@ def in_queue(address: str, count: int) -> None:
 def counted(address: str, line: str) -> None:
     """Wait until the metrics say so."""
     until = time.monotonic() + 60
-    while line not in (said := httpx.get(f"{address}/metrics").text):
+    while line not in (said := httpx.get(f"{address}/metrics", timeout=30).text):
         assert time.monotonic() < until, said
         time.sleep(0.1)
 
