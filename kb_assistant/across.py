@@ -8,7 +8,6 @@ answers in the other language tells nothing about texts in two languages.
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,27 +94,23 @@ class Likeness:
         return [self.of(float(one), language, other_language(language)) for one in vectors[1:] @ vectors[0]]
 
     def _scale(self, language: str, other: str) -> _Scale:
-        questions, answers = self._vectors[language][0], self._vectors[other][1]
-        cosines = questions @ answers.T
-        own = np.eye(len(cosines), dtype=bool)
-        found = float((cosines.argmax(axis=1) == np.arange(len(cosines))).mean())
-        return _Scale(float(cosines[~own].mean()), float(cosines[own].mean()), found)
-
-    @property
-    def _vectors(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         with self._asking:
-            return self._asked
+            return self._scales[language, other]
 
     @cached_property
-    def _asked(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        embedder = self._embedder
-        return {
-            language: (
-                np.array([embedder.embed_query(question) for question, _ in pairs], dtype=np.float32),
-                embedder.embed([answer for _, answer in pairs]),
-            )
-            for language, pairs in KNOWN.items()
-        }
+    def _scales(self) -> dict[tuple[str, str], _Scale]:
+        questions, answers = {}, {}
+        for language, pairs in KNOWN.items():
+            questions[language] = np.array([self._embedder.embed_query(asked) for asked, _ in pairs], dtype=np.float32)
+            answers[language] = self._embedder.embed([answer for _, answer in pairs])
+        return {(one, other): _scale(questions[one] @ answers[other].T) for one in KNOWN for other in KNOWN}
+
+
+def _scale(cosines: np.ndarray) -> _Scale:
+    """The scale of the cosines between questions and answers, of shape (questions, answers), in the same order."""
+    own = np.eye(len(cosines), dtype=bool)
+    found = float((cosines.argmax(axis=1) == np.arange(len(cosines))).mean())
+    return _Scale(float(cosines[~own].mean()), float(cosines[own].mean()), found)
 
 
 def across_relevance(question: str, passages: Sequence[Document], likeness: Likeness) -> float:
@@ -131,7 +126,7 @@ def across_relevance(question: str, passages: Sequence[Document], likeness: Like
     if not known or not likeness.knows(language, other_language(language)):
         return 0.0
     likely = likeness.of(max(known), language, other_language(language))
-    return 1 / (1 + math.exp(-max(-50.0, min(50.0, load_coefficients("across")({"likeness": likely})))))
+    return load_coefficients("across").probability({"likeness": likely})
 
 
 def in_other_language(text: str, passages: Sequence[Document]) -> list[Document]:

@@ -59,7 +59,7 @@ def relevance(question: str, weights: Mapping[str, float], passages: Sequence[Do
     nearest = passages[:PASSAGES]
     if not nearest:
         return 0.0
-    return _logistic(load_coefficients("relevance")(relevance_features(question, weights, nearest)))
+    return load_coefficients("relevance").probability(relevance_features(question, weights, nearest))
 
 
 def judged(
@@ -95,7 +95,8 @@ def relevance_features(question: str, weights: Mapping[str, float], passages: Se
         return {}
     anywhere = rarities(here)
     phrases = [_spoken(match[0]) for match in _PHRASE.finditer(" ".join(question.split()))]
-    seen = [_seen(anywhere, phrases, passage) for passage in passages]
+    longer = short_for(anywhere)
+    seen = [_seen(anywhere, longer, phrases, passage) for passage in passages]
     best = max(seen, key=lambda one: one.coverage)
     together = frozenset[str]().union(*(one.found for one in seen))
     names = {t: here[t] for match in _NAME.finditer(question) for t in terms(match[0]) if t in here}
@@ -120,12 +121,14 @@ def relevance_features(question: str, weights: Mapping[str, float], passages: Se
     }
 
 
-def _seen(wanted: Mapping[str, float], phrases: Sequence[str], passage: Document) -> _Passage:
+def _seen(
+    wanted: Mapping[str, float], longer: Mapping[str, re.Pattern[str]], phrases: Sequence[str], passage: Document
+) -> _Passage:
     known = passage.metadata
     text = f"{known['source']} {known['title']} {known['heading']} {passage.page_content}"
     tokens = list(terms(text))
     unspaced = "".join(words(tokens))
-    tokens += [term for term, long in short_for(wanted).items() if term not in tokens and long.search(unspaced)]
+    tokens += [term for term, long in longer.items() if term not in tokens and long.search(unspaced)]
     found, said = frozenset(tokens), _spoken(text)
     spoken = sum(phrase in said for phrase in phrases) / max(1, len(phrases))
     return _Passage(found, tuple(words(tokens)), Counter(tokens), share(wanted, found), spoken)
@@ -158,7 +161,3 @@ def _often(weights: Mapping[str, float], counts: Mapping[str, int]) -> float:
     """The share of the weights that a passage holds, of a term the more the more often it holds it, 0 to 1."""
     total = sum(weights.values())
     return sum(weight * counts[term] / (counts[term] + 1.5) for term, weight in weights.items()) / total if total else 0
-
-
-def _logistic(value: float) -> float:
-    return 1 / (1 + math.exp(-max(-50.0, min(50.0, value))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +24,10 @@ class LinearModel:
         return self.intercept + sum(
             weight * features[name] for name, weight in self.coefficients.items() if name in features
         )
+
+    def probability(self, features: Mapping[str, float]) -> float:
+        """Return what the sum says as log odds, 0 to 1, for a model that is a logistic regression."""
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, self(features)))))
 
 
 @cache
