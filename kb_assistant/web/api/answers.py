@@ -71,9 +71,13 @@ class _Feed:
                 yield item
                 while True:
                     try:
-                        item = await asyncio.wait_for(self.next(), _KEEP_ALIVE_S)
+                        # wait_for of Python 3.11 loses a cancellation that comes together with a piece
+                        async with asyncio.timeout(_KEEP_ALIVE_S) as patience:
+                            item = await self.next()
                         break
                     except TimeoutError:
+                        if not patience.expired():
+                            raise
                         yield None
         finally:
             self.gone.set()
@@ -131,6 +135,7 @@ async def last(pieces: Pieces, request: Request) -> Answer:
             return finished.result()
         if await request.is_disconnected():
             finished.cancel()
+            await asyncio.gather(finished, return_exceptions=True)
             raise UsageError("the client has gone")
 
 

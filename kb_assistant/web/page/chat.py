@@ -62,7 +62,9 @@ class Answering:
             yield dict(state)
             while state["phase"] not in ("done", "failed"):
                 with suppress(TimeoutError):
-                    state = _merged(state, await asyncio.wait_for(arrived.get(), _HEARTBEAT_S))
+                    async with asyncio.timeout(_HEARTBEAT_S):  # wait_for loses a cancellation that meets news
+                        news = await arrived.get()
+                    state = _merged(state, news)
                     await asyncio.sleep(_FRAME_S)
                 while not arrived.empty():
                     state = _merged(state, arrived.get_nowait())
