@@ -14,7 +14,8 @@ demo: $(INSTALLED)  ## ask the sample documents a question in Chinese and one in
 install: $(INSTALLED)  ## only set up .venv
 
 test: $(DEV_INSTALLED)  ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m alone
 
 lint: $(DEV_INSTALLED)  ## style, types, and who may import whom
 	$(BIN)/ruff check .

@@ -88,6 +88,7 @@ def test_on_a_machine_with_amx_nothing_is_replaced(monkeypatch):
     assert type(model["even"]).__name__ == "LowBitLinear"
 
 
+@pytest.mark.alone
 @needs_torch_products
 @pytest.mark.parametrize("tokens", [4, 64])
 def test_products_take_less_than_half_the_time(tokens):

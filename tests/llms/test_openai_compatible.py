@@ -308,6 +308,7 @@ def test_a_server_that_does_not_keep_to_the_limit_is_left():
     assert answer.llm_output["finish_reason"] == "length"
 
 
+@pytest.mark.alone
 def test_leaving_before_the_first_token_closes_the_connection_at_once():
     closed = threading.Event()
 

@@ -289,6 +289,7 @@ def test_a_long_prompt_is_left_in_the_middle(engine):
     assert pieces[-1].finish_reason == "cancelled"
 
 
+@pytest.mark.alone
 def test_what_two_prompts_share_is_read_once(small_model_gguf):
     engine, lengths = calls_of(OpenVinoEngine.load(small_model_gguf))
     passages = "年假为十五天。The office opens at nine. " * 150

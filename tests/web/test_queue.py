@@ -77,6 +77,7 @@ def counted(address: str, line: str) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.alone
 def test_twenty_clients_wait_their_turns_and_get_their_own_answers(process: Any, own_home: Path) -> None:
     address, _ = process
     (own_home / "wait").touch()
@@ -138,6 +139,7 @@ def test_who_leaves_the_queue_is_not_answered(process: Any, own_home: Path) -> N
     counted(address, '\nkb_questions_total{outcome="answered"} 2.0\n')
 
 
+@pytest.mark.alone
 def test_interrupted_it_ends_soon_with_an_answer_and_an_upload_under_way(process: Any, own_home: Path) -> None:
     address, server = process
     (own_home / "wait").touch()
