@@ -177,8 +177,9 @@ def _checked(question: str) -> str:
 
 def _beginnings(passages: Iterable[Document]) -> tuple[Citation, ...]:
     """Each passage, cited by its first sentence."""
+    from kb_assistant.context import is_neighbour
     from kb_assistant.grounding import cite, statements
 
-    found = (passage for passage in passages if "neighbour" not in passage.metadata)
+    found = (passage for passage in passages if not is_neighbour(passage))
     cited = (cite(passage, *next(iter(statements(passage)), (0, 0))) for passage in found)
     return tuple(replace(one, number=number) for number, one in enumerate(cited, start=1))

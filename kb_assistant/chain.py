@@ -23,7 +23,7 @@ from langchain_core.retrievers import BaseRetriever
 
 from kb_assistant.across import Likeness
 from kb_assistant.context import within_budget
-from kb_assistant.extractive import ExtractiveChain
+from kb_assistant.extractive import REACH, SECTION_REACH, ExtractiveChain
 from kb_assistant.language import language_of
 from kb_assistant.relevance import judged
 from prompts import LANGUAGES, load_prompt
@@ -34,6 +34,8 @@ __all__ = ["KnowledgeBaseQA", "build_chain", "is_refusal", "refusal"]
 _FENCE = re.compile(r"</(?=\s*(?:passages|资料)\s*>)", re.IGNORECASE)
 """What ends the passages in the prompts; inside a passage it must end nothing."""
 
+_READ_REACH = 20
+"""So many passages to either side of one that was found a model is given, where there is room."""
 _EVERYWHERE = {"zh": "的 是 在 和", "en": "the of and is"}
 """Words that hardly any document of a language is without."""
 
@@ -130,7 +132,7 @@ def build_chain(
     term_weights: Callable[[str], dict[str, float]],
     refuse_below: float,
     context_tokens: int,
-    section: Callable[[Document], Sequence[Document]] | None = None,
+    section: Callable[[Document, int], Sequence[Document]] | None = None,
     holds: Callable[[str], bool] = lambda words: False,
     likeness: Likeness | None = None,
 ) -> KnowledgeBaseQA:
@@ -142,13 +144,19 @@ def build_chain(
         term_weights: a question's terms, each with how much it says.
         refuse_below: least `relevance`, 0 to 1, at which an answer is tried.
         context_tokens: how many of the engine's tokens the passages may take; extraction is given all.
-        section: gives the passages of the section that one stands in, in order: the room that the passages
-            found leave is theirs. Not for extraction, which picks sentences from what was found.
+        section: gives the passages of the section that one stands in, in order, up to so many to either side:
+            the room that the passages found leave is theirs. Extraction takes the next one to either side.
         holds: whether any document holds one of some words, so that a refusal says true.
         likeness: how alike texts of different languages are, so that a question finds its answer in the other one.
     """
+
+    def within(reach: int) -> Callable[[Document], Sequence[Document]] | None:
+        return (lambda passage: section(passage, reach)) if section else None
+
     if engine is None:
-        combine: BaseCombineDocumentsChain = ExtractiveChain(term_weights=term_weights, likeness=likeness)
+        combine: BaseCombineDocumentsChain = ExtractiveChain(
+            term_weights=term_weights, section=within(SECTION_REACH), likeness=likeness
+        )
     else:
         combine = _stuffing(engine)
     with warnings.catch_warnings():
@@ -160,7 +168,7 @@ def build_chain(
             refuse_below=refuse_below,
             context_tokens=context_tokens,
             count_tokens=engine.get_num_tokens if engine else lambda text: 0,
-            section=section if engine else None,
+            section=within(_READ_REACH if engine else REACH),
             holds=holds,
             likeness=likeness,
         )

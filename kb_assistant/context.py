@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from langchain_core.documents import Document
 
-__all__ = ["within_budget"]
+__all__ = ["is_neighbour", "within_budget"]
 
 
 def within_budget(
@@ -59,6 +59,11 @@ def within_budget(
         Document(page_content=one.page_content, metadata={**one.metadata, "number": number}, id=one.id)
         for number, one in enumerate(together, start=1)
     ]
+
+
+def is_neighbour(passage: Document) -> bool:
+    """Whether a passage was not found itself, but stands beside one that was."""
+    return "neighbour" in passage.metadata
 
 
 @dataclass

@@ -17,11 +17,17 @@ from langchain_core.documents import Document
 from kb_assistant.across import Likeness, in_other_language, other_language
 from kb_assistant.answer_span import answer_span
 from kb_assistant.coefficients import load_coefficients
+from kb_assistant.context import is_neighbour
 from kb_assistant.grounding import cite, statements, without_marks
 from kb_assistant.language import language_of
-from kb_assistant.sentence_ranking import Candidate, sentence_features
+from kb_assistant.sentence_ranking import Candidate, Section, sentence_features
 
-__all__ = ["ExtractiveChain", "Sentence", "best_sentences", "features", "sentences"]
+__all__ = ["REACH", "SECTION_REACH", "ExtractiveChain", "Sentence", "best_sentences", "features", "sentences"]
+
+REACH = 1
+"""So many passages to either side of one that was found are searched for the answer as well."""
+SECTION_REACH = 4
+"""So many to either side tell what one is about."""
 
 _SECOND = 0.03
 """A second sentence is added where it is at least this likely to hold the answer."""
@@ -80,6 +86,8 @@ class ExtractiveChain(BaseCombineDocumentsChain):
 
     term_weights: Callable[[str], dict[str, float]]
     """Gives a question's terms, each with how much it says."""
+    section: Callable[[Document], Sequence[Document]] | None = None
+    """Gives the passages around one that was found, with it, in order; None where nothing is known of them."""
     likeness: Likeness | None = None
     """How alike texts of different languages are; None where the vectors know nothing of it."""
 
@@ -89,7 +97,7 @@ class ExtractiveChain(BaseCombineDocumentsChain):
         if self.likeness and len(in_other_language(question, docs)) == len(docs) and self._knows(question):
             chosen = _most_alike(question, docs, self.likeness)
         else:
-            chosen = best_sentences(question, self.term_weights(question), docs)
+            chosen = best_sentences(question, self.term_weights(question), docs, self.section)
         said = [without_marks(one.readable) for one in chosen]
         text = "\n".join(f"{words} [{one.passage.metadata['number']}]" for words, one in zip(said, chosen, strict=True))
         span = answer_span(question, said[0]) if chosen and chosen[0].score >= _SURE else None
@@ -105,17 +113,23 @@ class ExtractiveChain(BaseCombineDocumentsChain):
         return self.combine_docs(docs, **kwargs)
 
 
-def best_sentences(question: str, weights: Mapping[str, float], passages: Sequence[Document]) -> list[Sentence]:
+def best_sentences(
+    question: str,
+    weights: Mapping[str, float],
+    passages: Sequence[Document],
+    section: Callable[[Document], Sequence[Document]] | None = None,
+) -> list[Sentence]:
     """Return the sentence that most likely holds the answer, and the next one if it may as well, the best first.
 
     Args:
         question: as it was asked.
         weights: its terms, each with how much it says.
-        passages: where to look, the best first.
+        passages: where to look, the best first, their neighbours beside them.
+        section: gives the passages around one of them, with it, in order; None where nothing is known of them.
     """
     model = load_coefficients(f"extractive_{language_of(question)}")
     found = sentences(passages)
-    scores = [model(row) for row in features(question, weights, found)]
+    scores = [model(row) for row in features(question, weights, found, section)]
     most = max(scores, default=0.0)
     odds = [math.exp(score - most) for score in scores]
     likely = [replace(one, score=odd / sum(odds)) for one, odd in zip(found, odds, strict=True)]
@@ -125,25 +139,72 @@ def best_sentences(question: str, weights: Mapping[str, float], passages: Sequen
 
 def _most_alike(question: str, passages: Sequence[Document], likeness: Likeness) -> list[Sentence]:
     """The sentence that is most like the question in meaning; shared terms tell nothing across languages."""
-    found = sentences(passages)
+    found = sentences([one for one in passages if not is_neighbour(one)])  # a model takes its time for each
     alike = likeness.between(question, [one.readable for one in found])
     return [max(zip(alike, found, strict=True), key=lambda one: one[0])[1]] if found else []
 
 
-def features(question: str, weights: Mapping[str, float], found: Sequence[Sentence]) -> list[dict[str, float]]:
-    """Return what the ranking goes by, for each of the passages' `sentences`."""
-    numbers: dict[int, int] = {}
-    candidates = [
-        Candidate(
-            text=f"{one.header} {one.text}".strip(),
-            around=" ".join(one.passage.metadata[key] for key in ("source", "title", "heading")),
-            passage=numbers.setdefault(id(one.passage), len(numbers)),
-            place=one.place,
-            asks=bool(_QUESTION.search(one.text)),
+def features(
+    question: str,
+    weights: Mapping[str, float],
+    found: Sequence[Sentence],
+    section: Callable[[Document], Sequence[Document]] | None = None,
+) -> list[dict[str, float]]:
+    """Return what the ranking goes by, for each of the passages' `sentences`; the rest is as in `best_sentences`."""
+    places, sections, ranks = _sections(list({_key(one.passage): one.passage for one in found}.values()), section)
+    candidates = []
+    for one in found:
+        number, order = places[_key(one.passage)]
+        candidates.append(
+            Candidate(
+                text=f"{one.header} {one.text}".strip(),
+                section=number,
+                rank=ranks.get(_key(one.passage), sections[number].rank),
+                order=order,
+                place=one.place,
+                asks=bool(_QUESTION.search(one.text)),
+                row=bool(one.header),
+            )
         )
-        for one in found
-    ]
-    return sentence_features(question, weights, candidates)
+    return sentence_features(question, weights, candidates, sections)
+
+
+def _sections(
+    passages: Sequence[Document], section: Callable[[Document], Sequence[Document]] | None
+) -> tuple[dict[str, tuple[int, int]], list[Section], dict[str, int]]:
+    """Where each passage stands (its section, its place there), the sections, and the ranks of those found."""
+    places: dict[str, tuple[int, int]] = {}
+    sections: list[Section] = []
+    ranks: dict[str, int] = {}
+    for passage in sorted(passages, key=is_neighbour):
+        key = _key(passage)
+        rank = ranks.setdefault(key, len(ranks)) if not is_neighbour(passage) else len(ranks)
+        if key in places:
+            number = places[key][0]
+            sections[number] = replace(sections[number], found=sections[number].found + (key in ranks))
+            continue
+        around = section(passage) if section else ()
+        if key not in map(_key, around):  # it has been taken out of the store meanwhile, or there is none
+            around = [passage]
+        for order, one in enumerate(around):
+            places.setdefault(_key(one), (len(sections), order))
+        sections.append(_section(passage, around, rank))
+    return places, sections, ranks
+
+
+def _section(passage: Document, around: Sequence[Document], rank: int) -> Section:
+    lead = next(_sentences(around[0]), None)
+    return Section(
+        around=" ".join(passage.metadata[key] for key in ("source", "title", "heading")),
+        lead=lead.text if lead else "",
+        text="\n".join(one.page_content for one in around),
+        rank=rank,
+        found=1,
+    )
+
+
+def _key(passage: Document) -> str:
+    return passage.id or passage.page_content
 
 
 def sentences(passages: Sequence[Document]) -> list[Sentence]:

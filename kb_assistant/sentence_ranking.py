@@ -18,7 +18,7 @@ from kb_assistant.answer_types import answer_kind, answer_words, asked_near, cue
 from kb_assistant.overlap import common, runs, share, short_for, words
 from vectorstore import query_terms, terms
 
-__all__ = ["Candidate", "sentence_features"]
+__all__ = ["Candidate", "Section", "sentence_features"]
 
 _PREFIX = 4
 _RAREST = 3
@@ -27,8 +27,27 @@ _DEFINES = re.compile(
     r"|(?:是什[么麼]|是[谁誰]|什[么麼]是|指的?是?什[么麼])",
     re.IGNORECASE,
 )
-"""A question what a thing is, which its passage's first sentence tells."""
+"""A question what a thing is, which its section's first sentence tells."""
 _QUOTED = re.compile(r"[“\"《「『]([^”\"》」』]{2,40})[”\"》」』]")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What stands around some of the passages found, as far as it is looked at; a subject is named there once.
+
+    Attributes:
+        around: the source's name, the title and the headings.
+        lead: its first sentence.
+        text: all of it.
+        rank: the place of the best passage in it among those found, counted from 0.
+        found: how many of those are in it.
+    """
+
+    around: str
+    lead: str
+    text: str
+    rank: int
+    found: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +56,40 @@ class Candidate:
 
     Attributes:
         text: its words, and the names of its columns for a table row.
-        around: the source's name, the title and the headings.
-        passage: which of the passages it is in, counted from 0, the best first.
+        section: which of the sections it is in, counted from 0.
+        rank: the place of its passage among those found, counted from 0; its section's if it was not found itself.
+        order: which of its section's passages it is in, counted from 0.
         place: which of the passage's sentences it is, counted from 0.
         asks: whether it is a question itself.
+        row: whether it is a table's row.
     """
 
     text: str
-    around: str
-    passage: int
+    section: int
+    rank: int
+    order: int
     place: int
     asks: bool
+    row: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """A section's terms, and what of the question is its subject and what is asked about that.
+
+    Attributes:
+        around: the terms of names and headings.
+        lead: those and the first sentence's.
+        topic: the question's terms that name the subject.
+        rest: the other ones with their weights.
+        covered: share of the question in the whole section, 0 to 1.
+    """
+
+    around: frozenset[str]
+    lead: frozenset[str]
+    topic: frozenset[str]
+    rest: Mapping[str, float]
+    covered: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +112,7 @@ class _Question:
 
 
 def sentence_features(
-    question: str, weights: Mapping[str, float], candidates: Sequence[Candidate]
+    question: str, weights: Mapping[str, float], candidates: Sequence[Candidate], sections: Sequence[Section]
 ) -> list[dict[str, float]]:
     """Return the features of each candidate, by name.
 
@@ -78,6 +120,7 @@ def sentence_features(
         question: as it was asked.
         weights: its terms, each with how much it says.
         candidates: the sentences of all passages, in the passages' order.
+        sections: those that the candidates are in.
     """
     asked = _question(question, weights)
     token_lists = [list(terms(one.text)) for one in candidates]
@@ -86,22 +129,24 @@ def sentence_features(
     local = {
         term: weight * math.log((len(candidates) + 1) / (frequency[term] + 0.5)) for term, weight in weights.items()
     }
-    passages: dict[int, frozenset[str]] = {}
-    for one, found in zip(candidates, term_sets, strict=True):
-        passages[one.passage] = passages.get(one.passage, frozenset(terms(one.around))) | found
-    covered = {number: share(weights, found) for number, found in passages.items()}
+    surroundings = [_surroundings(asked, section) for section in sections]
+    best_covered = max((one.covered for one in surroundings), default=0.0)
     most = max((share(weights, found) for found in term_sets), default=0.0)
     rows = []
     for index, (one, tokens, found) in enumerate(zip(candidates, token_lists, term_sets, strict=True)):
         row = _own(asked, one, tokens, found)
         row["locally"] = share(local, found)
-        row |= _neighbours(asked, candidates, term_sets, index)
-        row |= _topic(asked, candidates, term_sets, index, passages[one.passage])
+        section, surrounding = sections[one.section], surroundings[one.section]
+        row |= _neighbours(asked, candidates, term_sets, index, surrounding.around)
+        row |= _topic(asked, one, found, surrounding)
         row["best_own"] = float(row["own"] >= most)
-        row["passage"] = covered[one.passage]
-        row["passage_lead"] = covered[one.passage] - max(covered.values())
-        row["rank"] = 1 / (1 + one.passage)
-        row["first_passage"] = float(one.passage == 0)
+        row["section"] = surrounding.covered
+        row["section_lead"] = surrounding.covered - best_covered
+        row["section_rank"] = 1 / (1 + section.rank)
+        row["section_found"] = math.log(section.found)
+        row["rank"] = 1 / (1 + one.rank)
+        row["first_passage"] = float(one.rank == 0)
+        row["order"] = 1 / (1 + one.order)
         row["place"] = 1 / (1 + one.place)
         rows.append(row)
     return rows
@@ -160,7 +205,7 @@ def _own(asked: _Question, one: Candidate, tokens: Sequence[str], found: frozens
         "length": math.log(1 + len(said)),
         "density": own / math.log(8 + len(said)),
         "new_words": math.log(1 + new),
-        "short": float(new < 3),
+        "short": float(new < 3 and not one.row),  # a heading, or half a sentence; a row says much in little
         "asks": float(one.asks),
         "repeats": own * float(one.asks),
         "closeness": _closeness(asked, said),
@@ -179,69 +224,71 @@ def _own(asked: _Question, one: Candidate, tokens: Sequence[str], found: frozens
 
 
 def _neighbours(
-    asked: _Question, candidates: Sequence[Candidate], term_sets: Sequence[frozenset[str]], index: int
+    asked: _Question,
+    candidates: Sequence[Candidate],
+    term_sets: Sequence[frozenset[str]],
+    index: int,
+    around: frozenset[str],
 ) -> dict[str, float]:
     """What the sentences before and after add to it."""
-    found = term_sets[index]
+    one, found = candidates[index], term_sets[index]
     own = share(asked.weights, found)
     row = {}
     for name, step in (("previous", -1), ("next", 1)):
         other = index + step
         beside = frozenset[str]()
-        if 0 <= other < len(candidates) and candidates[other].passage == candidates[index].passage:
+        if 0 <= other < len(candidates) and _beside(one, candidates[other], step):
             beside = term_sets[other]
         elif step < 0:  # headings are to the first sentence what a sentence before is to the others
-            beside = frozenset(terms(candidates[index].around))
+            beside = around
         row[name] = share(asked.weights, found | beside) - own
         row[f"{name}_own"] = share(asked.weights, beside)
     return row
 
 
-def _topic(
-    asked: _Question,
-    candidates: Sequence[Candidate],
-    term_sets: Sequence[frozenset[str]],
-    index: int,
-    passage: frozenset[str],
-) -> dict[str, float]:
-    """What it says beyond its passage's subject, which its first sentence names and the others leave out."""
-    number = candidates[index].passage
-    inside = [place for place, one in enumerate(candidates) if one.passage == number]
-    lead, found = term_sets[inside[0]], term_sets[index]
-    own = share(asked.weights, found)
-    around = frozenset(terms(candidates[index].around))
-    before = around.union(*(term_sets[place] for place in inside if place < index))
-    held = {term: weight for term, weight in asked.weights.items() if term in passage}
-    others = frozenset[str]().union(*(term_sets[place] for place in inside if place != index))
-    topic = _named(asked.text, candidates[inside[0]])
-    rest = {term: weight for term, weight in asked.weights.items() if term not in topic}
-    said = share(rest, found)
-    leads = index == inside[0]
+def _beside(one: Candidate, other: Candidate, step: int) -> bool:
+    return one.section == other.section and other.order - one.order in (0, step)
+
+
+def _surroundings(asked: _Question, section: Section) -> _Surroundings:
+    around = frozenset(terms(section.around))
+    topic = _named(asked.text, section)
+    return _Surroundings(
+        around,
+        around.union(terms(section.lead)),
+        topic,
+        {term: weight for term, weight in asked.weights.items() if term not in topic},
+        share(asked.weights, around.union(terms(section.text))),
+    )
+
+
+def _topic(asked: _Question, one: Candidate, found: frozenset[str], section: _Surroundings) -> dict[str, float]:
+    """What it says beyond its section's subject, which the first sentence names and the others leave out."""
+    said = share(section.rest, found)
+    leads = one.order == one.place == 0
     return {
         "rest": said,
         "rest_not_lead": said * float(not leads),
-        "rest_all": float(bool(rest) and said > 0.99),
-        "rest_none": float(bool(rest) and said == 0),
-        "rest_weight": said * sum(rest.values()) / asked.total if asked.total else 0.0,
-        "rest_around": share(rest, around),
-        "names_topic": float(bool(topic) and topic <= found),
+        "rest_all": float(bool(section.rest) and said > 0.99),
+        "rest_none": float(bool(section.rest) and said == 0),
+        "rest_weight": said * sum(section.rest.values()) / asked.total if asked.total else 0.0,
+        "rest_topic": said * float(bool(section.topic)),
+        "topic": float(bool(section.topic)),
+        "names_topic": float(bool(section.topic) and section.topic <= found),
         "defines": float(asked.defines and leads),
-        "with_lead": share(asked.weights, found | lead | around) - own,
-        "with_before": share(asked.weights, found | before) - own,
-        "beyond_lead": share(asked.weights, found - lead),
-        "of_passage": share(held, found),
-        "only_here": share(asked.weights, found - others),
-        "is_lead": float(index == inside[0]),
+        "with_lead": share(asked.weights, found | section.lead) - share(asked.weights, found),
+        "beyond_lead": share(asked.weights, found - section.lead),
+        "is_lead": float(leads),
     }
 
 
-def _named(question: str, lead: Candidate) -> frozenset[str]:
-    """The terms of the longest words that a question shares with a passage's title, headings or first sentence.
+def _named(question: str, section: Section) -> frozenset[str]:
+    """The terms of the longest words that a question shares with a section's title, headings or first sentence.
 
     That is, most often, what both are about; it says little of which sentence holds the answer.
     """
     singles = words(terms(question))
-    held = f" {' '.join(words(terms(lead.around)))} | {' '.join(words(terms(lead.text)))} "
+    held = f" {' '.join(words(terms(section.around)))} | {' '.join(words(terms(section.lead)))} "
     best: list[str] = []
     for start in range(len(singles)):
         end = start + len(best) + 1

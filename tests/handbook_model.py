@@ -61,7 +61,7 @@ def training_examples(taught: Sequence[Lesson]) -> list[tuple[str, str]]:
 
 def _lesson(handbook: Assistant, asked: dict[str, Any]) -> Lesson | None:
     documents = handbook.chain.invoke({"query": asked["question"]})["source_documents"]
-    if any(len(handbook.retriever.section(one)) > 1 for one in documents):
+    if any(len(handbook.retriever.section(one, 20)) > 1 for one in documents):
         return None  # a model would be given the rest of the section as well, and prompts are to be short
     passages = tuple(Passage(one.metadata["source"], one.metadata["heading"], one.page_content) for one in documents)
     for passage in passages:

@@ -20,8 +20,6 @@ __all__ = ["StoreRetriever", "as_document"]
 
 _DEEP = 30
 """How many passages each of several wordings is searched for, at least."""
-_REACH = 20
-"""How many passages of its section to either side of one are looked at."""
 
 
 class StoreRetriever(BaseRetriever):
@@ -56,13 +54,13 @@ class StoreRetriever(BaseRetriever):
         hits = [hit for hit in _fused(judged, others) if distinct.add(hit)][: self.limit]
         return [as_document(replace(hit, rank=rank)) for rank, hit in enumerate(hits, start=1)]
 
-    def section(self, passage: Document) -> list[Document]:
-        """Return a passage that was found and those around it in its section, in the document's order.
+    def section(self, passage: Document, reach: int) -> list[Document]:
+        """Return a passage that was found and up to `reach` to either side of it in its section, in order.
 
         The others have its number, score and coverage, and say of themselves that they are its `neighbour`.
         """
         store: Store = self.store
-        around = store.section(self.collection, int(passage.id or 0), _REACH)
+        around = store.section(self.collection, int(passage.id or 0), reach)
         return [passage if str(one.id) == passage.id else _neighbour(passage, one) for one in around]
 
     def _search(self, query: str, limit: int) -> list[Hit]:

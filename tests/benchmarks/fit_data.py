@@ -13,14 +13,16 @@ import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from langchain_core.documents import Document
 
 from kb_assistant import Assistant
-from vectorstore import as_document
+from kb_assistant.context import within_budget
+from kb_assistant.extractive import REACH, SECTION_REACH
+from vectorstore import StoreRetriever, as_document
 
 ROOT = Path(__file__).parents[2]
 EVAL = Path(os.environ.get("KB_SHARED", ROOT.parent / "shared")) / "data" / "eval"
@@ -44,6 +46,7 @@ class Asked:
         document: the file that holds the answer.
         indexed: whether that file is in the store.
         weights: the question's terms, each with its inverse document frequency.
+        sections: for each of the passages those around it in its section, in order.
     """
 
     article: str
@@ -53,6 +56,22 @@ class Asked:
     indexed: bool
     weights: dict[str, float]
     passages: tuple[Document, ...]
+    sections: tuple[tuple[Document, ...], ...]
+
+    def section(self, passage: Document) -> Sequence[Document]:
+        """Return the passages around one that was found."""
+        return next(around for one, around in zip(self.passages, self.sections, strict=True) if one.id == passage.id)
+
+    @property
+    def read(self) -> list[Document]:
+        """The passages and their neighbours, as the extractive engine is given them."""
+
+        def beside(passage: Document) -> Sequence[Document]:
+            around = self.section(passage)
+            at = [one.id for one in around].index(passage.id)
+            return around[max(0, at - REACH) : at + REACH + 1]
+
+        return within_budget(self.passages, 0, lambda passage: 0, beside)
 
 
 def asked(name: str, part: str, cache: Path) -> list[Asked]:
@@ -65,18 +84,25 @@ def asked(name: str, part: str, cache: Path) -> list[Asked]:
     """
     path = cache / f"{name.replace(' ', '-')}-{part}.json"
     if not path.exists():
-        found = [asdict(one) | {"passages": [_document(p) for p in one.passages]} for one in _ask(name, part, cache)]
+        found = [_written(one) for one in _ask(name, part, cache)]
         path.write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
-    return [
-        Asked(
-            **{**row, "answers": tuple(row["answers"]), "passages": tuple(Document(**one) for one in row["passages"])}
-        )
-        for row in json.loads(path.read_text(encoding="utf-8"))
-    ]
+    return [_read(row) for row in json.loads(path.read_text(encoding="utf-8"))]
 
 
-def _document(passage: Document) -> dict[str, Any]:
-    return {"page_content": passage.page_content, "metadata": passage.metadata}
+def _written(one: Asked) -> dict[str, Any]:
+    def plain_documents(passages: Sequence[Document]) -> list[dict[str, Any]]:
+        return [{"id": p.id, "page_content": p.page_content, "metadata": p.metadata} for p in passages]
+
+    sections = [plain_documents(section) for section in one.sections]
+    return {**vars(one), "passages": plain_documents(one.passages), "sections": sections}
+
+
+def _read(row: dict[str, Any]) -> Asked:
+    def documents(rows: list[dict[str, Any]]) -> tuple[Document, ...]:
+        return tuple(Document(**one) for one in rows)
+
+    found = {"passages": documents(row["passages"]), "sections": tuple(documents(one) for one in row["sections"])}
+    return Asked(**{**row, "answers": tuple(row["answers"]), **found})
 
 
 def _ask(name: str, part: str, cache: Path) -> Iterator[Asked]:
@@ -98,9 +124,10 @@ def _ask(name: str, part: str, cache: Path) -> Iterator[Asked]:
             questions += [(number, document, one) for one in paragraph["qas"] if one["question"].strip()]
     with Assistant.open(folder / "home", passages=PASSAGES) as kb:
         kb.ingest(folder / "docs")
+        retriever = StoreRetriever(store=kb._store, collection="default", limit=PASSAGES)
         for number, document, one in questions[::every]:
             question = one["question"].strip()
-            hits = kb.search(question, limit=PASSAGES)
+            passages = tuple(as_document(hit) for hit in kb.search(question, limit=PASSAGES))
             yield Asked(
                 article=articles[number]["title"] if "QuAD" in name else f"{name} {number}",
                 question=question,
@@ -108,7 +135,8 @@ def _ask(name: str, part: str, cache: Path) -> Iterator[Asked]:
                 document=document,
                 indexed=indexed[part](number),
                 weights=kb._store.term_weights("default", question),
-                passages=tuple(as_document(hit) for hit in hits),
+                passages=passages,
+                sections=tuple(tuple(retriever.section(passage, SECTION_REACH)) for passage in passages),
             )
 
 

@@ -37,11 +37,11 @@ def cases(cache: Path) -> tuple[list[Case], list[str], dict[str, list[Asked]]]:
     tables = []
     for name, ones in questions.items():
         for one in ones:
-            found = sentences(one.passages)
+            found = sentences(one.read)
             answers = [plain(answer) for answer in one.answers]
             holds = np.array([any(answer in plain(s.text) for answer in answers) for s in found], dtype=bool)
             right = np.array([s.passage.metadata["source"] == one.document for s in found], dtype=bool)
-            rows = features(one.question, one.weights, found)
+            rows = features(one.question, one.weights, found, one.section)
             tables.append((name, one.article, rows, holds & right, holds))
     names = sorted({key for _, _, rows, _, _ in tables for row in rows for key in row})
     made = [
@@ -94,7 +94,7 @@ def given(questions: dict[str, list[Asked]]) -> dict[str, list[tuple[bool, bool,
     found: dict[str, list[tuple[bool, bool, bool]]] = {}
     for name, ones in questions.items():
         for one in ones:
-            chosen = [plain(s.text) for s in best_sentences(one.question, one.weights, one.passages)]
+            chosen = [plain(s.text) for s in best_sentences(one.question, one.weights, one.read, one.section)]
             held = [any(plain(answer) in text for answer in one.answers) for text in chosen]
             found.setdefault(name, []).append((any(held[:1]), any(held), len(chosen) > 1))
     return found

@@ -108,6 +108,40 @@ def test_when_prefers_the_sentence_with_a_time() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("question", "first", "second", "elsewhere", "answer"),
+    [
+        (
+            "黄鳍紫鱼体长多少？",
+            "黄鳍紫鱼是辐鳍鱼纲的一种，分布于西太平洋。本鱼体型和丝鳍紫鱼非常类似。",
+            "栖息在岩礁区，肉食性。体长可达50公分。",
+            "石斑鱼体色银白，体长可达30公分。",
+            "体长可达50公分。",
+        ),
+        (
+            "What is the filled weight of the Arden pump?",
+            "The Arden pump moves water from deep wells. It was first sold in Leeds.",
+            "Its frame is cast iron. Its weight is 45 kilograms when filled.",
+            "The Bexley pump has a weight of 30 kilograms.",
+            "Its weight is 45 kilograms when filled.",
+        ),
+    ],
+)
+def test_a_subject_is_known_from_the_passage_before(
+    question: str, first: str, second: str, elsewhere: str, answer: str
+) -> None:
+    found, beside, other = passage(first), passage(second, 2), passage(elsewhere, 3)
+    beside.metadata |= {"neighbour": True, "source": "1.md"}
+    around = {first: [found, beside], elsewhere: [other]}
+    chosen = best_sentences(
+        question,
+        dict.fromkeys(query_terms(question), 1.0),
+        [found, beside, other],
+        lambda one: around[one.page_content],
+    )
+    assert chosen[0].readable == answer
+
+
 def test_a_sentence_is_not_cut_at_a_semicolon_or_inside_brackets() -> None:
     text = "办公室八点开门；食堂（周末休息。节假日除外）十四点关门。访客在前台登记。"
     assert [one.text for one in sentences([passage(text)])] == [

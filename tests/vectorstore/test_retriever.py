@@ -66,9 +66,9 @@ def test_a_section_is_what_follows_each_other_under_the_same_headings(store: Sto
     expected = {"two": ["one apple", "two apples"], "three": ["three pears"], "four": ["four apples"]}
     for asked, texts in expected.items():
         (found,) = retriever.invoke(asked)
-        section = retriever.section(found)
+        section = retriever.section(found, 20)
         assert [one.page_content for one in section] == texts
         assert [parts[one.metadata["page"] - 1][1] for one in section] == texts, "each has a page of its own"
         assert [one.metadata.get("neighbour", False) for one in section] == [one.id != found.id for one in section]
     store.remove(collection, ["fruit.md"])
-    assert retriever.section(found) == []
+    assert retriever.section(found, 20) == []
