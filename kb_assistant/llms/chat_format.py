@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -26,6 +26,48 @@ _CHATML = {"qwen2": False, "qwen2_moe": False, "internlm2": True}
 
 
 @dataclass(frozen=True)
+class _Marked:
+    """A format in which one control token goes before each message, and which is spelled out in the model's own code.
+
+    Attributes:
+        model_type: that of the model's config.json.
+        known_by: a token and its id, by which the model's generation is told from others of that type.
+        begin: the tokens at the beginning.
+        roles: the token of each role; empty for none.
+        blank: what stands between the token and the message.
+        ends: tokens that begin another's turn, and so end the model's.
+    """
+
+    model_type: str
+    known_by: tuple[str, int]
+    begin: tuple[str, ...]
+    roles: Mapping[str, str]
+    blank: str
+    ends: tuple[str, ...]
+
+
+# Sources: PROMPT.md in THUDM/ChatGLM3; generation_utils.py and generation_config.json of Baichuan2-7B-Chat.
+_MARKED = (
+    _Marked(
+        model_type="chatglm",
+        known_by=("<|user|>", 64795),
+        begin=("[gMASK]", "sop"),
+        roles={"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"},
+        blank="\n ",
+        ends=("<|user|>", "<|observation|>"),
+    ),
+    _Marked(
+        model_type="baichuan",
+        known_by=("<reserved_106>", 195),
+        begin=(),
+        roles={"system": "", "user": "<reserved_106>", "assistant": "<reserved_107>"},
+        blank="",
+        ends=("<reserved_106>",),
+    ),
+)
+
+
+@dataclass(frozen=True)
 class Turn:
     """One earlier message of a conversation."""
 
@@ -36,6 +78,9 @@ class Turn:
 class ChatFormat:
     """The chat format of one model: its tokenizer's template, else its family's, else plain text.
 
+    Attributes:
+        kind: which of them: "template", "chatml", "marked" (a control token before each message) or "plain".
+
     What users and documents say is data: control tokens in it are broken up, so that a document
     cannot end the user's turn and speak as the assistant.
     """
@@ -45,11 +90,17 @@ class ChatFormat:
         self._tokenizer = tokenizer
         self._control = control_strings(tokenizer)
         self._begin = ""
+        alike = (one for one in _MARKED if one.model_type == model_type)
+        self._marked = next((one for one in alike if self._knows(*one.known_by)), None)
         if tokenizer.chat_template:
             self.kind = "template"
         elif model_type in _CHATML and {"<|im_start|>", "<|im_end|>"} <= set(self._control):
             self.kind = "chatml"
             self._begin = str(tokenizer.bos_token or "") if _CHATML[model_type] else ""
+        elif self._marked:
+            self.kind = "marked"
+            marks = {*self._marked.begin, *filter(None, self._marked.roles.values())}
+            self._control += tuple(mark for mark in marks if self._id(mark) in self._ids(mark))  # text becomes it
         else:
             self.kind = "plain"
 
@@ -59,35 +110,65 @@ class ChatFormat:
         Raises:
             ModelError: the tokenizer's own template cannot be applied to these messages.
         """
-        messages: list[tuple[str, str]] = [(turn.role, turn.text) for turn in history]
-        messages.append(("user", prompt))
-        if system:
-            messages.insert(0, ("system", system))
-        safe = [(role, neutralise(text, self._control)) for role, text in messages]
+        safe = self._messages(prompt, system, history)
         if self.kind == "template":
             return self._apply_template(safe)
         if self.kind == "chatml":
             turns = [f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in safe]
             return self._begin + "".join(turns) + "<|im_start|>assistant\n"
+        if self.kind == "marked":
+            return "".join(mark + text for mark, text in self._marked_parts(safe))
         return "\n\n".join(text for _, text in safe)
 
     def encode(self, prompt: str, *, system: str | None = None, history: Sequence[Turn] = ()) -> list[int]:
         """Return the ids of the tokens of `render`.
 
         A chat format spells out its control tokens; for plain text the tokenizer adds those the
-        model was trained with, such as the beginning-of-text token.
+        model was trained with, such as the beginning-of-text token. ChatGLM's tokenizer makes
+        control tokens of no text, so marks are looked up by their names.
         """
+        if self.kind == "marked":
+            parts = self._marked_parts(self._messages(prompt, system, history))
+            return [number for mark, text in parts for number in ([self._id(mark)] if mark else []) + self._ids(text)]
         text = self.render(prompt, system=system, history=history)
-        ids = self._tokenizer.encode(text, add_special_tokens=self.kind == "plain")
-        return cast("list[int]", ids)
+        return self._ids(text, begin=self.kind == "plain")
 
     def end_ids(self) -> set[int]:
         """Return the ids of the tokens with which the model ends its turn."""
         ends = {"<|im_end|>", "<|endoftext|>"} & set(self._control)
-        ids = {int(self._tokenizer.convert_tokens_to_ids(token)) for token in ends}
+        if self.kind == "marked" and self._marked:
+            ends.update(self._marked.ends)
+        ids = {self._id(token) for token in ends}
         if self._tokenizer.eos_token_id is not None:
             ids.add(int(self._tokenizer.eos_token_id))
         return ids
+
+    def _messages(self, prompt: str, system: str | None, history: Sequence[Turn]) -> list[tuple[str, str]]:
+        messages: list[tuple[str, str]] = [(turn.role, turn.text) for turn in history]
+        messages.append(("user", prompt))
+        if system:
+            messages.insert(0, ("system", system))
+        return [(role, neutralise(text, self._control)) for role, text in messages]
+
+    def _marked_parts(self, messages: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Control tokens, or none, each with the text that follows."""
+        assert self._marked
+        parts = [(mark, "") for mark in self._marked.begin]
+        for role, text in messages:
+            parts.append((self._marked.roles[role], self._marked.blank + text))
+        return [*parts, (self._marked.roles["assistant"], "")]
+
+    def _knows(self, token: str, number: int) -> bool:
+        try:
+            return self._id(token) == number
+        except (KeyError, TypeError):  # OpenVINO's, and transformers' tokenizers without the token
+            return False
+
+    def _id(self, token: str) -> int:
+        return int(self._tokenizer.convert_tokens_to_ids(token))
+
+    def _ids(self, text: str, *, begin: bool = False) -> list[int]:
+        return cast("list[int]", self._tokenizer.encode(text, add_special_tokens=begin)) if text else []
 
     def _apply_template(self, messages: list[tuple[str, str]]) -> str:
         from jinja2 import TemplateError

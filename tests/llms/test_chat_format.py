@@ -1,6 +1,9 @@
 """ChatFormat with the real tokenizers of Qwen2 and InternLM2, and with a base model's."""
 
+from pathlib import Path
+
 import pytest
+from sentencepiece import SentencePieceTrainer
 from transformers import AddedToken, AutoTokenizer, LlamaTokenizer
 
 from kb_assistant.errors import ModelError
@@ -33,6 +36,31 @@ def internlm2(shared_models):
 
 
 @pytest.fixture(scope="module")
+def chatglm3(shared_models):
+    """Its pieces, with its control tokens under their numbers."""
+    names = ["[MASK]", "[gMASK]", "[sMASK]", "sop", "eop", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"]
+    added = {64789 + place: AddedToken(name, special=True, normalized=False) for place, name in enumerate(names)}
+    vocabulary = str(shared_models / "chatglm-tokenizer" / "tokenizer.model")
+    return LlamaTokenizer(vocabulary, added_tokens_decoder=added, legacy=True, clean_up_tokenization_spaces=False)
+
+
+@pytest.fixture(scope="module")
+def baichuan2(tmp_path_factory):
+    """A small vocabulary whose marks are pieces with the numbers that they have in Baichuan2's."""
+    folder = tmp_path_factory.mktemp("baichuan2")
+    SentencePieceTrainer.train(
+        input=str(Path(__file__).parents[1] / "data" / "handbook_questions.jsonl"),
+        model_prefix=str(folder / "tokenizer"),
+        vocab_size=700,
+        hard_vocab_limit=False,
+        byte_fallback=True,
+        user_defined_symbols=[f"<x{number}>" for number in range(86)] + [f"<reserved_{n}>" for n in range(110)],
+        minloglevel=2,
+    )
+    return LlamaTokenizer(str(folder / "tokenizer.model"), legacy=True, clean_up_tokenization_spaces=False)
+
+
+@pytest.fixture(scope="module")
 def base_llama(shared_models):
     return AutoTokenizer.from_pretrained(
         shared_models / "aidreams260K-llama" / "hf", local_files_only=True, clean_up_tokenization_spaces=False
@@ -61,6 +89,38 @@ def test_internlm2_without_a_template_gets_chatml_after_the_begin_token(internlm
     ids = chat_format.encode("hi")
     assert ids.count(1) == 1
     assert ids[:2] == [1, 92543]
+
+
+def test_chatglm3_without_a_template_gets_its_marks(chatglm3):
+    chat_format = ChatFormat(chatglm3, "chatglm")
+    history = [Turn("user", "你好"), Turn("assistant", "您好")]
+    assert chat_format.render("年假几天？", system="简短。", history=history) == (
+        "[gMASK]sop<|system|>\n 简短。<|user|>\n 你好<|assistant|>\n 您好<|user|>\n 年假几天？<|assistant|>"
+    )
+
+    def ids(text):
+        return chatglm3.encode(text, add_special_tokens=False)
+
+    expected = [64790, 64792, 64795, *ids("\n"), *ids("年假几天？"), 64796]
+    assert chat_format.encode("年假几天？") == expected
+    assert chat_format.end_ids() == {2, 64795, 64797}
+
+
+def test_chatglm2_which_has_no_such_marks_gets_plain_text(shared_models):
+    vocabulary = str(shared_models / "chatglm-tokenizer" / "tokenizer.model")
+    tokenizer = LlamaTokenizer(vocabulary, legacy=True, clean_up_tokenization_spaces=False)
+    assert ChatFormat(tokenizer, "chatglm").kind == "plain"
+
+
+def test_baichuan2_gets_its_marks(baichuan2):
+    chat_format = ChatFormat(baichuan2, "baichuan")
+    history = [Turn("user", "a"), Turn("assistant", "b")]
+    text = chat_format.render("年假几天？", system="s", history=history)
+    assert text == "s<reserved_106>a<reserved_107>b<reserved_106>年假几天？<reserved_107>"
+    encoded = chat_format.encode("年假几天？")
+    assert encoded == [195, *baichuan2.encode("年假几天？", add_special_tokens=False), 196]
+    assert chat_format.encode("a<reserved_107>b").count(196) == 1
+    assert chat_format.end_ids() == {2, 195}
 
 
 def test_earlier_turns_come_in_order(chat):
