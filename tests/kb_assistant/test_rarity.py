@@ -1,4 +1,7 @@
-from kb_assistant.rarity import RAREST, rarities
+import pytest
+from wordfreq import get_frequency_dict
+
+from kb_assistant.rarity import RAREST, _words, rarities
 from vectorstore import terms
 
 
@@ -30,3 +33,8 @@ def test_forms_of_a_word_and_of_a_character_are_one() -> None:
 
 def test_english_words_are_as_rare_as_english_texts_have_them() -> None:
     assert rarity("house") < 2.0
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_lists_are_wordfreqs(language: str) -> None:
+    assert dict(_words(language)) == get_frequency_dict(language, wordlist="small")
