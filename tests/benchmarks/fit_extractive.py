@@ -14,7 +14,7 @@ import numpy as np
 from fit_data import SETS, Asked, asked, fold_of, plain, set_weights, write_model
 from scipy.optimize import minimize
 
-from kb_assistant.extractive import best_sentences, features, sentences
+from kb_assistant.extractive import Sentence, best_sentences, features, sentences
 
 RIDGE = 1e-3
 FOLDS = 5
@@ -22,13 +22,20 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Case:
-    """A question's sentences: features (sentences x names), and which of them hold the answer."""
+    """A question's sentences: features (sentences x names), and which of them hold the answer.
+
+    Attributes:
+        gold: which of them do so in the right document.
+        holds: which of them do so anywhere.
+        joined: which of them do so together with the next one, where that follows at once.
+    """
 
     name: str
     article: str
     features: np.ndarray
     gold: np.ndarray
     holds: np.ndarray
+    joined: np.ndarray
 
 
 def cases(cache: Path) -> tuple[list[Case], list[str], dict[str, list[Asked]]]:
@@ -39,17 +46,28 @@ def cases(cache: Path) -> tuple[list[Case], list[str], dict[str, list[Asked]]]:
         for one in ones:
             found = sentences(one.read)
             answers = [plain(answer) for answer in one.answers]
-            holds = np.array([any(answer in plain(s.text) for answer in answers) for s in found], dtype=bool)
+            holds = np.array([_holds(s.text, answers) for s in found], dtype=bool)
+            joined = np.array([_hold_together(found[at : at + 2], answers) for at in range(len(found))], dtype=bool)
             right = np.array([s.passage.metadata["source"] == one.document for s in found], dtype=bool)
             rows = features(one.question, one.weights, found, one.section)
-            tables.append((name, one.article, rows, holds & right, holds))
-    names = sorted({key for _, _, rows, _, _ in tables for row in rows for key in row})
+            tables.append((name, one.article, rows, (holds & right, holds, joined)))
+    names = sorted({key for _, _, rows, _ in tables for row in rows for key in row})
     made = [
-        Case(name, article, np.array([[row.get(key, 0.0) for key in names] for row in rows]), gold, holds)
-        for name, article, rows, gold, holds in tables
+        Case(name, article, np.array([[row.get(key, 0.0) for key in names] for row in rows]), *held)
+        for name, article, rows, held in tables
         if rows
     ]
     return made, names, questions
+
+
+def _holds(text: str, answers: list[str]) -> bool:
+    return any(answer in plain(text) for answer in answers)
+
+
+def _hold_together(pair: list[Sentence], answers: list[str]) -> bool:
+    if len(pair) < 2 or pair[0].passage is not pair[1].passage or pair[1].place != pair[0].place + 1:
+        return False
+    return _holds(pair[0].text + pair[1].text, answers)
 
 
 def fit(chosen: list[Case]) -> np.ndarray:
@@ -80,12 +98,17 @@ def fit(chosen: list[Case]) -> np.ndarray:
 
 
 def figures(chosen: list[Case], coefficients: np.ndarray) -> dict[str, list[tuple[bool, bool]]]:
-    """Return for each question of each set whether the answer is in the best sentence, and in the best two."""
+    """Return for each question of each set whether the answer is in the best sentence, and in the best two.
+
+    Two that follow each other hold what begins in one and ends in the other.
+    """
     found: dict[str, list[tuple[bool, bool]]] = {}
     for one in chosen:
         order = np.argsort(-(one.features @ coefficients), kind="stable")
+        best = sorted(order[:2])
+        together = len(best) == 2 and best[1] == best[0] + 1 and one.joined[best[0]]
         held = one.holds[order]
-        found.setdefault(one.name, []).append((bool(held[0]), bool(held[:2].any())))
+        found.setdefault(one.name, []).append((bool(held[0]), bool(held[:2].any() or together)))
     return found
 
 
@@ -94,9 +117,11 @@ def given(questions: dict[str, list[Asked]]) -> dict[str, list[tuple[bool, bool,
     found: dict[str, list[tuple[bool, bool, bool]]] = {}
     for name, ones in questions.items():
         for one in ones:
-            chosen = [plain(s.text) for s in best_sentences(one.question, one.weights, one.read, one.section)]
-            held = [any(plain(answer) in text for answer in one.answers) for text in chosen]
-            found.setdefault(name, []).append((any(held[:1]), any(held), len(chosen) > 1))
+            answers = [plain(answer) for answer in one.answers]
+            chosen = best_sentences(one.question, one.weights, one.read, one.section)
+            held = [_holds(s.text, answers) for s in chosen]
+            together = _hold_together(sorted(chosen, key=lambda s: s.place), answers)
+            found.setdefault(name, []).append((any(held[:1]), any(held) or together, len(chosen) > 1))
     return found
 
 
