@@ -129,7 +129,7 @@ def status_trouble(response: httpx.Response, what: str) -> ModelError:
             f"accepted there; correct the name, or put a token of yours into {tokens}"
         )
     if status == 404:
-        return ModelError(f"{host} has no {what}; correct the name, or take another --from")
+        return ModelError(f"{host} has no {what}; correct the name, or take another --from or --revision")
     if status == 429:
         return ModelError(f"{host} takes no more requests for now (429); run the same again later")
     return ModelError(f"{host} has failed with {what} ({status}); run the same again later")

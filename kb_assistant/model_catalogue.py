@@ -21,12 +21,13 @@ class CatalogueEntry(BaseModel):
     kind: Literal["language", "embedding", "reranker"]
     hf: str | None = None
     modelscope: str | None = None
-    revision: str | None = None
+    hf_revision: str | None = None
     size_gb: float
     memory_gb: float
     languages: tuple[Literal["zh", "en"], ...]
     engine: Literal["ipex", "openvino"] | None = None
     remote_code: bool = False
+    pickles: dict[str, str] = {}
 
 
 @cache

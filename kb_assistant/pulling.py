@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,13 @@ def pull_model(
         try:
             # Without the catalogue's word no code comes from a hub, whatever flag is given.
             with_code = trust_remote_code and (needs_code or origin not in HUBS)
-            record = source.bring(unfinished, _Choice(name, with_code), progress, tell)
+            choice = _Choice(name, with_code, entry.pickles if entry else {})
+            record = source.bring(unfinished, choice, progress, tell)
+            for path in sorted(choice.pickles.keys() & record["files"].keys()):
+                tell(f"{path} is the file that is known here; writing its weights anew as safetensors")
+                del record["files"][path]
+                written = _as_safetensors(unfinished / path, choice.pickles[path])
+                record["files"][written.name] = content_hash(written)
             _inspect(unfinished, trust_remote_code=trust_remote_code)
             (unfinished / RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
             unfinished.rename(target)
@@ -98,6 +104,8 @@ class _Choice:
 
     name: str
     with_code: bool
+    pickles: Mapping[str, str]
+    """Weights in a format that can run code, with the SHA-256 by which they are known."""
 
     def of(self, paths: Iterable[str]) -> list[str]:
         """Return the files that are needed.
@@ -107,12 +115,15 @@ class _Choice:
         """
         paths = list(paths)
         plain = [path for path in paths if _PLAIN.fullmatch(path) and path != RECORD]
-        if not any(path.endswith(".safetensors") for path in plain):
+        known = [path for path in paths if path in self.pickles]
+        if any(path.endswith(".safetensors") for path in plain):
+            known = []
+        elif not known:
             plain = [path for path in paths if _OPENVINO.fullmatch(path) and path != RECORD]
             if not any(path.endswith(".xml") for path in plain):
                 raise ModelError(_no_weights(self.name, paths))
         code = [path for path in paths if _CODE.fullmatch(path)] if self.with_code else []
-        return sorted({*plain, *code})
+        return sorted({*plain, *known, *code})
 
 
 class _Source:
@@ -135,7 +146,8 @@ class _Source:
         if "/" not in repo:
             names = ", ".join(one.name for one in catalogue())
             raise UsageError(f"no model {wanted!r} in the catalogue; give OWNER/NAME, or one of: {names}")
-        return _AtHub(origin, repo, revision or (entry.revision if entry else None))
+        pinned = entry.hf_revision if entry and origin == "hf" else None
+        return _AtHub(origin, repo, revision or pinned)
 
     def bring(self, to: Path, choice: _Choice, progress: _Progress, tell: _Tell) -> dict[str, Any]:
         """Put the files into `to`, and return the record of them."""
@@ -159,7 +171,8 @@ class _AtHub(_Source):
             files = sorted((by_path[path] for path in choice.of(by_path)), key=lambda file: (file.size, file.path))
             _check_checksums(files)
             total = sum(file.size for file in files)
-            check_room(to, total - sum(file.stat().st_size for file in to.rglob("*") if file.is_file()))
+            twice = sum(file.size for file in files if file.path in choice.pickles)
+            check_room(to, total + twice - sum(file.stat().st_size for file in to.rglob("*") if file.is_file()))
             self._keep_only(to, {file.path for file in files})
             done = 0
             for file in files:
@@ -190,13 +203,15 @@ class _Folder(_Source):
         self.shown = str(folder)
 
     def bring(self, to: Path, choice: _Choice, progress: _Progress, tell: _Tell) -> dict[str, Any]:
-        _inspect(self._folder, trust_remote_code=choice.with_code)
-        found = [path for path in self._folder.rglob("*") if path.is_file()]
-        paths = choice.of(path.relative_to(self._folder).as_posix() for path in found)
+        found = [path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file()]
+        if not choice.pickles.keys() & set(found):  # else it is inspected once they are safetensors
+            _inspect(self._folder, trust_remote_code=choice.with_code)
+        paths = choice.of(found)
         total = sum((self._folder / path).stat().st_size for path in paths)
         shutil.rmtree(to)
         to.mkdir()
-        check_room(to, total)
+        twice = sum((self._folder / path).stat().st_size for path in paths if path in choice.pickles)
+        check_room(to, total + twice)
         done = 0
         for path in paths:
             (to / path).parent.mkdir(exist_ok=True, parents=True)
@@ -204,6 +219,30 @@ class _Folder(_Source):
             done += (to / path).stat().st_size
             progress(done, total, path)
         return {"made_from": self.shown, "files": {path: content_hash(to / path) for path in paths}}
+
+
+def _as_safetensors(file: Path, known_sha256: str) -> Path:
+    """Write the tensors of a pickle as safetensors in its place, if it is the known one; else it is not looked into.
+
+    Raises:
+        ModelError: it is another file.
+    """
+    if content_hash(file) != known_sha256:
+        raise ModelError(
+            f"{file.name} is not the file that the catalogue knows, and its format can run code; "
+            "take another --from or --revision"
+        )
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+    target = file.with_name("model.safetensors")
+    part = file.with_name(f"{target.name}.part")
+    # One that shares its memory with another would be refused, so each gets its own.
+    save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, part, {"format": "pt"})
+    part.rename(target)
+    file.unlink()
+    return target
 
 
 def _record(to: Path, origin: str, asked: str, revision: str, files: Sequence[RemoteFile]) -> dict[str, Any]:

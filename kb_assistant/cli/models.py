@@ -43,7 +43,7 @@ def list_(available: bool, as_json: bool, home: Path | None) -> None:
 @models.command()
 @click.argument("wanted", metavar="NAME|OWNER/REPO")
 @click.option("--from", "origin", metavar="hf|modelscope|DIR", default="hf", show_default=True, help="Where it is.")
-@click.option("--revision", metavar="R", help="Branch, tag or commit; the newest else.")
+@click.option("--revision", metavar="R", help="Branch, tag or commit; else the catalogue's commit, or the newest.")
 @click.option("--trust-remote-code", is_flag=True, help="Bring Python code that the model needs along.")
 @with_options(JSON)
 def pull(

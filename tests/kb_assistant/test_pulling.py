@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
+import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -13,11 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
+import torch
 from hub_server import COMMIT, Hub, files_of, hub_at_work
 from loopback import loopback
 
+from kb_assistant import pulling
 from kb_assistant.errors import ModelError
 from kb_assistant.llms.model_files import inspect_model
+from kb_assistant.model_catalogue import CatalogueEntry, find_entry
 from kb_assistant.models import list_models
 
 REPO = "someone/Small-Qwen"
@@ -268,7 +276,7 @@ def test_code_of_a_models_own_comes_only_when_known_and_agreed_to(
     with_code(hub, repo)
     for unexpected in ("someone/strange", "Qwen/Qwen2-1.5B-Instruct"):
         with_code(hub, unexpected)
-        strange = kb("models", "pull", unexpected, "--trust-remote-code")
+        strange = kb("models", "pull", unexpected, "--trust-remote-code", "--revision", "main")
         assert (strange.code, "the catalogue does not say so; bring its folder by hand" in strange.err) == (3, True)
         assert not hub.fetched(".py")
     assert not hub.fetched(WEIGHTS)
@@ -306,6 +314,82 @@ def test_a_model_brought_by_hand(kb: Callable[..., Any], small_model: Path, mode
     assert [one.name for one in list_models(models)] == ["我的模型"]
 
 
+@pytest.fixture
+def as_pickle(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """The small model's files with its weights as a pickle, which the catalogue knows by its hash."""
+    files = files_of(small_model)
+    weights = io.BytesIO()
+    torch.save(safetensors.torch.load(files.pop(WEIGHTS)), weights)
+    files["pytorch_model.bin"] = weights.getvalue()
+    known = {"pytorch_model.bin": hashlib.sha256(weights.getvalue()).hexdigest()}
+    entry = CatalogueEntry(
+        name=NAME, kind="language", hf=REPO, modelscope=REPO, size_gb=0, memory_gb=0, languages=(), pickles=known
+    )
+    monkeypatch.setattr(pulling, "find_entry", lambda wanted: entry)
+    return files
+
+
+@pytest.mark.parametrize("origin", ["hf", "modelscope", "a folder"])
+def test_a_pickle_that_the_catalogue_knows_is_written_anew(
+    kb: Callable[..., Any],
+    hub: Hub,
+    models: Path,
+    small_model: Path,
+    as_pickle: dict[str, bytes],
+    tmp_path: Path,
+    origin: str,
+) -> None:
+    hub.models[REPO] = as_pickle
+    for path, content in as_pickle.items():
+        (tmp_path / path).write_bytes(content)
+    whence = tmp_path if origin == "a folder" else origin
+    pulled = kb("models", "pull", NAME, "--from", whence)
+    assert pulled.code == 0, pulled.err
+    assert "writing its weights anew as safetensors" in pulled.err
+    assert not (models / NAME / "pytorch_model.bin").exists()
+    ours, theirs = (safetensors.torch.load_file(folder / WEIGHTS) for folder in (models / NAME, small_model))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert kb("models", "pull", NAME, "--from", whence).code == 0  # every file is as it was recorded
+    assert list_models(models)[0].format == "safetensors"
+
+
+def test_another_pickle_of_that_name_is_not_looked_into(
+    kb: Callable[..., Any], hub: Hub, models: Path, as_pickle: dict[str, bytes], tmp_path: Path
+) -> None:
+    class Attack:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (tmp_path.joinpath("harmed").touch, ())
+
+    hub.models[REPO] = {**as_pickle, "pytorch_model.bin": pickle.dumps(Attack())}
+    failed = kb("models", "pull", NAME)
+    assert (failed.code, "pytorch_model.bin is not the file that the catalogue knows" in failed.err) == (3, True)
+    assert list_models(models) == []
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_safetensors_go_before_a_known_pickle(kb: Callable[..., Any], hub: Hub, as_pickle: dict[str, bytes]) -> None:
+    hub.models[REPO] = {**as_pickle, **hub.models[REPO]}
+    assert kb("models", "pull", NAME).code == 0
+    assert not hub.fetched("pytorch_model.bin")
+
+
+def test_the_catalogues_commit_is_taken_at_hugging_face_only(kb: Callable[..., Any], hub: Hub, models: Path) -> None:
+    name, repo = "qwen2.5-0.5b-instruct", "Qwen/Qwen2.5-0.5B-Instruct"
+    hub.models[repo] = hub.models[REPO]
+    moved = kb("models", "pull", name)
+    assert (moved.code, "take another --from or --revision" in moved.err) == (3, True)
+    assert kb("models", "pull", name, "--from", "modelscope").code == 0
+    assert kb("models", "remove", name).code == 0
+    entry = find_entry(name)
+    assert entry is not None
+    hub.commit = str(entry.hf_revision)
+    pulled = kb("models", "pull", name)
+    assert (pulled.code, "no revision is pinned" in pulled.err) == (0, False)
+    record = json.loads((models / name / "kb_model.json").read_text())
+    assert record["revision"] == hub.commit
+
+
 def test_names_that_are_none(kb: Callable[..., Any]) -> None:
     unknown = kb("models", "pull", "gpt-9")
     assert (unknown.code, "give OWNER/NAME, or one of: qwen2.5-0.5b-instruct" in unknown.err) == (2, True)
@@ -320,6 +404,8 @@ def test_the_catalogue_is_listed(kb: Callable[..., Any]) -> None:
     assert entries["bge-small-zh-v1.5"]["hf"] == "BAAI/bge-small-zh-v1.5"
     assert entries["internlm2_5-7b-chat"]["remote_code"]
     assert {one["kind"] for one in entries.values()} == {"language", "embedding", "reranker"}
+    assert all(re.fullmatch("[0-9a-f]{40}", one["hf_revision"] or "0" * 40) for one in entries.values())
+    assert all(re.fullmatch("[0-9a-f]{64}", sha256) for one in entries.values() for sha256 in one["pickles"].values())
     assert "chatglm3-6b" in kb("models", "list", "--available").out
 
 
