@@ -85,9 +85,10 @@ def pull_model(
             choice = _Choice(name, with_code, entry.pickles if entry else {})
             record = source.bring(unfinished, choice, progress, tell)
             for path in sorted(choice.pickles.keys() & record["files"].keys()):
+                choice.check_pickle(path, content_hash(unfinished / path))
                 tell(f"{path} is the file that is known here; writing its weights anew as safetensors")
                 del record["files"][path]
-                written = _as_safetensors(unfinished / path, choice.pickles[path])
+                written = _as_safetensors(unfinished / path)
                 record["files"][written.name] = content_hash(written)
             _inspect(unfinished, trust_remote_code=trust_remote_code)
             (unfinished / RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -124,6 +125,18 @@ class _Choice:
                 raise ModelError(_no_weights(self.name, paths))
         code = [path for path in paths if _CODE.fullmatch(path)] if self.with_code else []
         return sorted({*plain, *known, *code})
+
+    def check_pickle(self, path: str, sha256: str) -> None:
+        """Check that a pickle is the one that is known, before it is looked into.
+
+        Raises:
+            ModelError: it is another file.
+        """
+        if sha256 != self.pickles[path]:
+            raise ModelError(
+                f"{path} is not the file that the catalogue knows, and its format can run code; "
+                "take another --from or --revision"
+            )
 
 
 class _Source:
@@ -170,6 +183,9 @@ class _AtHub(_Source):
             # The small ones first: they say whether the rest is wanted.
             files = sorted((by_path[path] for path in choice.of(by_path)), key=lambda file: (file.size, file.path))
             _check_checksums(files)
+            for file in files:
+                if file.path in choice.pickles and file.sha256:
+                    choice.check_pickle(file.path, file.sha256)
             total = sum(file.size for file in files)
             twice = sum(file.size for file in files if file.path in choice.pickles)
             check_room(to, total + twice - sum(file.stat().st_size for file in to.rglob("*") if file.is_file()))
@@ -221,17 +237,8 @@ class _Folder(_Source):
         return {"made_from": self.shown, "files": {path: content_hash(to / path) for path in paths}}
 
 
-def _as_safetensors(file: Path, known_sha256: str) -> Path:
-    """Write the tensors of a pickle as safetensors in its place, if it is the known one; else it is not looked into.
-
-    Raises:
-        ModelError: it is another file.
-    """
-    if content_hash(file) != known_sha256:
-        raise ModelError(
-            f"{file.name} is not the file that the catalogue knows, and its format can run code; "
-            "take another --from or --revision"
-        )
+def _as_safetensors(file: Path) -> Path:
+    """Write the tensors of a pickle, which has been checked, as safetensors in its place."""
     import torch
     from safetensors.torch import save_file
 

@@ -354,18 +354,20 @@ def test_a_pickle_that_the_catalogue_knows_is_written_anew(
     assert list_models(models)[0].format == "safetensors"
 
 
+@pytest.mark.parametrize("origin", ["hf", "modelscope"])
 def test_another_pickle_of_that_name_is_not_looked_into(
-    kb: Callable[..., Any], hub: Hub, models: Path, as_pickle: dict[str, bytes], tmp_path: Path
+    kb: Callable[..., Any], hub: Hub, models: Path, as_pickle: dict[str, bytes], tmp_path: Path, origin: str
 ) -> None:
     class Attack:
         def __reduce__(self) -> tuple[Any, ...]:
             return (tmp_path.joinpath("harmed").touch, ())
 
     hub.models[REPO] = {**as_pickle, "pytorch_model.bin": pickle.dumps(Attack())}
-    failed = kb("models", "pull", NAME)
+    failed = kb("models", "pull", NAME, "--from", origin)
     assert (failed.code, "pytorch_model.bin is not the file that the catalogue knows" in failed.err) == (3, True)
     assert list_models(models) == []
     assert not (tmp_path / "harmed").exists()
+    assert bool(hub.fetched("pytorch_model.bin")) is (origin == "hf")  # ModelScope's listing tells it before
 
 
 def test_safetensors_go_before_a_known_pickle(kb: Callable[..., Any], hub: Hub, as_pickle: dict[str, bytes]) -> None:
