@@ -177,8 +177,9 @@ def _sections(
     sections: list[Section] = []
     ranks: dict[str, int] = {}
     for passage in sorted(passages, key=is_neighbour):
-        key = _key(passage)
-        rank = ranks.setdefault(key, len(ranks)) if not is_neighbour(passage) else len(ranks)
+        key, rank = _key(passage), len(ranks)
+        if not is_neighbour(passage):
+            ranks[key] = rank
         if key in places:
             number = places[key][0]
             sections[number] = replace(sections[number], found=sections[number].found + (key in ranks))

@@ -85,9 +85,8 @@ def pull_model(
             choice = _Choice(name, with_code, entry.pickles if entry else {})
             record = source.bring(unfinished, choice, progress, tell)
             for path in sorted(choice.pickles.keys() & record["files"].keys()):
-                choice.check_pickle(path, content_hash(unfinished / path))
+                choice.check_pickle(path, record["files"].pop(path))  # of what has just been fetched or copied
                 tell(f"{path} is the file that is known here; writing its weights anew as safetensors")
-                del record["files"][path]
                 written = _as_safetensors(unfinished / path)
                 record["files"][written.name] = content_hash(written)
             _inspect(unfinished, trust_remote_code=trust_remote_code)
@@ -125,6 +124,10 @@ class _Choice:
                 raise ModelError(_no_weights(self.name, paths))
         code = [path for path in paths if _CODE.fullmatch(path)] if self.with_code else []
         return sorted({*plain, *known, *code})
+
+    def room(self, sizes: Mapping[str, int]) -> int:
+        """Return how many bytes these files take at most, by their sizes: a pickle twice, since it is written anew."""
+        return sum(size * (2 if path in self.pickles else 1) for path, size in sizes.items())
 
     def check_pickle(self, path: str, sha256: str) -> None:
         """Check that a pickle is the one that is known, before it is looked into.
@@ -187,8 +190,8 @@ class _AtHub(_Source):
                 if file.path in choice.pickles and file.sha256:
                     choice.check_pickle(file.path, file.sha256)
             total = sum(file.size for file in files)
-            twice = sum(file.size for file in files if file.path in choice.pickles)
-            check_room(to, total + twice - sum(file.stat().st_size for file in to.rglob("*") if file.is_file()))
+            room = choice.room({file.path: file.size for file in files})
+            check_room(to, room - sum(file.stat().st_size for file in to.rglob("*") if file.is_file()))
             self._keep_only(to, {file.path for file in files})
             done = 0
             for file in files:
@@ -223,11 +226,11 @@ class _Folder(_Source):
         if not choice.pickles.keys() & set(found):  # else it is inspected once they are safetensors
             _inspect(self._folder, trust_remote_code=choice.with_code)
         paths = choice.of(found)
-        total = sum((self._folder / path).stat().st_size for path in paths)
+        sizes = {path: (self._folder / path).stat().st_size for path in paths}
+        total = sum(sizes.values())
         shutil.rmtree(to)
         to.mkdir()
-        twice = sum((self._folder / path).stat().st_size for path in paths if path in choice.pickles)
-        check_room(to, total + twice)
+        check_room(to, choice.room(sizes))
         done = 0
         for path in paths:
             (to / path).parent.mkdir(exist_ok=True, parents=True)

@@ -251,11 +251,12 @@ def _beside(one: Candidate, other: Candidate, step: int) -> bool:
 
 
 def _surroundings(asked: _Question, section: Section) -> _Surroundings:
-    around = frozenset(terms(section.around))
-    topic = _named(asked.text, section)
+    named, lead = list(terms(section.around)), list(terms(section.lead))
+    around = frozenset(named)
+    topic = _named(asked.text, named, lead)
     return _Surroundings(
         around,
-        around.union(terms(section.lead)),
+        around.union(lead),
         topic,
         {term: weight for term, weight in asked.weights.items() if term not in topic},
         share(asked.weights, around.union(terms(section.text))),
@@ -282,13 +283,13 @@ def _topic(asked: _Question, one: Candidate, found: frozenset[str], section: _Su
     }
 
 
-def _named(question: str, section: Section) -> frozenset[str]:
-    """The terms of the longest words that a question shares with a section's title, headings or first sentence.
+def _named(question: str, around: Sequence[str], lead: Sequence[str]) -> frozenset[str]:
+    """The terms of the longest words that a question shares with a section's names and headings, or first sentence.
 
     That is, most often, what both are about; it says little of which sentence holds the answer.
     """
     singles = words(terms(question))
-    held = f" {' '.join(words(terms(section.around)))} | {' '.join(words(terms(section.lead)))} "
+    held = f" {' '.join(words(around))} | {' '.join(words(lead))} "
     best: list[str] = []
     for start in range(len(singles)):
         end = start + len(best) + 1

@@ -90,16 +90,16 @@ class ChatFormat:
         self._tokenizer = tokenizer
         self._control = control_strings(tokenizer)
         self._begin = ""
-        alike = (one for one in _MARKED if one.model_type == model_type)
-        self._marked = next((one for one in alike if self._knows(*one.known_by)), None)
+        self._marked: _Marked | None = None
         if tokenizer.chat_template:
             self.kind = "template"
         elif model_type in _CHATML and {"<|im_start|>", "<|im_end|>"} <= set(self._control):
             self.kind = "chatml"
             self._begin = str(tokenizer.bos_token or "") if _CHATML[model_type] else ""
-        elif self._marked:
+        elif found := [one for one in _MARKED if one.model_type == model_type and self._knows(*one.known_by)]:
             self.kind = "marked"
-            marks = {*self._marked.begin, *filter(None, self._marked.roles.values())}
+            self._marked = found[0]
+            marks = {*found[0].begin, *filter(None, found[0].roles.values())}
             self._control += tuple(mark for mark in marks if self._id(mark) in self._ids(mark))  # text becomes it
         else:
             self.kind = "plain"
@@ -116,8 +116,8 @@ class ChatFormat:
         if self.kind == "chatml":
             turns = [f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in safe]
             return self._begin + "".join(turns) + "<|im_start|>assistant\n"
-        if self.kind == "marked":
-            return "".join(mark + text for mark, text in self._marked_parts(safe))
+        if self._marked:
+            return "".join(mark + text for mark, text in _marked_parts(self._marked, safe))
         return "\n\n".join(text for _, text in safe)
 
     def encode(self, prompt: str, *, system: str | None = None, history: Sequence[Turn] = ()) -> list[int]:
@@ -127,8 +127,8 @@ class ChatFormat:
         model was trained with, such as the beginning-of-text token. ChatGLM's tokenizer makes
         control tokens of no text, so marks are looked up by their names.
         """
-        if self.kind == "marked":
-            parts = self._marked_parts(self._messages(prompt, system, history))
+        if self._marked:
+            parts = _marked_parts(self._marked, self._messages(prompt, system, history))
             return [number for mark, text in parts for number in ([self._id(mark)] if mark else []) + self._ids(text)]
         text = self.render(prompt, system=system, history=history)
         return self._ids(text, begin=self.kind == "plain")
@@ -136,7 +136,7 @@ class ChatFormat:
     def end_ids(self) -> set[int]:
         """Return the ids of the tokens with which the model ends its turn."""
         ends = {"<|im_end|>", "<|endoftext|>"} & set(self._control)
-        if self.kind == "marked" and self._marked:
+        if self._marked:
             ends.update(self._marked.ends)
         ids = {self._id(token) for token in ends}
         if self._tokenizer.eos_token_id is not None:
@@ -149,14 +149,6 @@ class ChatFormat:
         if system:
             messages.insert(0, ("system", system))
         return [(role, neutralise(text, self._control)) for role, text in messages]
-
-    def _marked_parts(self, messages: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Control tokens, or none, each with the text that follows."""
-        assert self._marked
-        parts = [(mark, "") for mark in self._marked.begin]
-        for role, text in messages:
-            parts.append((self._marked.roles[role], self._marked.blank + text))
-        return [*parts, (self._marked.roles["assistant"], "")]
 
     def _knows(self, token: str, number: int) -> bool:
         try:
@@ -182,6 +174,13 @@ class ChatFormat:
                 "try without a system prompt, or correct chat_template in its tokenizer_config.json"
             ) from error
         return str(text)
+
+
+def _marked_parts(marked: _Marked, messages: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Control tokens, or none, each with the text that follows."""
+    begin = [(mark, "") for mark in marked.begin]
+    said = [(marked.roles[role], marked.blank + text) for role, text in messages]
+    return [*begin, *said, (marked.roles["assistant"], "")]
 
 
 def control_strings(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
