@@ -310,9 +310,10 @@ def test_a_server_that_does_not_keep_to_the_limit_is_left():
 
 @pytest.mark.alone
 def test_leaving_before_the_first_token_closes_the_connection_at_once():
-    closed = threading.Event()
+    asked, closed = threading.Event(), threading.Event()
 
     def silent(handler, _):
+        asked.set()
         assert handler.connection.recv(1) == b""  # returns when the other side closes
         closed.set()
 
@@ -321,6 +322,7 @@ def test_leaving_before_the_first_token_closes_the_connection_at_once():
             "?", stop=(), max_new_tokens=5, cancelled=threading.Event()
         )
         next(stream)
+        assert asked.wait(30)  # else there is no connection yet that could be closed
         began = time.monotonic()
         stream.close()
         assert time.monotonic() - began < 1
