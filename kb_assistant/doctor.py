@@ -12,13 +12,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kb_assistant.engine_in_use import EngineInUse
 from kb_assistant.errors import KbError
 from kb_assistant.machine import Machine
 from kb_assistant.settings import home_folder, load_settings
 from vectorstore.errors import StoreError
 
 if TYPE_CHECKING:
-    from kb_assistant.assistant import Assistant
     from kb_assistant.settings import Settings
 
 __all__ = ["Finding", "examine", "examine_machine"]
@@ -45,7 +45,7 @@ def examine(home: Path | None = None, **settings: str | None) -> list[Finding]:
     return [
         *_able(),
         disk,
-        *(_store(folder, settings) if disk.ok else ()),
+        *(_settled(folder, settings) if disk.ok else ()),
         _tried("privacy", lambda: _privacy(load_settings(folder, **settings), folder / "models")),
     ]
 
@@ -103,13 +103,18 @@ def _disk(folder: Path) -> Finding:
     return Finding("home", ok, detail if ok else f"{detail}, or not writable; set KB_HOME to a folder with room")
 
 
+def _settled(folder: Path, settings: dict[str, str | None]) -> Iterator[Finding]:
+    """Look at what the settings name; where they cannot be read, at nothing."""
+    settled = _tried("settings", lambda: f"embedding model {load_settings(folder, **settings).embedding_model}")
+    yield settled
+    if settled.ok:
+        yield from _store(folder, settings)
+        yield _tried("engine", lambda: _engine(EngineInUse(folder, load_settings(folder, **settings))))
+
+
 def _store(folder: Path, settings: dict[str, str | None]) -> Iterator[Finding]:
     from kb_assistant.assistant import Assistant
 
-    settled = _tried("settings", lambda: f"embedding model {load_settings(folder, **settings).embedding_model}")
-    yield settled
-    if not settled.ok:
-        return
     if not (folder / "catalog.db").exists():
         yield Finding("store", True, "empty; run: kb ingest FOLDER")
         return
@@ -117,15 +122,14 @@ def _store(folder: Path, settings: dict[str, str | None]) -> Iterator[Finding]:
         with Assistant.open(folder, **settings) as assistant:
             yield from (Finding(*found) for found in assistant.check())
             yield _tried("reranker", assistant.check_reranker)
-            yield _tried("engine", lambda: _engine(assistant))
     except _TROUBLE as error:
         yield Finding("store", False, str(error))
 
 
-def _engine(assistant: Assistant) -> str:
-    if assistant.engine is None:
+def _engine(used: EngineInUse) -> str:
+    if used.engine is None:
         return "extractive: answers are quoted from the documents; --model FOLDER sets a language model"
-    return f"{assistant.engine_name}: {assistant.settings.model} {assistant.engine.ready()}"
+    return f"{used.name}: {used.settings.model} {used.engine.ready()}"
 
 
 def _privacy(settings: Settings, models: Path) -> str:
