@@ -26,7 +26,6 @@ class CatalogueEntry(BaseModel):
     memory_gb: float
     languages: tuple[Literal["zh", "en"], ...]
     engine: Literal["ipex", "openvino"] | None = None
-    remote_code: bool = False
     pickles: dict[str, str] = {}
 
 

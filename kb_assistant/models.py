@@ -114,16 +114,17 @@ def _convert(
     progress: Callable[[str], None],
 ) -> None:
     weights = files.weights if isinstance(files, ModelFiles) else (files.path,)
-    trusted = isinstance(files, ModelFiles) and "auto_map" in files.config  # or `_inspect` had refused it
-    packed = isinstance(files, ModelFiles) and files.packed
-    check_room(target.parent, sum(path.stat().st_size for path in weights) * (4 if packed else 1))
+    sixteen_bits = sum(path.stat().st_size for path in weights)
+    if isinstance(files, ModelFiles):
+        sixteen_bits *= (4 if files.packed else 1) * (2 if files.family else 1)
+    check_room(target.parent, sixteen_bits)
     progress(f"converting {source.name} to {target}")
     record = {"made_from": str(source.resolve()), "weights_sha256": {path.name: content_hash(path) for path in weights}}
-    with _unpacked(files, target, progress) as full:
-        if to == "openvino":
+    with _plain(files, target, progress) as full:
+        if to == "openvino" or isinstance(full, OpenVinoModel):
             _convert_for_openvino(full, target, record)
         else:
-            _convert_for_ipex(full.path, target, low_bit, record, trusted)
+            _convert_for_ipex(full, target, low_bit, record)
 
 
 def remove_model(folder: Path, name: str) -> ModelInfo:
@@ -189,34 +190,50 @@ def _inspect(source: Path, to: str, trust_remote_code: bool) -> ModelFiles | Ope
     files = inspect_model(source, trust_remote_code=trust_remote_code)
     if files.low_bit:
         raise ModelError(f"the model {source} is in {files.low_bit} already; name it with --model as it is")
+    if to == "openvino":
+        from kb_assistant.llms.gguf_writing import check_family
+
+        check_family(files)
     return files
 
 
 @contextmanager
-def _unpacked(
+def _plain(
     files: ModelFiles | OpenVinoModel, target: Path, progress: Callable[[str], None]
 ) -> Iterator[ModelFiles | OpenVinoModel]:
-    """Give the model itself, or what GPTQ or AWQ packed, in 16 bits in a folder that is thrown away."""
-    if not isinstance(files, ModelFiles) or not files.packed:
+    """Give the model itself, or where GPTQ or AWQ packed it, or it is a Llama in other words, what it is without that.
+
+    That lies in a folder that is thrown away.
+    """
+    if not isinstance(files, ModelFiles) or not (files.packed or files.family):
         yield files
         return
+    from kb_assistant.llms.llama_form import write_as_llama
     from kb_assistant.llms.unpacking import unpack
 
-    progress(f"unpacking {files.packed} to 16 bits")
-    full = target.with_name(f".{target.name}.unpacked")
+    work = target.with_name(f".{target.name}.unpacked")
     try:
-        unpack(files, full)
-        yield inspect_model(full, trust_remote_code="auto_map" in files.config)
+        work.mkdir()
+        if files.packed:
+            progress(f"unpacking {files.packed} to 16 bits")
+            unpack(files, work / "full")
+            files = inspect_model(work / "full", trust_remote_code="auto_map" in files.config)
+        if files.family:
+            progress(f"writing the model of the {files.family} family as a Llama; the code of its folder is not run")
+            write_as_llama(files, work / "llama")
+            files = inspect_model(work / "llama")
+        yield files
     finally:
-        shutil.rmtree(full, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
-def _convert_for_ipex(source: Path, target: Path, low_bit: str, record: dict[str, Any], trusted: bool) -> None:
+def _convert_for_ipex(files: ModelFiles, target: Path, low_bit: str, record: dict[str, Any]) -> None:
     from kb_assistant.llms.ipex_loading import convert
 
+    trusted = "auto_map" in files.config  # or `_inspect` had refused it
     record |= {"low_bit": low_bit, "ipex_llm": version("ipex-llm")}
     extra = {RECORD: json.dumps(record, ensure_ascii=False, indent=1)}
-    convert(source, target, low_bit, trust_remote_code=trusted, extra=extra)
+    convert(files.path, target, low_bit, trust_remote_code=trusted, extra=extra)
 
 
 def _convert_for_openvino(files: ModelFiles | OpenVinoModel, target: Path, record: dict[str, Any]) -> None:

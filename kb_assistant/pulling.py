@@ -18,7 +18,7 @@ from ingest import content_hash
 from kb_assistant.downloading import fetch
 from kb_assistant.errors import ModelError, UsageError
 from kb_assistant.hubs import HUBS, RemoteFile, client_for, list_files
-from kb_assistant.llms.model_files import RECORD, inspect_model, tensor_names
+from kb_assistant.llms.model_files import RECORD, inspect_model, llama_family, tensor_names
 from kb_assistant.model_catalogue import CatalogueEntry, catalogue, find_entry
 from kb_assistant.models import ModelInfo, check_room, model_folder, model_info, model_lock
 
@@ -52,7 +52,7 @@ def pull_model(
         folder: where models are kept.
         origin: a hub's name, or the folder of a model that was brought by hand.
         revision: a branch, tag or commit at the hub; None for the catalogue's, else the newest.
-        trust_remote_code: bring the model's own Python code along, where it needs it.
+        trust_remote_code: bring the Python code of a model's folder along, where that is the origin.
         progress: called with (bytes there, bytes in all, the file).
         tell: called with what is worth knowing on the way.
 
@@ -66,22 +66,16 @@ def pull_model(
         raise UsageError(f"--from {origin} is neither a hub ({', '.join(HUBS)}) nor a folder; correct it")
     source = _Source.of(wanted, entry, origin, revision)
     target = model_folder(folder, name)
-    needs_code = bool(entry and entry.remote_code)
     with model_lock(folder, name):
         if target.exists():
             _check_present(target, source)
             tell(f"{name} is here already, and every file is as it was recorded")
             return model_info(target)
-        if needs_code and not trust_remote_code:
-            raise ModelError(
-                f"{name} needs Python code of its own, which would run on this machine; read the .py files at "
-                f"{source.shown}, then add --trust-remote-code"
-            )
         unfinished = folder / f".{name}.partial"
         unfinished.mkdir(exist_ok=True)
         try:
-            # Without the catalogue's word no code comes from a hub, whatever flag is given.
-            with_code = trust_remote_code and (needs_code or origin not in HUBS)
+            # No code comes from a hub, whatever flag is given: nobody has read it.
+            with_code = trust_remote_code and origin not in HUBS
             choice = _Choice(name, with_code, entry.pickles if entry else {})
             record = source.bring(unfinished, choice, progress, tell)
             for path in sorted(choice.pickles.keys() & record["files"].keys()):
@@ -293,9 +287,9 @@ def _check_code(to: Path, choice: _Choice, shown: str) -> None:
         config = json.loads((to / "config.json").read_text(encoding="utf-8"))
     except ValueError:
         return  # the inspection at the end says what is wrong with it
-    if isinstance(config, dict) and "auto_map" in config and not choice.with_code:
+    if isinstance(config, dict) and "auto_map" in config and not llama_family(config):
         raise ModelError(
-            f"{choice.name} needs Python code of its own, and the catalogue does not say so; bring its folder by hand "
+            f"{choice.name} needs Python code of its own, and no code is fetched; bring its folder by hand "
             f"from {shown}, read the .py files, and run: kb models pull {choice.name} --from FOLDER --trust-remote-code"
         )
 

@@ -139,22 +139,21 @@ def catalogue_text(entries: Iterable[CatalogueEntry]) -> str:
     """Return the models that can be pulled, one a line; sizes are approximate."""
     lines = []
     for one in entries:
-        needs = [f"for {one.engine}"] if one.engine else []
-        needs += ["needs its own Python code"] if one.remote_code else []
         what = f"{one.kind}, {'+'.join(one.languages)}, about {one.size_gb:g} GB, memory about {one.memory_gb:g} GB"
-        lines.append("; ".join([f"{one.name:<24} {what}", *needs]))
+        lines.append(f"{one.name:<24} {what}" + (f"; for {one.engine}" if one.engine else ""))
     return "\n".join(lines)
 
 
 def pulled_text(model: ModelInfo) -> str:
     """Return what a model that was pulled is, and how it is used."""
+    ready = f"kb ask QUESTION --model {model.name}"
     use = {
-        "language": f"kb ask QUESTION --model {model.name}",
+        "language": ready if model.format == "openvino" else f"kb models convert {model.name}",
         "embedding": f'embedding_model = "{model.name}" in kb.toml, and kb ingest again',
         "reranker": f'reranker = "{model.name}" in kb.toml',
         "unknown": "kb models list shows what it is",
     }
-    return f"{model.name}: {model.bytes / 1e6:,.0f} MB; use it: {use[model.kind]}"
+    return f"{model.name}: {model.bytes / 1e6:,.0f} MB; next: {use[model.kind]}"
 
 
 def citations_text(answer: Answer) -> str:

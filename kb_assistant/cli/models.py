@@ -44,7 +44,7 @@ def list_(available: bool, as_json: bool, home: Path | None) -> None:
 @click.argument("wanted", metavar="NAME|OWNER/REPO")
 @click.option("--from", "origin", metavar="hf|modelscope|DIR", default="hf", show_default=True, help="Where it is.")
 @click.option("--revision", metavar="R", help="Branch, tag or commit; else the catalogue's commit, or the newest.")
-@click.option("--trust-remote-code", is_flag=True, help="Bring Python code that the model needs along.")
+@click.option("--trust-remote-code", is_flag=True, help="Bring the Python code in DIR along.")
 @with_options(JSON)
 def pull(
     wanted: str, origin: str, revision: str | None, trust_remote_code: bool, as_json: bool, home: Path | None
@@ -70,14 +70,14 @@ def pull(
 
 
 @models.command()
-@click.argument("source", type=click.Path(path_type=Path), metavar="MODEL")
+@click.argument("source", metavar="MODEL")
 @click.option("--to", metavar="ENGINE", default="ipex", show_default=True, help="ipex or openvino.")
 @click.option("--name", metavar="NAME", help="What to call it; MODEL's name and the format else.")
 @click.option("--low-bit", metavar="FORMAT", help="Format of the weights for ipex; sym_int4 else.")
 @click.option("--trust-remote-code", is_flag=True, help="Run Python code that the model brings along.")
 @with_options(JSON)
 def convert(
-    source: Path,
+    source: str,
     to: str,
     name: str | None,
     low_bit: str | None,
@@ -87,19 +87,21 @@ def convert(
 ) -> None:
     """Convert a language model once, so that it loads in seconds from then on.
 
-    MODEL is a folder of full weights; for openvino that of a Qwen2, or a GGUF file.
+    MODEL is a pulled model's name, or a folder of full weights; for openvino that of a Qwen2, or a GGUF file.
     """
     from dataclasses import asdict
 
     from kb_assistant import render
+    from kb_assistant.llms import placed
     from kb_assistant.models import convert_model
     from kb_assistant.privacy import keep_offline
     from kb_assistant.settings import home_folder
 
     keep_offline()
+    folder = home_folder(home) / "models"
     made = convert_model(
-        source.expanduser(),
-        home_folder(home) / "models",
+        placed(source, folder),
+        folder,
         name=name,
         to=to,
         low_bit=low_bit,

@@ -14,7 +14,7 @@ from kb_assistant.llms.openvino_runtime import EXTRA
 if TYPE_CHECKING:
     from gguf import GGUFWriter
 
-__all__ = ["write_gguf"]
+__all__ = ["check_family", "write_gguf"]
 
 FAMILY = "qwen2"
 _EMBEDDINGS = ("token_embd.weight", "output.weight")
@@ -39,7 +39,7 @@ def write_gguf(files: ModelFiles, file: Path, *, kind: str = "Q4_0", embedding_k
     except ImportError as error:
         raise ModelError(f"GGUF cannot be written: {error}; install it with `{EXTRA}`") from error
     config = files.config
-    _check_family(files)
+    check_family(files)
     writer = gguf.GGUFWriter(file, FAMILY)
     writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{kind}"])
     writer.add_context_length(config["max_position_embeddings"])
@@ -68,8 +68,12 @@ def write_gguf(files: ModelFiles, file: Path, *, kind: str = "Q4_0", embedding_k
     writer.close()
 
 
-def _check_family(files: ModelFiles) -> None:
-    """Refuse what GGUF would say otherwise or not at all."""
+def check_family(files: ModelFiles) -> None:
+    """Refuse what GGUF would say otherwise or not at all.
+
+    Raises:
+        ModelError: the model is of another family, or of a kind that GGUF has no word for.
+    """
     config = files.config
     if config.get("model_type") != FAMILY:
         reason = f"is of the family {config.get('model_type')!r}, and only {FAMILY} is converted here"

@@ -22,6 +22,7 @@ from kb_assistant.llms.detokenizer import AnswerSink, Detokenizer
 from kb_assistant.llms.ipex_loading import CPU_LOW_BITS, load_low_bit
 from kb_assistant.llms.ipex_runtime import set_threads
 from kb_assistant.llms.lora import apply_adapter
+from kb_assistant.llms.model_files import FAMILY
 
 if TYPE_CHECKING:
     from kb_assistant.settings import Settings
@@ -167,7 +168,8 @@ class IpexEngine(Engine):
 
     @cached_property
     def _format(self) -> ChatFormat:
-        return ChatFormat(self.tokenizer, self.model.config.model_type)
+        config = self.model.config
+        return ChatFormat(self.tokenizer, getattr(config, FAMILY, config.model_type))
 
     @cached_property
     def _end_ids(self) -> frozenset[int]:
@@ -192,5 +194,6 @@ class IpexEngine(Engine):
         return self._format.encode(prompt, system=self.system_prompt)
 
     def _decode(self, ids: Sequence[int]) -> str:
-        text = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        known = [number for number in ids if number < len(self.tokenizer)]  # a model may have rows for more
+        text = self.tokenizer.decode(known, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return cast("str", text)

@@ -64,6 +64,10 @@ def load_low_bit(path: Path, low_bit: str, *, trust_remote_code: bool) -> tuple[
             f"the model {path} is packed by {files.packed}; convert it once: "
             f"kb models convert {path} --low-bit sym_int8"
         )
+    if files.family:
+        raise ModelError(
+            f"{path} holds a model of the {files.family} family; convert it once: kb models convert {path}"
+        )
     check_memory(files, low_bit, Machine.read())
     auto_model = import_ipex()
     build_sparingly()
@@ -103,11 +107,14 @@ def convert(
 def _load_tokenizer(path: Path, trust_remote_code: bool) -> Any:
     from transformers import AutoTokenizer
 
+    # Made anew from SentencePiece's file at each start, a fast one takes long, and need not be the same.
+    fast = (path / "tokenizer.json").is_file() or not (path / "tokenizer.model").is_file()
     try:
         return AutoTokenizer.from_pretrained(
             path,
             local_files_only=True,
             trust_remote_code=trust_remote_code,
+            use_fast=fast,
             clean_up_tokenization_spaces=False,
         )
     except Exception as error:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from kb_assistant.errors import ModelError
+from kb_assistant.llms.llama_form import adapter_as_llama
+from kb_assistant.llms.model_files import FAMILY
 
 __all__ = ["apply_adapter"]
 
@@ -37,7 +39,13 @@ def apply_adapter(model: Any, path: Path) -> None:
             raise _refused(path, f"holds {name}, and only LoRA of linear layers is known")
         pairs.setdefault(match["layer"], {})[match["side"]] = tensor
     modules = dict(model.named_modules())
-    hooks = [_hook(path, modules, layer, pair, _scale(config, layer, pair)) for layer, pair in pairs.items()]
+    hooks = []
+    for own, pair in pairs.items():
+        if pair.keys() != {"A", "B"}:
+            raise _refused(path, f"lacks half of {own}")
+        up = pair["B"] * _scale(config, own, pair["B"].shape[1])
+        parts = adapter_as_llama(own, up, model.config) if hasattr(model.config, FAMILY) else {own: up}
+        hooks += [_hook(path, modules, layer, pair["A"], part) for layer, part in parts.items()]
     for module, hook in hooks:  # only once all of them fit
         module.register_forward_hook(hook)
 
@@ -65,21 +73,16 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return config, tensors
 
 
-def _scale(config: Mapping[str, Any], layer: str, pair: Mapping[str, Any]) -> float:
+def _scale(config: Mapping[str, Any], layer: str, rank: int) -> float:
     """How much the adapter counts: alpha by rank, or by the rank's root (Kalajdzievski 2023, rsLoRA)."""
     patterns: Mapping[str, float] = config.get("alpha_pattern") or {}
     own = (value for name, value in patterns.items() if re.fullmatch(rf"(?:.*\.)?{name}", layer))
     alpha = float(next(own, config["lora_alpha"]))
-    rank = next(iter(pair.values())).shape[0 if "A" in pair else 1]
     return alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / float(rank)
 
 
-def _hook(
-    path: Path, modules: Mapping[str, Any], layer: str, pair: Mapping[str, Any], scale: float
-) -> tuple[Any, Callable[..., Any]]:
+def _hook(path: Path, modules: Mapping[str, Any], layer: str, down: Any, up: Any) -> tuple[Any, Callable[..., Any]]:
     """Return the module that the adapter's `layer` is, or is a part of, and what adds to its output."""
-    if pair.keys() != {"A", "B"}:
-        raise _refused(path, f"lacks half of {layer}")
     parent, _, name = layer.rpartition(".")
     start = 0
     module, joined = modules.get(layer), modules.get(f"{parent}.qkv_proj")
@@ -93,13 +96,12 @@ def _hook(
         expected = (widths[place] * attention.head_dim, module.in_features)
     else:
         raise _refused(path, f"changes {layer}, which the model does not have; it is for another model")
-    down, up = pair["A"], pair["B"]
     sizes = (up.shape[0], down.shape[1])
     fits = all(size == own or _padded(size) == own for size, own in zip(sizes, expected, strict=True))
     if not fits or up.shape[1] != down.shape[0]:
         shape = f"{sizes[0]} by {sizes[1]}"
         raise _refused(path, f"changes {layer} as {shape}, and the model's is {expected[0]} by {expected[1]}")
-    return module, _addition(down, up * scale, start)
+    return module, _addition(down, up, start)
 
 
 def _padded(size: int) -> int:

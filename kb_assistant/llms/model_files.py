@@ -11,6 +11,7 @@ from ingest import content_hash
 from kb_assistant.errors import ModelError
 
 __all__ = [
+    "FAMILY",
     "INDEX",
     "LOW_BIT_INDEX",
     "LOW_BIT_KEY",
@@ -18,15 +19,24 @@ __all__ = [
     "RECORD",
     "ModelFiles",
     "inspect_model",
+    "llama_family",
     "read_json",
     "tensor_names",
 ]
 
+FAMILY = "kb_family"  # where `llama_form` notes what a Llama was before
 LOW_BIT_KEY = "bigdl_transformers_low_bit"  # where ipex-llm notes the format of saved low-bit weights
 QUANTIZED = "quantization_config"  # where transformers notes how weights are packed, such as by GPTQ
 INDEX = "model.safetensors.index.json"
 RECORD = "kb_model.json"  # what a model was made from or pulled from, in its folder
 LOW_BIT_INDEX = "pytorch_model.bin.index.json"  # the only index that ipex-llm looks for
+_LLAMAS = {
+    "InternLM2ForCausalLM": "internlm2",
+    "ChatGLMModel": "chatglm",
+    "ChatGLMForConditionalGeneration": "chatglm",
+    "BaichuanForCausalLM": "baichuan",
+    "BaiChuanForCausalLM": "baichuan",
+}
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _GET_ONE = "copy the whole folder of a Qwen2, InternLM2 or Llama model to this machine and name it"
 
@@ -49,6 +59,21 @@ class ModelFiles:
         """How the weights are packed by another quantisation, such as "gptq" or "awq"; else None."""
         return (self.config.get(QUANTIZED) or {}).get("quant_method")
 
+    @property
+    def family(self) -> str | None:
+        """What it is called if it is a Llama in other words; see `llama_family`."""
+        return llama_family(self.config)
+
+
+def llama_family(config: dict[str, Any]) -> str | None:
+    """Return the family of a model that `llama_form` writes as a Llama, by its config.json; None for any other.
+
+    The Python code that such a model brings is never needed.
+    """
+    architectures = config.get("architectures")
+    first = architectures[0] if isinstance(architectures, list) and architectures else None
+    return _LLAMAS.get(first) if isinstance(first, str) else None
+
 
 def inspect_model(path: Path, *, trust_remote_code: bool = False) -> ModelFiles:
     """Check the model directory `path`, without loading anything.
@@ -61,12 +86,13 @@ def inspect_model(path: Path, *, trust_remote_code: bool = False) -> ModelFiles:
     if not (path / "config.json").is_file():
         raise ModelError(f"{path} is not a model directory: it has no config.json; {_GET_ONE}")
     config = read_json(path / "config.json")
-    if "auto_map" in config and not trust_remote_code:
+    brings_code = "auto_map" in config and not llama_family(config)
+    if brings_code and not trust_remote_code:
         raise ModelError(
             f"the model {path} brings its own Python code, which would run on this machine; "
             "read it, then allow it with trust_remote_code"
         )
-    if trust_remote_code:
+    if brings_code:
         _check_code(path)
     weights = _weights(path, low_bit=bool(config.get(LOW_BIT_KEY)))
     if not any((path / name).is_file() for name in _TOKENIZER_FILES):

@@ -269,33 +269,51 @@ def test_openvino_weights_are_fetched_whole(kb: Callable[..., Any], hub: Hub, mo
     assert (elsewhere.code, "is not at modelscope" in elsewhere.err) == (2, True)
 
 
-def test_code_of_a_models_own_comes_only_when_known_and_agreed_to(
-    kb: Callable[..., Any], hub: Hub, models: Path
+def test_code_of_a_models_own_comes_only_from_a_folder_and_agreed_to(
+    kb: Callable[..., Any], hub: Hub, models: Path, tmp_path: Path
 ) -> None:
-    repo, name = "internlm/internlm2-chat-1_8b", "internlm2-chat-1_8b"
-    with_code(hub, repo)
     for unexpected in ("someone/strange", "Qwen/Qwen2-1.5B-Instruct"):
         with_code(hub, unexpected)
         strange = kb("models", "pull", unexpected, "--trust-remote-code", "--revision", "main")
-        assert (strange.code, "the catalogue does not say so; bring its folder by hand" in strange.err) == (3, True)
+        assert (strange.code, "no code is fetched; bring its folder by hand" in strange.err) == (3, True)
         assert not hub.fetched(".py")
     assert not hub.fetched(WEIGHTS)
-    refused = kb("models", "pull", name)
-    assert (refused.code, "needs Python code of its own, which would run" in refused.err) == (3, True)
-    assert kb("models", "pull", name, "--trust-remote-code").code == 0
-    assert kb("models", "pull", name).code == 0  # it is there
-    code = models / name / "modeling_own.py"
+    brought = tmp_path / "brought"
+    brought.mkdir()
+    for name, content in hub.models["someone/strange"].items():
+        (brought / name).parent.mkdir(exist_ok=True)
+        (brought / name).write_bytes(content)
+    refused = kb("models", "pull", "strange", "--from", brought)
+    assert (refused.code, "allow it with trust_remote_code" in refused.err) == (3, True)
+    assert kb("models", "pull", "strange", "--from", brought, "--trust-remote-code").code == 0
+    assert kb("models", "pull", "strange", "--from", brought).code == 0  # it is there
+    code = models / "strange" / "modeling_own.py"
     assert code.read_bytes() == b"X = 1\n"
     with pytest.raises(ModelError, match="allow it with trust_remote_code"):
-        inspect_model(models / name)
-    inspect_model(models / name, trust_remote_code=True)
+        inspect_model(models / "strange")
+    inspect_model(models / "strange", trust_remote_code=True)
     code.write_text("X = 2\n")
     with pytest.raises(ModelError, match=r"modeling_own.py is not the code that came with the model"):
-        inspect_model(models / name, trust_remote_code=True)
+        inspect_model(models / "strange", trust_remote_code=True)
     code.write_text("X = 1\n")
-    (models / name / "more.py").write_text("")
+    (models / "strange" / "more.py").write_text("")
     with pytest.raises(ModelError, match=r"more.py is not the code"):
-        inspect_model(models / name, trust_remote_code=True)
+        inspect_model(models / "strange", trust_remote_code=True)
+
+
+def test_what_is_a_llama_in_other_words_comes_without_its_code(kb: Callable[..., Any], hub: Hub, models: Path) -> None:
+    repo, name = "internlm/internlm2-chat-1_8b", "internlm2-chat-1_8b"
+    with_code(hub, repo)
+    config = {**json.loads(hub.models[repo]["config.json"]), "architectures": ["InternLM2ForCausalLM"]}
+    hub.models[repo]["config.json"] = json.dumps(config).encode()
+    pulled = kb("models", "pull", name)
+    assert (pulled.code, f"next: kb models convert {name}" in pulled.out) == (0, True)
+    assert not hub.fetched(".py")
+    assert (
+        f"of the internlm2 family; convert it once: kb models convert {models / name}"
+        in kb("doctor", "--model", name).out
+    )
+    assert "the model has tie_word_embeddings True" in kb("models", "convert", name).err  # found by its name
 
 
 def test_a_model_brought_by_hand(kb: Callable[..., Any], small_model: Path, models: Path, tmp_path: Path) -> None:
@@ -404,7 +422,7 @@ def test_names_that_are_none(kb: Callable[..., Any]) -> None:
 def test_the_catalogue_is_listed(kb: Callable[..., Any]) -> None:
     entries = {one["name"]: one for one in kb("models", "list", "--available", "--json").json()}
     assert entries["bge-small-zh-v1.5"]["hf"] == "BAAI/bge-small-zh-v1.5"
-    assert entries["internlm2_5-7b-chat"]["remote_code"]
+    assert entries["internlm2_5-7b-chat"]["languages"] == ["zh", "en"]
     assert {one["kind"] for one in entries.values()} == {"language", "embedding", "reranker"}
     assert all(re.fullmatch("[0-9a-f]{40}", one["hf_revision"] or "0" * 40) for one in entries.values())
     assert all(re.fullmatch("[0-9a-f]{64}", sha256) for one in entries.values() for sha256 in one["pickles"].values())
