@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,9 @@ from kb_assistant import Assistant
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "kb_assistant" / "samples"
 QUESTIONS = ROOT / "tests" / "data" / "handbook_questions.jsonl"
+
+# In the background of a shell Ctrl-C is ignored, and by every process that is started there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
