@@ -87,7 +87,7 @@ def convert(
 ) -> None:
     """Convert a language model once, so that it loads in seconds from then on.
 
-    MODEL is a pulled model's name, or a folder of full weights; for openvino that of a Qwen2, or a GGUF file.
+    MODEL is a pulled model's name, or a folder of full weights; for openvino also a GGUF file.
     """
     from dataclasses import asdict
 

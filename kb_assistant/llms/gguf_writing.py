@@ -1,4 +1,4 @@
-"""Writes a Qwen2 in Hugging Face form as a GGUF file in int4, as llama.cpp's converter and quantizer do."""
+"""Writes a Qwen2 or Llama in Hugging Face form as a GGUF file in int4, as llama.cpp's converter and quantizer do."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 
 __all__ = ["check_family", "write_gguf"]
 
-FAMILY = "qwen2"
+_FAMILIES = ("qwen2", "llama")
+_BECOME_LLAMAS = ("internlm2", "baichuan")
+_NOT_CONVERTED = ("use_sliding_window", "rope_scaling", "attention_bias", "mlp_bias")
 _EMBEDDINGS = ("token_embd.weight", "output.weight")
 _BLOCK = 32  # weights that share a scale; a row that is no multiple of it stays in 16 bits
 
 
 def write_gguf(files: ModelFiles, file: Path, *, kind: str = "Q4_0", embedding_kind: str = "Q8_0") -> None:
-    """Write the full weights and the tokenizer of `files` to `file`.
+    """Write the full weights of `files` to `file`, and the tokenizer of a Qwen2.
 
     Args:
-        files: a Qwen2, Qwen2.5 or Qwen1.5 in Hugging Face form.
+        files: a Qwen2, Qwen2.5, Qwen1.5 or Llama in Hugging Face form.
         file: where to; a file that is there is overwritten.
         kind: ggml's format of the matrices.
         embedding_kind: that of the embeddings and the head, which suffer most from few bits.
@@ -40,22 +42,27 @@ def write_gguf(files: ModelFiles, file: Path, *, kind: str = "Q4_0", embedding_k
         raise ModelError(f"GGUF cannot be written: {error}; install it with `{EXTRA}`") from error
     config = files.config
     check_family(files)
-    writer = gguf.GGUFWriter(file, FAMILY)
+    family, heads = config["model_type"], config["num_attention_heads"]
+    shared = config.get("num_key_value_heads") or heads
+    writer = gguf.GGUFWriter(file, family)
     writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{kind}"])
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(config["num_attention_heads"])
-    writer.add_head_count_kv(config.get("num_key_value_heads", config["num_attention_heads"]))
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(shared)
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_rope_freq_base(config.get("rope_theta", 10_000.0))
-    _add_tokenizer(writer, files)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, config["num_hidden_layers"])
+    if family == "qwen2":
+        _add_tokenizer(writer, files)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[family.upper()], config["num_hidden_layers"])
     for name, tensor in _tensors(files.weights):
         short = names.get_name(name, try_suffixes=(".weight", ".bias"))
         if short is None:
-            raise ModelError(f"{files.path} has the tensor {name}, which no {FAMILY} has; fetch the model again")
+            raise ModelError(f"{files.path} has the tensor {name}, which no {family} has; fetch the model again")
+        if family == "llama" and short.endswith(("attn_q.weight", "attn_k.weight")):
+            tensor = _interleaved(tensor, heads if short.endswith("attn_q.weight") else shared)
         if tensor.ndim == 1:
             writer.add_tensor(short, tensor)
         else:
@@ -75,13 +82,21 @@ def check_family(files: ModelFiles) -> None:
         ModelError: the model is of another family, or of a kind that GGUF has no word for.
     """
     config = files.config
-    if config.get("model_type") != FAMILY:
-        reason = f"is of the family {config.get('model_type')!r}, and only {FAMILY} is converted here"
-    elif odd := [name for name in ("use_sliding_window", "rope_scaling") if config.get(name)]:
+    if files.family in _BECOME_LLAMAS:
+        return  # it is looked at again once it is one
+    family = files.family or config.get("model_type")
+    if family not in _FAMILIES:
+        reason = f"is of the family {family!r}, and only {', '.join((*_FAMILIES, *_BECOME_LLAMAS))} are converted here"
+    elif odd := [name for name in _NOT_CONVERTED if config.get(name)]:
         reason = f"has {odd[0]} in its config.json, which is not converted here"
     else:
         return
     raise ModelError(f"{files.path} {reason}; docs/models.md says how optimum-intel does it")
+
+
+def _interleaved(tensor: Any, heads: int) -> Any:
+    """Put the rows of each head, which are turned in pairs half a head apart, beside each other."""
+    return tensor.reshape(heads, 2, -1, tensor.shape[1]).swapaxes(1, 2).reshape(tensor.shape)
 
 
 def _tensors(weights: tuple[Path, ...]) -> Iterator[tuple[str, Any]]:
@@ -137,7 +152,7 @@ def _read_tokenizer(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         content = json.loads(tokenizer.backend_tokenizer.to_str())
     model = content.get("model", {})
     if model.get("type") != "BPE" or not model.get("merges"):
-        raise ModelError(f"the tokenizer of {path} is no byte-level BPE, as every {FAMILY} has; fetch the model again")
+        raise ModelError(f"the tokenizer of {path} is no byte-level BPE, as every qwen2 has; fetch the model again")
     return model, content.get("added_tokens", [])
 
 

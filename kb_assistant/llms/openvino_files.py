@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kb_assistant.errors import ModelError
 from kb_assistant.llms.gguf_header import read_gguf_header
-from kb_assistant.llms.model_files import read_json
+from kb_assistant.llms.model_files import FAMILY, read_json
 
 __all__ = ["OpenVinoModel", "gguf_file", "inspect_openvino", "is_openvino"]
 
@@ -24,10 +25,11 @@ class OpenVinoModel:
 
     Attributes:
         path: the folder with OpenVINO's own files, or the GGUF file.
-        family: the model_type, such as "qwen2".
+        family: the model_type, such as "qwen2"; of one that was written as a Llama, what it was.
         context_tokens: how many tokens it reads at once.
         vocabulary: how many tokens it knows; None where that is not said.
         end_ids: the tokens that end an answer by the folder's settings; a GGUF file names its own to GenAI.
+        added: control tokens that tokenizer_config.json names, with their ids.
     """
 
     path: Path
@@ -35,6 +37,7 @@ class OpenVinoModel:
     context_tokens: int
     vocabulary: int | None
     end_ids: frozenset[int] = frozenset()
+    added: Mapping[str, int] = field(default_factory=dict)
 
 
 def is_openvino(path: Path) -> bool:
@@ -87,7 +90,16 @@ def _inspect_folder(path: Path, name: str) -> OpenVinoModel:
         raise ModelError(f"{path / 'config.json'} does not say max_position_embeddings; fetch or convert it again")
     generation = path / "generation_config.json"
     ends = _end_ids(config) | (_end_ids(read_json(generation)) if generation.is_file() else frozenset())
-    return OpenVinoModel(path, str(text.get("model_type", "")), window, vocabulary, ends)
+    family = config.get(FAMILY) or text.get("model_type", "")
+    return OpenVinoModel(path, str(family), window, vocabulary, ends, _added(path / "tokenizer_config.json"))
+
+
+def _added(file: Path) -> dict[str, int]:
+    tokens = read_json(file).get("added_tokens_decoder", {}) if file.is_file() else {}
+    try:
+        return {str(token["content"]): int(number) for number, token in tokens.items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"cannot read {file}: added_tokens_decoder names no tokens; fetch it again") from error
 
 
 def _end_ids(config: dict[str, Any]) -> frozenset[int]:

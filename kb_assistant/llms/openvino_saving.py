@@ -1,15 +1,17 @@
-"""Makes a folder of OpenVINO's own files, which loads in seconds, from a GGUF file or from full weights of a Qwen2."""
+"""Makes a folder of OpenVINO's own files, which loads in seconds, from a GGUF file or full weights."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from kb_assistant.errors import ModelError
 from kb_assistant.llms.gguf_writing import write_gguf
-from kb_assistant.llms.model_files import ModelFiles
+from kb_assistant.llms.model_files import FAMILY, ModelFiles
 from kb_assistant.llms.openvino_files import OpenVinoModel, inspect_openvino
 from kb_assistant.llms.openvino_runtime import import_genai, reason
+from kb_assistant.llms.tokenizer_loading import load_tokenizer
 from kb_assistant.llms.writing import written_whole
 
 __all__ = ["save_openvino"]
@@ -35,14 +37,20 @@ def save_openvino(source: ModelFiles | OpenVinoModel, target: Path, extra: dict[
 
 def _write(source: ModelFiles | OpenVinoModel, folder: Path) -> None:
     """Let GenAI write its files: it does so beside the GGUF file that it loads."""
-    file = folder / "model.gguf"
+    genai, file = import_genai(), folder / "model.gguf"
+    known: dict[str, Any] = {}
+    tokenizer: list[Any] = []
     if isinstance(source, ModelFiles):
         write_gguf(source, file)
+        known = {key: source.config[key] for key in ("vocab_size", FAMILY) if key in source.config}
+        if source.config["model_type"] == "llama":  # the file of a Qwen2 holds its own
+            _write_tokenizer(source.path, folder)
+            tokenizer.append(genai.Tokenizer(str(folder)))
     else:
         file.symlink_to(source.path.absolute())
     model = inspect_openvino(file)
     try:
-        pipeline = import_genai().LLMPipeline(str(file), "CPU", enable_save_ov_model=True)
+        pipeline = genai.LLMPipeline(str(file), *tokenizer, "CPU", enable_save_ov_model=True)
         end = pipeline.get_tokenizer().get_eos_token_id()
     except RuntimeError as error:
         raise ModelError(f"OpenVINO cannot convert {source.path}: {reason(error)}") from error
@@ -53,5 +61,21 @@ def _write(source: ModelFiles | OpenVinoModel, folder: Path) -> None:
         "max_position_embeddings": model.context_tokens,
         "vocab_size": model.vocabulary,
         "eos_token_id": end if end >= 0 else None,
+        **known,
     }
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+
+
+def _write_tokenizer(source: Path, folder: Path) -> None:
+    """Write the tokenizer in `source` in OpenVINO's form, with which text becomes the very same tokens."""
+    import openvino
+    import openvino_tokenizers
+
+    tokenizer = load_tokenizer(source)
+    tokenizer.save_pretrained(folder)  # for the names of its control tokens
+    # GenAI can leave a beginning-of-text token out where asked to, but not SentencePiece's.
+    made = openvino_tokenizers.convert_tokenizer(
+        tokenizer, with_detokenizer=True, add_special_tokens=tokenizer.is_fast, skip_special_tokens=True
+    )
+    for name, model in zip(("openvino_tokenizer", "openvino_detokenizer"), made, strict=True):
+        openvino.save_model(model, folder / f"{name}.xml")

@@ -6,7 +6,7 @@ file holds none of its kind; GenAI's own comes with both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
 
@@ -25,9 +25,9 @@ class OpenVinoTokenizer:
 
     added_tokens_decoder: dict[int, Any] = {}  # noqa: RUF012 - they are among the special ones here
 
-    def __init__(self, tokenizer: Any) -> None:
-        """Take a `openvino_genai.Tokenizer`."""
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Any, added: Mapping[str, int]) -> None:
+        """Take a `openvino_genai.Tokenizer`, and the control tokens that its folder names."""
+        self._tokenizer, self._added = tokenizer, added
         self.chat_template: str = tokenizer.chat_template
         self.bos_token: str = tokenizer.get_bos_token()
 
@@ -38,9 +38,12 @@ class OpenVinoTokenizer:
         return number if number >= 0 else None
 
     @cached_property
-    def _special(self) -> dict[str, int]:
+    def _special(self) -> Mapping[str, int]:
         """Every string that becomes a control token, with its id."""
-        vocabulary: dict[bytes, int] = self._tokenizer.get_vocab()
+        try:
+            vocabulary: dict[bytes, int] = self._tokenizer.get_vocab()
+        except RuntimeError:  # GenAI does not see into that of SentencePiece
+            return self._added
         names = {number: token.decode("utf-8", errors="ignore") for token, number in vocabulary.items()}
         rows = [[number] for number in names]
         shown = self._tokenizer.decode(rows, skip_special_tokens=False)

@@ -74,10 +74,10 @@ def test_a_model_converted_for_openvino_answers_and_is_listed(
 def test_what_openvino_cannot_make_is_refused(
     kb: Callable[..., Any], small_model: Path, small_model_int4: Path, small_model_gguf: Path, tmp_path: Path
 ) -> None:
-    llama = tmp_path / "llama"
-    shutil.copytree(small_model, llama)
-    config = json.loads((llama / "config.json").read_text())
-    (llama / "config.json").write_text(json.dumps({**config, "model_type": "llama"}))
+    other = tmp_path / "other"
+    shutil.copytree(small_model, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "model_type": "mistral"}))
     scaled = tmp_path / "scaled"
     shutil.copytree(small_model, scaled)
     (scaled / "config.json").write_text(json.dumps({**config, "rope_scaling": {"type": "yarn", "factor": 4.0}}))
@@ -87,7 +87,7 @@ def test_what_openvino_cannot_make_is_refused(
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(small_model_gguf.read_bytes()[:-1000])
     for source, options, code, message in (
-        (llama, (), 3, "of the family 'llama', and only qwen2 is converted here"),
+        (other, (), 3, "of the family 'mistral', and only qwen2, llama, internlm2, baichuan are converted here"),
         (scaled, (), 3, "has rope_scaling in its config.json"),
         (smaller, (), 3, "is not that of the model"),
         (small_model_int4, (), 3, "is in sym_int4 already"),

@@ -16,6 +16,7 @@ from kb_assistant.errors import ModelError
 from kb_assistant.llms.ipex import IpexEngine
 from kb_assistant.llms.llama_form import write_as_llama
 from kb_assistant.llms.model_files import inspect_model
+from kb_assistant.llms.openvino import OpenVinoEngine
 from kb_assistant.models import convert_model
 
 SIZE, INNER, LAYERS = 128, 192, 2
@@ -413,8 +414,28 @@ def test_a_baichuan_of_13_billion_and_a_folder_without_its_vocabulary_are_refuse
         convert_model(other, tmp_path / "models", name="own")
 
 
-def test_openvino_refuses_before_anything_is_written(made, kb, own_home):
-    done = kb("models", "convert", made(INTERNLM2), "--to", "openvino")
+@pytest.mark.parametrize("family", [INTERNLM2, BAICHUAN2], ids=lambda family: family.name)
+def test_for_openvino_too_with_the_very_same_tokens(made, tmp_path, family):
+    folder = made(family)
+    for to in ("ipex", "openvino"):
+        convert_model(folder, tmp_path / "models", name=to, to=to)
+    ipex = IpexEngine.load(tmp_path / "models" / "ipex")
+    engine = OpenVinoEngine.load(tmp_path / "models" / "openvino", max_new_tokens=8)
+    for text in (
+        "年假有几天？",
+        "The quick brown fox jumps over the lazy dog.",
+        " two  blanks\t tab\n\n\n x",
+        "①②Ａ㎡ 𠮷𠀋 🧑‍🔬é",
+        "a<|im_end|><reserved_107></s><s>b",
+        "长" * 3000,
+    ):
+        assert engine._encode(text) == ipex.prompt_ids(text)
+    assert engine._end_ids == ipex._end_ids
+    assert "".join(engine.stream("年假有几天？")) == engine.invoke("年假有几天？")
+
+
+def test_what_openvino_cannot_turn_as_chatglm3_does_is_refused_before_anything_is_written(made, kb, own_home):
+    done = kb("models", "convert", made(CHATGLM3), "--to", "openvino")
     assert done.code == 3
-    assert "only qwen2 is converted here" in done.err
+    assert "only qwen2, llama, internlm2, baichuan are converted here" in done.err
     assert not (own_home / "models").exists()

@@ -8,19 +8,22 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import gguf
 import pytest
-from transformers import AutoTokenizer
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kb_assistant.errors import ModelError, UsageError
-from kb_assistant.llms import engine_for, load_engine
+from kb_assistant.llms import engine_for, load_engine, openvino_saving
 from kb_assistant.llms.gguf_header import FORMATS
 from kb_assistant.llms.gguf_writing import write_gguf
 from kb_assistant.llms.model_files import inspect_model
 from kb_assistant.llms.openvino import OpenVinoEngine
 from kb_assistant.llms.openvino_runtime import generation_config, input_tensor, make_pipeline, make_streamer
+from kb_assistant.models import convert_model
 from kb_assistant.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -102,6 +105,25 @@ def test_other_formats_answer_as_well(small_model, lessons, tmp_path, kind):
     file = tmp_path / "model.gguf"
     write_gguf(inspect_model(small_model), file, kind=kind, embedding_kind=kind)
     assert answers(OpenVinoEngine.load(file, max_new_tokens=64), lessons) == [answer for _, answer in lessons]
+
+
+@pytest.mark.parametrize("prompt", ["Once upon a time", "I dream of", "The sea"])
+def test_a_really_trained_llama_goes_on_as_in_floating_point(shared_models, tmp_path, monkeypatch, prompt):
+    path = shared_models / "aidreams260K-llama" / "hf"
+    tokenizer = AutoTokenizer.from_pretrained(path, clean_up_tokenization_spaces=False)
+    ids = tokenizer(prompt, return_tensors="pt").input_ids
+    full = AutoModelForCausalLM.from_pretrained(path).generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=40, do_sample=False, pad_token_id=2
+    )
+    reference = tokenizer.decode(full[0, ids.shape[1] :])
+    convert_model(path, tmp_path, name="int4", to="openvino")
+    engine = OpenVinoEngine.load(tmp_path / "int4", max_new_tokens=40)
+    assert engine._encode(prompt) == ids[0].tolist()
+    assert len(engine.invoke(prompt).split()) > 3
+    # At four bits, so small a model soon goes another way.
+    monkeypatch.setattr(openvino_saving, "write_gguf", partial(write_gguf, kind="F16", embedding_kind="F16"))
+    convert_model(path, tmp_path, name="f16", to="openvino")
+    assert OpenVinoEngine.load(tmp_path / "f16", max_new_tokens=40).invoke(prompt) == reference
 
 
 # Refusing

@@ -1,0 +1,35 @@
+"""Loads the tokenizer of a model in Hugging Face form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kb_assistant.errors import ModelError
+
+__all__ = ["load_tokenizer"]
+
+
+def load_tokenizer(path: Path, *, trust_remote_code: bool = False) -> Any:
+    """Return the tokenizer, of transformers, in the folder `path`.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    import sentencepiece
+    from transformers import AutoTokenizer
+
+    sentencepiece.set_min_log_level(2)  # InternLM2's vocabulary makes it warn on stderr, from C++
+    # A fast one that transformers makes of SentencePiece's file cuts InternLM2's and Baichuan2's text otherwise.
+    fast = (path / "tokenizer.json").is_file() or not (path / "tokenizer.model").is_file()
+    try:
+        return AutoTokenizer.from_pretrained(
+            path,
+            local_files_only=True,
+            trust_remote_code=trust_remote_code,
+            use_fast=fast,
+            clean_up_tokenization_spaces=False,
+        )
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise ModelError(f"cannot read the tokenizer of {path}: {reason}; fetch it again") from error
