@@ -63,7 +63,7 @@ def render_page(path: Path, page: int, words: Sequence[str] = ()) -> PageImage:
         UnreadableError: it cannot be drawn: the file is gone, encrypted, broken, or takes too long or too much.
     """
     asked = json.dumps([str(path), page, list(words)]).encode()
-    command = [sys.executable, "-m", "ingest.page_image"]
+    command = [sys.executable, "-P", "-m", "ingest.page_image"]  # -P: nothing is imported from the working folder
     try:
         done = subprocess.run(command, input=asked, capture_output=True, timeout=_MOST_SECONDS, check=True)  # noqa: S603 - our own interpreter and module
         drawn = json.loads(done.stdout)

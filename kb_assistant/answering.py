@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -72,16 +73,20 @@ class Answering:
         from kb_assistant.conversation import settle
         from kb_assistant.streaming import ChainRun
 
-        asked = settle(_checked(question), history, lambda wording: self.covered(wording, collection, only))
-        chain = self.chain(collection, asked, only)
-        inputs = {"query": asked.question, "search_query": asked.searched}
+        words, written = _checked(question), False
         found = (lambda passages: on_passages(_beginnings(passages))) if on_passages else None
-        run = ChainRun(chain, inputs, found, on_waiting, stop)
-        written = False
-        for piece in self._watched(run.pieces()):
-            written = True
-            yield piece
-        answer = self._answer(asked, run, chain)
+        try:
+            asked = settle(words, history, lambda wording: self.covered(wording, collection, only))
+            chain = self.chain(collection, asked, only)
+            run = ChainRun(chain, {"query": asked.question, "search_query": asked.searched}, found, on_waiting, stop)
+            with closing(run.pieces()) as pieces:
+                for piece in pieces:
+                    written = True
+                    yield piece
+            answer = self._answer(asked, run, chain)
+        except BaseException as error:
+            self._tell(error)
+            raise
         self._tell(answer)
         if not written:
             yield answer.text
@@ -128,13 +133,6 @@ class Answering:
         from kb_assistant.across import Likeness
 
         return Likeness(self._store.embedder) if self._store.embedder.weight else None
-
-    def _watched(self, pieces: Iterator[str]) -> Iterator[str]:
-        try:
-            yield from pieces
-        except BaseException as error:
-            self._tell(error)
-            raise
 
     def _answer(self, asked: Asked, run: ChainRun, chain: KnowledgeBaseQA) -> Answer:
         from kb_assistant.chain import is_refusal

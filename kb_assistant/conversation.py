@@ -158,7 +158,7 @@ def searched_text(answer: Answer) -> str:
 def dependence(question: str) -> float:
     """Return how surely the form of a question makes it a follow-up, 0 (it stands alone) to 1."""
     language = language_of(question)
-    words = _OUTSIDE.sub(" ", question)
+    words = _OUTSIDE.sub(" ", " ".join(question.split()))
     own = _own(words, language)
     if not own or (_LEFT_OUT.search(words) and not _asks_in_full(words, own, language)):
         return _CERTAIN

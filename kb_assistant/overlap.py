@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-__all__ = ["common", "runs", "share", "short_for", "words"]
+__all__ = ["common", "pairs", "runs", "share", "spelled_out", "words"]
 
 
 def share(weights: Mapping[str, float], found: AbstractSet[str]) -> float:
@@ -30,10 +29,26 @@ def common(wanted: AbstractSet[tuple[str, ...]], found: AbstractSet[tuple[str, .
     return len(wanted & found) / len(wanted) if wanted else 0.0
 
 
-def short_for(terms: Iterable[str]) -> dict[str, re.Pattern[str]]:
-    """Return what each pair of Han characters among index terms may be short for: 年假 for 年休假."""
-    return {
-        term: re.compile(f"{re.escape(term[0])}[\u3400-\u9fff]{{1,2}}{re.escape(term[1])}")
-        for term in terms
-        if len(term) == 2 and not term.isascii()
-    }
+def pairs(terms: Iterable[str]) -> tuple[str, ...]:
+    """Return the pairs of Han characters among index terms."""
+    return tuple(term for term in terms if len(term) == 2 and not term.isascii())
+
+
+def spelled_out(pairs: Sequence[str], text: str) -> list[str]:
+    """Return which of the pairs may be short for what stands in `text`: 年假 for 年休假, with one or two more inside.
+
+    >>> spelled_out(["年假", "病假"], "每年休假五天")
+    ['年假']
+    """
+    wanted, found = set(pairs), set()
+    for place in range(1, len(text) - 1):
+        if _is_han(text[place]):
+            found.add(text[place - 1] + text[place + 1])
+            if _is_han(text[place + 1]) and place + 2 < len(text):
+                found.add(text[place - 1] + text[place + 2])
+    found &= wanted
+    return [pair for pair in pairs if pair in found]
+
+
+def _is_han(character: str) -> bool:
+    return "\u3400" <= character <= "\u9fff"

@@ -21,7 +21,7 @@ from langchain_core.documents import Document
 
 from kb_assistant.across import Likeness, across_relevance, in_other_language
 from kb_assistant.coefficients import load_coefficients
-from kb_assistant.overlap import share, short_for, words
+from kb_assistant.overlap import pairs, share, spelled_out, words
 from kb_assistant.rarity import rarities
 from vectorstore import terms
 
@@ -30,7 +30,7 @@ __all__ = ["judged", "relevance", "relevance_features"]
 PASSAGES = 5
 """How many of the passages are judged: as many as the coefficients were fitted with."""
 _NAME = re.compile(
-    r"(?<!^)(?<![.?!] )\b[A-Z][\w'’-]*|\w*\d[\w.,]*|(?<=[\u3400-\u9fff])[A-Za-z]{2,}"
+    r"(?<!^)(?<![.?!] )\b[A-Z][\w'’-]*|\b\w*\d[\w.,]*|(?<=[\u3400-\u9fff])[A-Za-z]{2,}"
     r"|[“\"《「『][^”\"》」』]{2,40}[”\"》」』]"
 )
 _PHRASE = re.compile(r"(?<!^)(?<![.?!] )\b[A-Z][\w'’-]*(?:(?: (?:of|the|and|de|for|&))? [A-Z0-9][\w'’-]*)+")
@@ -95,8 +95,8 @@ def relevance_features(question: str, weights: Mapping[str, float], passages: Se
         return {}
     anywhere = rarities(here)
     phrases = [_spoken(match[0]) for match in _PHRASE.finditer(" ".join(question.split()))]
-    longer = short_for(anywhere)
-    seen = [_seen(anywhere, longer, phrases, passage) for passage in passages]
+    short = pairs(anywhere)
+    seen = [_seen(anywhere, short, phrases, passage) for passage in passages]
     best = max(seen, key=lambda one: one.coverage)
     together = frozenset[str]().union(*(one.found for one in seen))
     names = {t: here[t] for match in _NAME.finditer(question) for t in terms(match[0]) if t in here}
@@ -121,14 +121,12 @@ def relevance_features(question: str, weights: Mapping[str, float], passages: Se
     }
 
 
-def _seen(
-    wanted: Mapping[str, float], longer: Mapping[str, re.Pattern[str]], phrases: Sequence[str], passage: Document
-) -> _Passage:
+def _seen(wanted: Mapping[str, float], short: Sequence[str], phrases: Sequence[str], passage: Document) -> _Passage:
     known = passage.metadata
     text = f"{known['source']} {known['title']} {known['heading']} {passage.page_content}"
     tokens = list(terms(text))
-    unspaced = "".join(words(tokens))
-    tokens += [term for term, long in longer.items() if term not in tokens and long.search(unspaced)]
+    as_they_are = set(tokens)
+    tokens += [term for term in spelled_out(short, "".join(words(tokens))) if term not in as_they_are]
     found, said = frozenset(tokens), _spoken(text)
     spoken = sum(phrase in said for phrase in phrases) / max(1, len(phrases))
     return _Passage(found, tuple(words(tokens)), Counter(tokens), share(wanted, found), spoken)

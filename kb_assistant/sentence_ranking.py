@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from kb_assistant.answer_types import answer_kind, answer_words, asked_near, cues, what_is_counted
-from kb_assistant.overlap import common, runs, share, short_for, words
+from kb_assistant.overlap import common, pairs, runs, share, spelled_out, words
 from vectorstore import query_terms, terms
 
 __all__ = ["Candidate", "Section", "sentence_features"]
@@ -102,7 +102,7 @@ class _Question:
     pairs: frozenset[tuple[str, ...]]
     triples: frozenset[tuple[str, ...]]
     fives: frozenset[tuple[str, ...]]
-    short_for: Mapping[str, re.Pattern[str]]
+    short: tuple[str, ...]
     numbers: Mapping[str, float]
     quoted: tuple[str, ...]
     kind: str | None
@@ -165,7 +165,7 @@ def _question(question: str, weights: Mapping[str, float]) -> _Question:
         runs(tokens, 2),
         runs(tokens, 3),
         runs(tokens, 5),
-        short_for(weights),
+        pairs(weights),
         {term: weight for term, weight in weights.items() if any(map(str.isdigit, term))},
         tuple(_QUOTED.findall(question)),
         answer_kind(question),
@@ -184,8 +184,7 @@ def _own(asked: _Question, one: Candidate, tokens: Sequence[str], found: frozens
         for term, weight in asked.weights.items()
         if term not in found and len(term) >= _PREFIX and term[:_PREFIX] in prefixes
     )
-    unspaced = "".join(said)
-    short_for = sum(asked.weights[term] for term, long in asked.short_for.items() if long.search(unspaced))
+    short_for = sum(asked.weights[term] for term in spelled_out(asked.short, "".join(said)))
     own = share(asked.weights, found)
     long = {term: weight for term, weight in asked.weights.items() if len(term) > 1}
     new = sum(term not in asked.weights for term in set(said))

@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -65,7 +65,8 @@ class ChainRun(BaseCallbackHandler):
         self.first_token_s: float | None = None
         self._started = time.perf_counter()
         self._queue: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
-        self._cancelled = stop or threading.Event()
+        self._left = threading.Event()
+        self._stop = stop or self._left
         self._thread = threading.Thread(target=self._run, args=(chain, inputs), name="kb-answer", daemon=True)
         self._thread.start()
 
@@ -74,7 +75,7 @@ class ChainRun(BaseCallbackHandler):
         """Seconds since the start."""
         return time.perf_counter() - self._started
 
-    def pieces(self) -> Iterator[str]:
+    def pieces(self) -> Generator[str, None, None]:
         """Yield the text as it comes; closing the iterator stops the chain within a token."""
         try:
             while (item := self._queue.get()) is not None:
@@ -82,11 +83,16 @@ class ChainRun(BaseCallbackHandler):
                     raise item
                 yield item
         finally:
-            self._cancelled.set()
+            self._left.set()
             self._thread.join()
+
+    def _check(self) -> None:
+        if self._left.is_set() or self._stop.is_set():
+            raise Cancelled("stopped")
 
     def _run(self, chain: Runnable[dict[str, Any], dict[str, Any]], inputs: dict[str, Any]) -> None:
         try:
+            self._check()
             self.result = chain.invoke(inputs, {"callbacks": [self]})
         except BaseException as error:  # noqa: BLE001 - handed on to the thread that reads
             self._queue.put(error)
@@ -94,7 +100,12 @@ class ChainRun(BaseCallbackHandler):
             self._queue.put(None)
 
     def on_retriever_end(self, documents: Sequence[Document], **_: Any) -> None:
-        """Note when the passages were there, and hand them on."""
+        """Note when the passages were there, and hand them on.
+
+        Raises:
+            Cancelled: nobody reads any more.
+        """
+        self._check()
         self.retrieval_s = self.elapsed_s
         if self._on_passages:
             self._on_passages(documents)
@@ -107,8 +118,7 @@ class ChainRun(BaseCallbackHandler):
         """
         if ahead is None:  # LangChain itself tells of a prompt here
             return
-        if self._cancelled.is_set():
-            raise Cancelled("stopped")
+        self._check()
         if self._on_waiting and ahead != self._ahead:
             self._on_waiting(ahead)
         self._ahead = ahead
@@ -119,8 +129,7 @@ class ChainRun(BaseCallbackHandler):
         Raises:
             Cancelled: nobody reads any more.
         """
-        if self._cancelled.is_set():
-            raise Cancelled("stopped")
+        self._check()
         if isinstance(token, str) and token:
             self.first_token_s = self.first_token_s or self.elapsed_s
             self._queue.put(token)

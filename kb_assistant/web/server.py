@@ -87,7 +87,8 @@ class _Guard:
         if turned_away := _turned_away(scope, self._names):
             await turned_away(scope, receive, with_headers)
         elif _is_upload(scope):
-            await self._app(scope, receive, with_headers)
+            with suppress(ClientDisconnect):  # nobody is told of that anyway
+                await self._app(scope, receive, with_headers)
         else:
             await _limited(self._app, scope, receive, with_headers)
 
@@ -113,7 +114,7 @@ async def _limited(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> 
             begun = True
             await send(message)
 
-    with suppress(ClientDisconnect):  # nobody is told of that anyway
+    with suppress(ClientDisconnect):
         await app(scope, counted, unless_too_large)
     if not begun and arrived > _LONGEST_BODY_BYTES:
         await _too_large()(scope, receive, send)

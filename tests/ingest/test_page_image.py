@@ -23,6 +23,13 @@ def test_the_words_are_found_where_they_stand(tmp_path: Path) -> None:
     assert box.left > 0.12  # "The" is not marked
 
 
+def test_nothing_is_imported_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_pdf(tmp_path / "a.pdf", [[(60, 100, "The zebra quota is 42")]])
+    (tmp_path / "base64.py").write_text("raise SystemExit('a file of the folder has run')\n")
+    monkeypatch.chdir(tmp_path)
+    assert render_page(path, 1, ["zebra quota"]).boxes
+
+
 def test_chinese_words_over_two_lines_are_found(tmp_path: Path) -> None:
     lines = [(60, 100, "一类城市的住宿标准", "F4", 12.0), (60, 120, "为每晚五百八十元", "F4", 12.0)]
     drawn = render_page(write_pdf(tmp_path / "差旅.pdf", [lines]), 1, ["住宿标准为每晚 五百八十元"])

@@ -1,5 +1,7 @@
 """Questions to the sample handbook, through the Python API, with the extractive engine."""
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ from langchain_core.retrievers import BaseRetriever
 
 from ingest import load
 from kb_assistant import Answer, Assistant, Turn
-from kb_assistant.errors import ModelError, SettingsError, UsageError
+from kb_assistant.errors import Cancelled, ModelError, SettingsError, UsageError
 
 SAMPLES = Path(__file__).parents[2] / "kb_assistant" / "samples"
 
@@ -134,6 +136,43 @@ def test_a_question_that_cannot_be_put(handbook: Assistant, question: str, messa
 @pytest.mark.parametrize("question", ["？？？", '"" OR ""', "NEAR(a b) *", "🙂", "\x00", "的 了 吗", "the of and"])
 def test_odd_questions_do_no_harm(handbook: Assistant, question: str) -> None:
     assert isinstance(handbook.ask(question), Answer)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "".join(chr(0x4E00 + 7 * number % 20_000) for number in range(9_990)),
+        "年" * 9_000 + "1",
+        "呢" + " " * 9_900 + "x",
+        "Ab " * 3_000,
+    ],
+)
+def test_the_longest_question_takes_no_longer_than_its_length(handbook: Assistant, question: str) -> None:
+    began = time.perf_counter()
+    handbook.ask(question, history=[Turn("年假有几天？", "年假有几天？")])
+    assert time.perf_counter() - began < 4
+
+
+def test_whoever_has_stopped_is_not_answered_and_may_ask_again(handbook: Assistant) -> None:
+    stop, seen = threading.Event(), []
+    question = "工作满一年有几天年休假？"
+    for _ in range(2):
+        assert isinstance(list(handbook.stream(question, stop=stop))[-1], Answer)
+        assert not stop.is_set()
+    stop.set()
+    with pytest.raises(Cancelled):
+        list(handbook.stream(question, stop=stop, on_passages=seen.append))
+    assert not seen
+
+
+def test_an_observer_hears_of_an_engine_that_cannot_be_loaded(tmp_path: Path) -> None:
+    outcomes: list[Any] = []
+    with Assistant.open(tmp_path / "home", engine="ipex", model=str(tmp_path / "absent")) as kb:
+        kb.observers.append(outcomes.append)
+        kb.ingest(SAMPLES / "员工手册.md")
+        with pytest.raises(ModelError):
+            kb.ask("年休假有几天？")
+    assert [type(one) for one in outcomes] == [ModelError]
 
 
 def test_it_is_a_langchain_retriever(handbook: Assistant) -> None:

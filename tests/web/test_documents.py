@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +12,11 @@ from typing import Any
 import httpx
 import pytest
 from serving import served
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
 
 from kb_assistant import Assistant
+from kb_assistant.web.api.documents import _form
 
 SAMPLES = Path(__file__).parents[2] / "kb_assistant" / "samples"
 SICK = "病假每年八天，须交医院证明。\n"
@@ -146,3 +151,31 @@ def test_no_reply_tells_where_files_lie(kb: httpx.Client, docs: Path, own_home: 
     assert str(docs.parent) not in told
     assert str(own_home) not in told
     assert "uploads/" not in told
+
+
+def test_whoever_leaves_in_the_middle_of_an_upload_leaves_no_trace(kb: httpx.Client) -> None:
+    """Nor in the log, which `served` looks at."""
+    head = "POST /api/sources HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n"
+    form = 'Content-Type: multipart/form-data; boundary=B\r\n\r\n--B\r\nContent-Disposition: form-data; name="files"; '
+    with socket.create_connection((kb.base_url.host, kb.base_url.port or 80)) as client:
+        client.sendall(f'{head}{form}filename="a.md"\r\n\r\nhello'.encode())
+        time.sleep(0.5)
+    time.sleep(0.5)
+    assert names(kb) == ["leave.md"]
+
+
+def test_files_that_arrive_wait_on_the_disk_and_not_in_memory() -> None:
+    content = (
+        b"--B\r\nContent-Disposition: form-data; name=files; filename=a.md\r\n\r\n" + b"x" * 100_000 + b"\r\n--B--\r\n"
+    )
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    headers = [(b"content-type", b"multipart/form-data; boundary=B")]
+    request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
+    form = asyncio.run(_form(request, 1, 1_000_000))
+    (upload,) = form.getlist("files")
+    assert isinstance(upload, UploadFile)
+    with upload.file:
+        assert upload.file._rolled  # type: ignore[attr-defined]

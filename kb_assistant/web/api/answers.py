@@ -17,6 +17,7 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 
 from kb_assistant.answer import Answer, Citation, Turn
+from kb_assistant.assistant import MAX_QUESTION_CHARACTERS
 from kb_assistant.conversation import settle
 from kb_assistant.errors import KbError, UsageError
 from kb_assistant.web.api.errors import judged
@@ -119,9 +120,9 @@ async def answering(
 def _turns(assistant: Assistant, questions: Sequence[str], collection: str | None) -> list[Turn]:
     """The conversation so far, understood question by question as it was when it was held."""
     turns: list[Turn] = []
-    for question in questions:
-        if question.strip():
-            asked = settle(question.strip(), turns, lambda wording: assistant.covered(wording, collection))
+    for question in map(str.strip, questions):
+        if 0 < len(question) <= MAX_QUESTION_CHARACTERS:  # a longer one was no question
+            asked = settle(question, turns, lambda wording: assistant.covered(wording, collection))
             turns.append(Turn(asked.question, asked.searched))
     return turns
 

@@ -173,6 +173,12 @@ def _not_now(_: str) -> None:
     raise RequestError(409, "busy", "documents are being read in; try again when that is done")
 
 
+class _Parser(MultiPartParser):
+    """Keeps no more than the beginning of each file in memory: many small ones come at once."""
+
+    spool_max_size = 1 << 16
+
+
 async def _form(request: Request, most_files: int, most_bytes: int) -> FormData:
     """Read a form with files, which go to the disk as they come.
 
@@ -196,7 +202,7 @@ async def _form(request: Request, most_files: int, most_bytes: int) -> FormData:
 
     try:
         async with aclosing(counted()) as stream:
-            return await MultiPartParser(request.headers, stream, max_files=most_files, max_fields=_MOST_FIELDS).parse()
+            return await _Parser(request.headers, stream, max_files=most_files, max_fields=_MOST_FIELDS).parse()
     except MultiPartException as error:
         raise RequestError(422, "invalid_request", error.message) from error
 
