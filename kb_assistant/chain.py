@@ -26,9 +26,10 @@ from kb_assistant.context import within_budget
 from kb_assistant.extractive import REACH, SECTION_REACH, ExtractiveChain
 from kb_assistant.language import language_of
 from kb_assistant.relevance import judged
+from kb_assistant.specifics import codes_in, years_in
 from prompts import LANGUAGES, load_prompt
 
-__all__ = ["KnowledgeBaseQA", "build_chain", "is_refusal", "refusal"]
+__all__ = ["KnowledgeBaseQA", "build_chain", "is_refusal"]
 
 
 _FENCE = re.compile(r"</(?=\s*(?:passages|资料)\s*>)", re.IGNORECASE)
@@ -38,21 +39,7 @@ _READ_REACH = 20
 """So many passages to either side of one that was found a model is given, where there is room."""
 _EVERYWHERE = {"zh": "的 是 在 和", "en": "the of and is"}
 """Words that hardly any document of a language is without."""
-
-
-def refusal(question: str, holds: Callable[[str], bool] = lambda words: False) -> str:
-    """Return what is said, in the question's language, where the documents hold no answer.
-
-    Args:
-        question: as it was asked.
-        holds: whether any document holds one of some words. Where there are documents in the other language,
-            it is said: a question that shares no words with them may have its answer there.
-    """
-    language = language_of(question)
-    said = load_prompt("refusal", language)
-    if any(holds(words) for other, words in _EVERYWHERE.items() if other != language):
-        said += f"\n{load_prompt('other_language', language)}"
-    return said
+_PARTS = re.compile(r"[A-Za-z]+|\d+")
 
 
 class LanguagePrompt(StringPromptTemplate):
@@ -87,8 +74,8 @@ class KnowledgeBaseQA(RetrievalQA):
     count_tokens: Callable[[str], int]
     section: Callable[[Document], Sequence[Document]] | None = None
     """Gives the passages of the section that one stands in, in order; None where none but those found are wanted."""
-    holds: Callable[[str], bool] = lambda words: False
-    """Whether any document holds one of some words."""
+    holds: Callable[[str], bool] | None = None
+    """Whether any document holds one of some words; None where that is not known."""
     likeness: Likeness | None = None
     """How alike texts of different languages are; None where the vectors know nothing of it."""
     return_source_documents: bool = True
@@ -104,8 +91,10 @@ class KnowledgeBaseQA(RetrievalQA):
         passages = self._get_docs(question, run_manager=manager)
         weights = self.term_weights(question)
         relevant, passages = judged(question, weights, passages, self.refuse_below, self.likeness)
-        if not passages or relevant < self.refuse_below:
-            text, refused, combined = self.refusal(inputs[self.input_key]), True, {}
+        asked = inputs[self.input_key]
+        elsewhere = self._absent(codes_in(asked)) or _of_other_years(asked, passages)
+        if not passages or relevant < self.refuse_below or elsewhere:
+            text, refused, combined = self.refusal(asked), True, {}
         else:
             passages = within_budget(passages, self.context_tokens, self._size, self.section)
             combined = self.combine_documents_chain.invoke(
@@ -117,8 +106,26 @@ class KnowledgeBaseQA(RetrievalQA):
         return {self.output_key: text, "source_documents": passages, **told}
 
     def refusal(self, question: str) -> str:
-        """Return what is said where the documents hold no answer to the question."""
-        return refusal(question, self.holds)
+        """Return what is said, in the question's language, where the documents hold no answer to it.
+
+        And what it names and no document does; or else, where there are documents in the other language, that a
+        question which shares no words with them may have its answer there.
+        """
+        language = language_of(question)
+        said = load_prompt("refusal", language)
+        if absent := self._absent(codes_in(question)):
+            words = ("、" if language == "zh" else ", ").join(absent)
+            return f"{said}\n{load_prompt('absent', language).format(words=words)}"
+        if self.holds and any(self.holds(words) for other, words in _EVERYWHERE.items() if other != language):
+            said += f"\n{load_prompt('other_language', language)}"
+        return said
+
+    def _absent(self, codes: Sequence[str]) -> list[str]:
+        """Which of the codes no document holds, however it parts them: HT-2024-0871, HT2024 0871."""
+        if self.holds is None:
+            return []
+        forms = {code: ([code.replace("-", "")], code.split("-"), _PARTS.findall(code)) for code in codes}
+        return [code for code, ways in forms.items() if not any(all(map(self.holds, way)) for way in ways)]
 
     def _size(self, passage: Document) -> int:
         """How many tokens a passage takes in the prompt, with the line above it."""
@@ -133,7 +140,7 @@ def build_chain(
     refuse_below: float,
     context_tokens: int,
     section: Callable[[Document, int], Sequence[Document]] | None = None,
-    holds: Callable[[str], bool] = lambda words: False,
+    holds: Callable[[str], bool] | None = None,
     likeness: Likeness | None = None,
 ) -> KnowledgeBaseQA:
     """Return the chain that answers from `retriever` with `engine`, or without one by extraction.
@@ -146,7 +153,7 @@ def build_chain(
         context_tokens: how many of the engine's tokens the passages may take; extraction is given all.
         section: gives the passages of the section that one stands in, in order, up to so many to either side:
             the room that the passages found leave is theirs. Extraction takes the next one to either side.
-        holds: whether any document holds one of some words, so that a refusal says true.
+        holds: whether any document holds one of some words; what a question names and none holds is refused.
         likeness: how alike texts of different languages are, so that a question finds its answer in the other one.
     """
 
@@ -189,6 +196,13 @@ def _stuffing(engine: BaseLanguageModel[str]) -> StuffDocumentsChain:
             document_variable_name="context",
             document_separator="\n\n",
         )
+
+
+def _of_other_years(question: str, passages: Sequence[Document]) -> bool:
+    """Whether a question names years, none of the passages does, and the first names others."""
+    texts = [f"{one.metadata['source']} {one.metadata['title']} {one.page_content}" for one in passages]
+    asked, found = years_in(question), [years_in(text) for text in texts]
+    return bool(asked and found and found[0]) and asked.isdisjoint(set().union(*found))
 
 
 def is_refusal(text: str) -> bool:

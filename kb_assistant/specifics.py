@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from kb_assistant.language import language_of
 from vectorstore import terms
 
-__all__ = ["missing_specifics"]
+__all__ = ["codes_in", "missing_specifics", "years_in"]
 
 _ONES = re.findall(
     r"\w+",
@@ -54,6 +54,12 @@ _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]*\w|https?://[^\s，。）)]+")
 _CODE = re.compile(
     r"(?<![\d.])\b(?=\w*[A-Za-z])(?=\w*\d)(?!\d+(?:st|nd|rd|th|s|am|pm|kg|km|cm|mm|GB|MB|KB|h|x)\b)[A-Za-z\d]+\b"
 )
+_KEY = re.compile(
+    r"(?<![\w-])(?!(?:[QHqh]|[FfCc][Yy])\d)[A-Za-z]{1,4}(?:-?\d{2,}|-\d+(?=-))(?:-\d+)*(?![\w-]*[A-Za-z])", re.ASCII
+)
+"""An article, error or contract number: A1009, E42, HT-2024-0871. A quarter is none."""
+_YEAR = re.compile(r"(?<![\d.,/–-])(?:1[5-9]|20)\d\d(?!\d|[.,/–-]\d|['’]?s\b|年代|\s*[%％元块塊])")
+_HAN_YEAR = re.compile("[一二][〇零一二三四五六七八九]{3}(?=年(?!代))")
 _CAPITAL = re.compile(r"\b[A-Z][A-Za-z\u00c0-\u024f&]*(?:['’-][A-Za-z\u00c0-\u024f]+)*\b")
 _BEGINNING = re.compile(r"(?:^|[.!?:;。！？：；•|(（“\"‘-])\s*[*_\-\s]*$")
 _LATIN = re.compile(r"[A-Za-z]{2,}")
@@ -106,6 +112,27 @@ def missing_specifics(sentence: str, text: str, *, across: bool = False) -> list
     if across:
         names = {name: None for name in names if name.isascii() and language_of(sentence) == "zh"}
     return missing + [name for name in names if not held.issuperset(terms(name))]
+
+
+def codes_in(question: str) -> list[str]:
+    """Return the article, error and contract numbers that a question names.
+
+    >>> codes_in("HT-2024-0999 的乙方是谁？")
+    ['HT-2024-0999']
+    """
+    return [match[0] for match in _KEY.finditer(unicodedata.normalize("NFKC", question))]
+
+
+def years_in(text: str) -> set[str]:
+    """Return the years that a text names, decades and spans of years excepted.
+
+    >>> years_in("2023年的租金，1990年代的不算")
+    {'2023'}
+    >>> years_in("二〇二四年")
+    {'2024'}
+    """
+    text = _KEY.sub(" ", unicodedata.normalize("NFKC", text))
+    return {*_YEAR.findall(text), *(str(_han_value(match[0])) for match in _HAN_YEAR.finditer(text))}
 
 
 def _numbers(text: str) -> Iterator[tuple[str, str, bool]]:

@@ -139,6 +139,35 @@ def test_odd_questions_do_no_harm(handbook: Assistant, question: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("What does error code E31 mean?", "low oil"),
+        ("What does error code E-31 mean?", "low oil"),
+        ("What does error code E42 mean?", "No document mentions E42."),
+        ("编号 HT-2023-0871 的合同单价是多少？", "12 元"),
+        ("编号 HT2023 0871 的合同单价是多少？", "12 元"),
+        ("编号 HT-2023-0999 的合同单价是多少？", "没有一份文档提到 HT-2023-0999。"),
+        ("What was the marketing budget for 2024?", "2.4 million"),
+        ("What was the marketing budget for 2021?", "The answer is not in these documents."),
+        ("二〇二四年的月租金是多少？", "3200 元"),
+        ("2023年的月租金是多少？", "这些文档里没有这个问题的答案。"),
+        ("2023年年假有几天？", "15 天"),
+    ],
+)
+def test_what_no_document_names_is_not_answered_with_its_neighbour(tmp_path: Path, question: str, said: str) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "errors.md").write_text("# Error codes\n\nError code E31 means low oil level.\n")
+    (folder / "合同.md").write_text("# 供货合同\n\n合同编号 HT-2023-0871，合同单价为每件 12 元。\n")
+    (folder / "minutes.md").write_text("# Board\n\nThe marketing budget for 2024 was 2.4 million dollars.\n")
+    (folder / "租约.md").write_text("# 租约\n\n2024年的月租金是 3200 元。\n")
+    (folder / "休假.md").write_text("# 休假\n\n年假每年有 15 天。\n")
+    with Assistant.open(tmp_path / "home") as kb:
+        kb.ingest(folder)
+        assert said in kb.ask(question).text
+
+
+@pytest.mark.parametrize(
     "question",
     [
         "".join(chr(0x4E00 + 7 * number % 20_000) for number in range(9_990)),

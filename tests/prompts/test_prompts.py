@@ -12,6 +12,7 @@ VARIABLES = {
     "passage": {"number": 1, "source": "手册.md", "heading": "假期 › 年假", "page_content": "年假 {十二} 天。"},
     "refusal": {},
     "other_language": {},
+    "absent": {"words": "A1009"},
 }
 FILES = sorted(entry.name for entry in (files("prompts") / "templates").iterdir())
 NAMES = sorted({name.split(".")[0] for name in FILES})
