@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ingest.charsets import BROKEN, MODELS, WIDE, Model
 
-__all__ = ["Decoded", "decode"]
+__all__ = ["Decoded", "decode", "encodable"]
 
 _MARKS = (  # UTF-32 first: its little-endian mark begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -28,9 +28,11 @@ _SUPERSETS = {
     "euc_jp": "euc-jp",
     "euc_kr": "euc-kr",
 }
-_NO_CHARSET = ("unicode_escape", "raw_unicode_escape", "punycode", "idna", "undefined", "unicode-escape")
-_SEVEN_BITS = ("iso2022_jp", "iso2022_kr", "hz", "utf-7")
+# Of these, UTF-7 is written by nobody any more, and turns plain words into something else.
+_NO_CHARSET = ("unicode_escape", "raw_unicode_escape", "punycode", "idna", "undefined", "unicode-escape", "utf-7")
+_SEVEN_BITS = ("iso2022_jp", "iso2022_kr", "hz")
 _HIGH = re.compile(rb"[\x80-\xff]")
+_UNPAIRED = re.compile("[\ud800-\udfff]")
 _SAMPLE_BYTES = 1 << 16
 _FILLING_BYTES = 4
 # What decodes and is declared is believed unless another reading is this much better.
@@ -83,6 +85,11 @@ def decode(data: bytes, *, declared: str | None = None) -> Decoded:
             text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
             return Decoded(text, encoding.removesuffix("-sig"), broken)
     raise UnicodeDecodeError("text", data[:1], 0, 1, "no known encoding fits")
+
+
+def encodable(text: str) -> str:
+    """Return the text with U+FFFD for each half of a surrogate pair, which neither the store nor a page can take."""
+    return _UNPAIRED.sub("\ufffd", text)
 
 
 def _without_filling(data: bytes) -> bytes:

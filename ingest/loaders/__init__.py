@@ -6,9 +6,11 @@ write the loader in a module of its own and add its suffixes here.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from ingest.encoding import encodable
 from ingest.errors import IngestError, NoTextError, TooLargeError, UnreadableError, UnsupportedError
 from ingest.options import LoadOptions
 from ingest.parsed import ParsedDocument
@@ -84,7 +86,18 @@ def load(path: Path, options: LoadOptions = _AS_DEFAULT) -> ParsedDocument:
             f"{path.name}: it holds {len(parsed.text):,} characters, more than {options.limits.characters:,}; "
             "split it, or raise max_characters"
         )
-    return parsed
+    return _encodable(parsed)
+
+
+def _encodable(parsed: ParsedDocument) -> ParsedDocument:
+    """Return the document without halves of surrogate pairs, which escapes and broken files bring in."""
+    return replace(
+        parsed,
+        text=encodable(parsed.text),
+        blocks=tuple(replace(one, link=encodable(one.link)) if one.link else one for one in parsed.blocks),
+        title=encodable(parsed.title) if parsed.title else parsed.title,
+        notes=tuple(encodable(note) for note in parsed.notes),
+    )
 
 
 def _check_size(path: Path, size_bytes: int, limit: int) -> None:

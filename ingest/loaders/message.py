@@ -251,13 +251,15 @@ def _words(value: str) -> str:
         pieces = email.header.decode_header(value.replace("?==?", "?= =?"))
     except (email.errors.HeaderParseError, ValueError):
         return " ".join(value.split())
+    # Beside encoded words, characters beyond ASCII come as escapes; where there are none, a backslash is only that.
+    plain = "ascii" if value.isascii() else "raw-unicode-escape"
     texts: list[str] = []
     for piece, charset in pieces:
         if isinstance(piece, str):
             texts.append(piece)
             continue
         try:
-            texts.append(decode(piece, declared=charset).text if charset else piece.decode("raw-unicode-escape"))
+            texts.append(decode(piece, declared=charset).text if charset else piece.decode(plain))
         except UnicodeDecodeError:
             texts.append(piece.decode("ascii", "replace"))
     return " ".join("".join(texts).split())

@@ -21,7 +21,6 @@ from ingest.parsed import BlockKind, ParsedDocument, TextBuilder
 __all__ = ["load_json", "load_jsonl"]
 
 _SPACE = re.compile(r"[ \t\n\r\ufeff]*")
-_UNPAIRED = re.compile("[\ud800-\udfff]")
 _TITLES = ("title", "标题", "題目", "题目")
 # Small objects in a list stay with the record that they belong to.
 _FEW, _SHORT = 3, 400
@@ -308,4 +307,4 @@ def _shown(value: Any) -> list[str]:
 
 
 def _clean(text: str) -> str:
-    return _UNPAIRED.sub("\ufffd", text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n"))
+    return text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")

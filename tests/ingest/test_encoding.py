@@ -175,3 +175,7 @@ def test_seven_bit_encodings_are_found_by_their_declaration_or_their_escapes() -
     assert decode("こんにちは".encode("iso2022_jp")) == Decoded("こんにちは", "iso2022_jp")
     assert decode("你好".encode("hz"), declared="hz-gb-2312") == Decoded("你好", "hz")
     assert decode(b"plain ~{words", declared="us-ascii") == Decoded("plain ~{words", "utf-8")
+
+
+def test_utf7_is_not_believed() -> None:
+    assert decode(b"1 +2AA- 2", declared="utf-7") == Decoded("1 +2AA- 2", "utf-8")

@@ -91,6 +91,22 @@ def test_subjects_are_read_however_they_are_written(tmp_path: Path, subject: byt
     assert load(path).title == "年度预算"
 
 
+@pytest.mark.parametrize(
+    ("subject", "title"),
+    [
+        (rb"\ud800 =?utf-8?Q?hello?=", r"\ud800 hello"),
+        (rb"C:\u5e74 =?utf-8?Q?hello?=", r"C:\u5e74 hello"),
+        ("年度 =?utf-8?Q?hello?= é".encode(), "年度 hello é"),
+        ("年度 =?utf-8?Q?hello?=".encode("gb18030"), "年度 hello"),
+        (b"=?utf-7?Q?1 +2AA- 2?=", "1 +2AA- 2"),
+    ],
+)
+def test_what_is_not_encoded_in_a_subject_is_read_as_it_stands(tmp_path: Path, subject: bytes, title: str) -> None:
+    path = tmp_path / "a.eml"
+    path.write_bytes(b"From: a@b.c\nSubject: " + subject + b"\n\ntext")
+    assert load(path).title == title
+
+
 def test_plain_text_goes_before_html(tmp_path: Path) -> None:
     message, path = letter(tmp_path / "a.eml", body="plain words")
     message.add_alternative("<p>html words</p>", subtype="html")

@@ -99,6 +99,12 @@ def test_escaped_characters_are_read_and_broken_ones_shown(tmp_path: Path) -> No
     assert text.encode()
 
 
+def test_a_broken_character_in_a_link_or_a_heading_is_shown_too(tmp_path: Path) -> None:
+    document = read(tmp_path / "a.json", r'{"title": "\ud800t", "content": "words", "link": "http://a.b/\udfff"}')
+    assert texts(document) == [("\ufffdt", 1), ("words", 1)]
+    assert {block.link for block in document.blocks} == {"http://a.b/\ufffd"}
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-16-le"])
 def test_any_encoding_will_do(tmp_path: Path, encoding: str) -> None:
     content = '{"content": "公司实行弹性工作制，核心时间由主管商定。"}'
