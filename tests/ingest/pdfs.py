@@ -33,7 +33,7 @@ def write_pdf(
         b"/Ordering (GB1) /Supplement 2 >> /DW 1000 /FontDescriptor 8 0 R >>",
         b"<< /Type /FontDescriptor /FontName /STSong-Light /Flags 4 /FontBBox [0 -200 1000 900] /ItalicAngle 0 "
         b"/Ascent 880 /Descent -120 /CapHeight 700 /StemV 80 >>",
-        b"<< /Title <feff%s> >>" % (title or "").encode("utf-16-be").hex().encode(),
+        b"<< /Title <feff%s> >>" % (title or "").encode("utf-16-be", "surrogatepass").hex().encode(),
     ]
     resources = b"/Font << /F1 3 0 R /F2 4 0 R /F3 5 0 R /F4 6 0 R >>"
     if picture is not None:

@@ -215,7 +215,10 @@ def _title(
     document: pdfium.PdfDocument, path: Path, first: list[Draft], levels: dict[tuple[float, bool], int]
 ) -> str | None:
     """Return the document's own title, unless it is a file's name, else the largest heading of its first page."""
-    own = clean_line(document.get_metadata_dict(skip_empty=True).get("Title", ""))
+    try:
+        own = clean_line(document.get_metadata_value("Title"))
+    except UnicodeDecodeError:  # it is damaged; the pages need not be
+        own = ""
     if own and not _JUNK_TITLE.match(own) and own.lower() != path.stem.lower() and not _FILE_NAME.fullmatch(own):
         return own
     headings = [draft for draft in first if draft.kind is BlockKind.HEADING and (draft.size, draft.bold) in levels]

@@ -90,9 +90,10 @@ def test_headings_are_ranked_by_their_size(tmp_path: Path) -> None:
         ("untitled", None),
         ("report_final_2.docx", None),
         ("年度报告", "年度报告"),
+        ("\ud800", None),
     ],
 )
-def test_a_title_that_is_a_file_name_is_none(tmp_path: Path, title: str, expected: str | None) -> None:
+def test_a_title_that_is_a_file_name_or_damaged_is_none(tmp_path: Path, title: str, expected: str | None) -> None:
     assert load(write_pdf(tmp_path / "a.pdf", [lines(60, 100, PROSE)], title=title)).title == expected
 
 
