@@ -74,7 +74,7 @@ def _decoded(path: Path) -> Decoded:
 
 def _is_lines(text: str) -> bool:
     """Return whether the first two lines with anything on them are each a record of their own."""
-    lines = (match[0] for match in re.finditer(r"[^\n]*\S[^\n]*", text))
+    lines = (match[0] for match in re.finditer(r"(?m)^[^\S\n]*\S[^\n]*", text))
     first, second = next(lines, ""), next(lines, "")
     return bool(second) and all(line.lstrip()[:1] in "{[" and _is_json(line) for line in (first, second))
 

@@ -13,7 +13,7 @@ from ingest.parsed import Block, BlockKind, ParsedDocument, file_lines
 
 __all__ = ["load_text", "parse_text", "read_text"]
 
-_PARAGRAPH = re.compile(r"[^\n]*\S[^\n]*(?:\n[^\n]*\S[^\n]*)*")
+_PARAGRAPH = re.compile(r"(?m)^[^\S\n]*\S[^\n]*(?:\n[^\S\n]*\S[^\n]*)*")
 
 
 def read_text(path: Path) -> tuple[str, tuple[str, ...]]:

@@ -6,6 +6,7 @@ import html
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -207,6 +208,16 @@ def test_a_line_across_the_top_is_no_front_matter(tmp_path: Path) -> None:
     blocks = [document.text[block.start : block.end] for block in document.blocks]
     assert "开头一段。" in blocks[0]
     assert blocks[-1] == "后面一段。"
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".json"])
+def test_a_long_line_of_blanks_does_no_harm(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"blank{suffix}"
+    path.write_text(f"[1]\n{' ' * 50_000}\n", encoding="utf-8")
+    began = time.monotonic()
+    document = load(path)
+    assert time.monotonic() - began < 2
+    assert [document.text[block.start : block.end].strip("[]") for block in document.blocks] == ["1"]
 
 
 # What is nested deeply
