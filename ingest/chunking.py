@@ -18,12 +18,17 @@ from ingest.parsed import Block, BlockKind, LineMark, ParsedDocument
 if TYPE_CHECKING:
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-__all__ = ["CHUNKER_VERSION", "Chunk", "Chunker", "estimate_tokens"]
+__all__ = ["CHUNKER_VERSION", "Chunk", "Chunker", "blank_tokens", "estimate_tokens"]
 
 CHUNKER_VERSION = 1
 """Raised when chunks of the same document come out otherwise, so that stores renew them."""
 
-_TOKEN = re.compile(r"[\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff]|[^\W\d_\u2e80-\u9fff]{1,6}|\d{1,3}|[^\w\s]|_")
+_TOKEN = re.compile(
+    r"[\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\U00020000-\U000323af]|[^\W\d_\u2e80-\u9fff\U00020000-\U000323af]{1,6}"
+    r"|\d{1,3}|[^\w\s]|_"
+)
+_BLANKS = re.compile(r"\s{512}")
+"""Fewer than these in a row are the padding of tables and code."""
 _SEPARATORS = {
     # After a sentence, then after a clause, then between words, and at last anywhere.
     "prose": [r"(?<=[。！？；…])(?![。！？；…”’」』）])", r"(?<=[.!?;])\s+", r"(?<=[，、,：:])", r"\s+", ""],
@@ -40,7 +45,12 @@ _Span = tuple[int, int, tuple[int, int] | None]
 
 def estimate_tokens(text: str) -> int:
     """Return about how many tokens a bilingual tokenizer makes of `text`; no model needed."""
-    return len(_TOKEN.findall(text))
+    return len(_TOKEN.findall(text)) + blank_tokens(text)
+
+
+def blank_tokens(text: str) -> int:
+    """Return what very many blanks in a row count, so that they end a chunk; most tokenizers leave them out."""
+    return len(_BLANKS.findall(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +129,7 @@ class Chunker:
             size = self.count_tokens(text[block.start : block.end])
             # What no block holds, such as the link definitions of Markdown, takes its room too.
             between = text[end : block.start] if start is not None else ""
-            gap = self.count_tokens(between) if between.strip() else 0
+            gap = self.count_tokens(between) if between.strip() else blank_tokens(between)
             lead = start if start is not None and bare and size > self.max_tokens else block.start
             if start is not None and tokens + gap + size > self.max_tokens:
                 if lead == block.start:

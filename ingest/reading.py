@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ingest.chunking import Chunk, Chunker, estimate_tokens
+from ingest.chunking import Chunk, Chunker, blank_tokens, estimate_tokens
 from ingest.errors import GarbledError, IngestError, OcrRequiredError
 from ingest.loaders import load
 from ingest.options import LoadOptions
@@ -41,7 +41,7 @@ class ChunkSettings:
         tokenizer = Tokenizer.from_str(self.tokenizer)
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+        return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids) + blank_tokens(text)
 
 
 @dataclass(frozen=True, slots=True)

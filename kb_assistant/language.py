@@ -6,9 +6,9 @@ import re
 
 __all__ = ["language_of"]
 
-_HAN = re.compile(r"[\u3400-\u9fff]")
+_HAN = re.compile(r"[\u3400-\u9fff\U00020000-\U000323af]")
 _FULL_WIDTH = re.compile(r"[？。！，；：、]")
-_LATIN_WORD = re.compile(r"[^\W\d_\u3400-\u9fff]+")
+_LATIN_WORD = re.compile(r"[^\W\d_\u3400-\u9fff\U00020000-\U000323af]+")
 
 
 def language_of(text: str) -> str:

@@ -127,6 +127,15 @@ def test_text_between_blocks_takes_its_room() -> None:
     assert [chunk.text for chunk in check(parsed, Chunker(64, 0))] == ["first", "second"]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_very_many_blanks_end_a_chunk(kind: BlockKind) -> None:
+    text = f"a{' ' * 40_000}b"
+    apart = (Block(kind, 0, 1), Block(kind, len(text) - 1, len(text)))
+    for blocks in ((Block(kind, 0, len(text)),), apart):
+        chunks = check(ParsedDocument(text, blocks, file_lines(text)), Chunker(64))
+        assert [chunk.text for chunk in chunks] == ["a", "b"]
+
+
 def test_headings_are_kept_as_a_path() -> None:
     heading, paragraph = BlockKind.HEADING, BlockKind.PARAGRAPH
     parsed = document(
@@ -153,7 +162,8 @@ def test_a_chunk_never_crosses_a_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "tokens"), [("", 0), ("年假十二天", 5), ("warranty", 2), ("a, b", 3), ("2025", 2), ("____", 4)]
+    ("text", "tokens"),
+    [("", 0), ("年假十二天", 5), ("warranty", 2), ("a, b", 3), ("2025", 2), ("____", 4), ("𠮷𡈽𲎯", 3)],
 )
 def test_estimated_tokens(text: str, tokens: int) -> None:
     assert estimate_tokens(text) == tokens

@@ -65,6 +65,18 @@ def test_tokens_are_counted_by_the_tokenizer_it_is_given(tmp_path: Path) -> None
     assert [chunk.text for chunk in reading.chunks] == ["One sentence here.", "Another one there.", "A third, at last."]
 
 
+def test_very_many_blanks_end_a_chunk_whatever_the_tokenizer_makes_of_them(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    path = tmp_path / "a.txt"
+    path.write_text(f"One{' ' * 20_000}two")
+    with Reader(ChunkSettings(20, 0, tokenizer.to_str()), LoadOptions()) as reader:
+        ((_, reading),) = reader.read([(1, path)])
+    assert [chunk.text for chunk in reading.chunks] == ["One", "two"]
+
+
 def test_a_bad_file_is_told_and_the_others_are_read(tmp_path: Path) -> None:
     (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7 and no more")
     (tmp_path / "good.txt").write_text("words")

@@ -9,6 +9,7 @@ from kb_assistant.language import language_of
         ("年假有几天？", "zh"),
         ("XTuner 支持哪些微调方法？", "zh"),
         ("GPU 呢？", "zh"),
+        ("𠮷𡈽𠀋𠂢", "zh"),
         ("LMDeploy 的 TurboMind 是什么", "zh"),
         ("How long is the warranty?", "en"),
         ("Who is 王伟?", "en"),
