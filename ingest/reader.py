@@ -36,6 +36,7 @@ T = TypeVar("T")
 _LOOK_EVERY_S = 0.2
 _MOST_PROCESSES = 8
 _NO_MORE = object()
+_STOPPED = "it was stopped"
 
 
 class Reader:
@@ -77,7 +78,7 @@ class Reader:
         """End the processes, whatever they are at."""
         self._closed.set()
         for child in self._children:
-            child.kill("it was stopped")
+            child.close()
         for thread in self._threads:
             thread.join()
         for child in self._children:
@@ -146,11 +147,14 @@ class _Child:
         self._file = 0
         """Counts up, so that what was found of one file is not held against the next."""
         self._killed_for = ""
+        self._closed = False
         self._lock = threading.Lock()
 
     def read(self, path: Path) -> Reading:
         """Read one file; one that overruns a bound, or takes the process down, has failed."""
         process = self._process or self._start()
+        if process is None:
+            return Reading(TooLargeError.status, notes=(_STOPPED,))
         with self._lock:
             self._file += 1
         self._page_began = time.monotonic()
@@ -178,24 +182,28 @@ class _Child:
                 self._page_began = time.monotonic()
         return None
 
-    def _start(self) -> subprocess.Popen[str]:
-        self._killed_for = ""
-        self._scratch = tempfile.TemporaryDirectory(prefix="kb-", ignore_cleanup_errors=True)
-        folder = self._scratch.name
-        process = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of this package
-            # -P: a folder called "ingest" where kb happens to be run is not this one.
-            [sys.executable, "-P", "-m", "ingest.reader_process", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            encoding="utf-8",
-            env={**os.environ, "TMPDIR": folder, "TEMP": folder, "TMP": folder},
-            start_new_session=True,
-        )
+    def _start(self) -> subprocess.Popen[str] | None:
+        """Return a new process; none once this is closed."""
+        with self._lock:
+            if self._closed:
+                return None
+            self._killed_for = ""
+            self._scratch = tempfile.TemporaryDirectory(prefix="kb-", ignore_cleanup_errors=True)
+            folder = self._scratch.name
+            process = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of this package
+                # -P: a folder called "ingest" where kb happens to be run is not this one.
+                [sys.executable, "-P", "-m", "ingest.reader_process", str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                encoding="utf-8",
+                env={**os.environ, "TMPDIR": folder, "TEMP": folder, "TMP": folder},
+                start_new_session=True,
+            )
+            self._process = process
         assert process.stdin is not None  # a pipe
         with suppress(OSError):  # it could not even start; reading will say so
             process.stdin.write(self._settings + "\n")
-        self._process = process
         return process
 
     def check(self) -> None:
@@ -208,6 +216,12 @@ class _Child:
         elif _memory_bytes(process.pid, family=True) > self._limits.memory_bytes:
             megabytes = self._limits.memory_bytes // 1_000_000
             self.kill(f"reading it took more than {megabytes:,} MB of memory; split it, or raise max_memory_mb", file)
+
+    def close(self) -> None:
+        """Kill the process, and start no other; what is left is for `clear`."""
+        with self._lock:
+            self._closed = True
+        self.kill(_STOPPED)
 
     def kill(self, reason: str, file: int | None = None) -> None:
         """Kill the process and what it has started, if it is still at that file; who waits for its answer gets none."""

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -130,6 +132,28 @@ def test_closing_ends_a_reader_at_work(tmp_path: Path) -> None:
     reader.close()
     assert time.monotonic() - began < 2
     assert gone(child)
+
+
+def test_closing_starts_no_reader_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As if every file left much behind, so that its process is ended after it.
+    monkeypatch.setattr("ingest.reader._memory_bytes", lambda pid, *, family=False: 0 if family else 10**12)
+    closing = threading.Event()
+    slow = slow_file(tmp_path)
+    (tmp_path / "first.txt").write_text("words")
+
+    def files() -> Iterator[tuple[int, Path]]:
+        yield 1, tmp_path / "first.txt"
+        closing.wait()
+        time.sleep(0.5)
+        yield 2, slow
+
+    reader = Reader(ChunkSettings(), LoadOptions(), processes=1)
+    next(reader.read(files()))
+    closing.set()
+    began = time.monotonic()
+    reader.close()
+    assert time.monotonic() - began < 2
+    assert children() == []
 
 
 def test_what_is_left_lying_about_is_removed(tmp_path: Path) -> None:
