@@ -39,8 +39,11 @@ class Passages:
         query = select(chunks.c.passage_id).where(chunks.c.source_id == source_id).distinct()
         return set(connection.execute(query).scalars())
 
-    def put(self, connection: Connection, source_id: int, source: NewSource) -> None:
-        """Make the chunks of `source` those of the stored source, and their passages with them."""
+    def put(self, connection: Connection, source_id: int, source: NewSource, *, renamed: bool = False) -> None:
+        """Make the chunks of `source` those of the stored source, and their passages with them.
+
+        Passages that stay are only gone through where the source was called otherwise.
+        """
         former = self.of_source(connection, source_id)
         connection.execute(delete(chunks).where(chunks.c.source_id == source_id))
         by_hash = {text_hash(chunk.indexed_text): chunk for chunk in source.chunks}
@@ -58,7 +61,7 @@ class Passages:
         ]
         if rows:
             connection.execute(insert(chunks), rows)
-        self.settle(connection, shared | (former - set(ids.values())))
+        self.settle(connection, shared | (former if renamed else former - set(ids.values())))
 
     def _known(self, connection: Connection, hashes: Sequence[bytes]) -> dict[bytes, int]:
         found: dict[bytes, int] = {}

@@ -51,6 +51,15 @@ def test_it_is_found_by_the_names_of_all_its_sources(
         assert catalog.execute("SELECT name FROM fulltext_1").fetchall() == [("协 议 协议 2023 md",)]
 
 
+def test_what_an_edit_leaves_alone_is_found_by_the_new_name(
+    store: Store, docs: Collection, source: Callable[..., NewSource]
+) -> None:
+    store.replace(docs, [source("年报.md", "Stays.", "Goes.", path="/d/sub/年报.md")])
+    store.replace(docs, [source("sub/年报.md", "Stays.", "Comes.", path="/d/sub/年报.md")])
+    with closing(sqlite3.connect(store.folder / "catalog.db")) as catalog:
+        assert catalog.execute("SELECT DISTINCT name FROM fulltext_1").fetchall() == [("sub 年 报 年报 md",)]
+
+
 def test_a_filter_shows_the_source_that_matches(
     store: Store, docs: Collection, source: Callable[..., NewSource]
 ) -> None:
