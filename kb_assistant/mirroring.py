@@ -83,8 +83,9 @@ class Mirroring:
         present = [source.name for source in self._store.catalog.sources(info.id)]
         chosen: dict[str, None] = {}
         for name in names:
+            pattern = name.replace("[", "[[]")  # a character like others
             matching = (
-                [one for one in present if patterns and fnmatchcase(one, name)] if name not in present else [name]
+                [one for one in present if patterns and fnmatchcase(one, pattern)] if name not in present else [name]
             )
             chosen.update(dict.fromkeys(matching or [name]))
         with Uploads(self._store).writing(waiting):

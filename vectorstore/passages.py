@@ -265,7 +265,8 @@ _OF_CHUNK = ("heading", "page", "lines", "repeated", "char_start", "char_end", "
 def _conditions(only: Filter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if only.source is not None:
-        found.append(sources.c.name.op("GLOB")(only.source))
+        # In a pattern, "[" is a character like others.
+        found.append(sources.c.name.op("GLOB")(only.source.replace("[", "[[]")))
     if only.suffixes:
         found.append(or_(*(func.lower(sources.c.name).endswith(one, autoescape=True) for one in only.suffixes)))
     if only.since is not None:

@@ -229,6 +229,12 @@ def test_collections_are_apart(kb: Assistant, docs: Path) -> None:
         kb.search("x", collection="legal")
 
 
+def test_brackets_in_a_pattern_stand_for_themselves(kb: Assistant, docs: Path) -> None:
+    (docs / "[v]pn.md").write_text("words", encoding="utf-8")
+    kb.ingest(docs)
+    assert kb.remove("[v]*") == ["[v]pn.md"]
+
+
 def test_removed_sources_are_gone_until_the_next_run(kb: Assistant, docs: Path) -> None:
     kb.ingest(docs)
     assert kb.remove("zh/*", "vpn.md") == ["zh/病假.txt", "vpn.md"]

@@ -67,6 +67,14 @@ def test_a_filter_shows_the_source_that_matches(
     assert [hit.source for hit in store.search("docs", "shared", 5, Filter("b/*"))] == ["b/c.md"]
 
 
+@pytest.mark.parametrize("pattern", ["[2023]年报.md", "[2023]*", "[????]年报.md"])
+def test_brackets_in_a_filter_stand_for_themselves(
+    store: Store, docs: Collection, source: Callable[..., NewSource], pattern: str
+) -> None:
+    store.replace(docs, [source("[2023]年报.md", "Shared words."), source("2年报.md", "Other words.")])
+    assert [hit.source for hit in store.search("docs", "words", 5, Filter(pattern))] == ["[2023]年报.md"]
+
+
 def test_a_text_that_a_source_repeats_is_cited_from_its_first_place(
     store: Store, docs: Collection, source: Callable[..., NewSource]
 ) -> None:
