@@ -127,7 +127,9 @@ def save_settings(home: Path, **values: float | str) -> Path:
     # JSON's numbers and texts are TOML's as well.
     own = {name: f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()}
     try:
-        lines = toml.read_text(encoding="utf-8-sig").splitlines() if toml.exists() else []
+        text = toml.read_text(encoding="utf-8-sig") if toml.exists() else ""
+        # Not splitlines, which cuts at U+2028 and others as well: they may stand inside a text.
+        lines = text.removesuffix("\n").split("\n") if text else []
         for name, line in own.items():
             lines = _with_line(lines, name, line)
         text = "\n".join(lines) + "\n"

@@ -125,7 +125,8 @@ def _json_values(text: str) -> list[Any]:
     try:
         return [json.loads(text)]
     except json.JSONDecodeError:
-        lines = [line for line in text.splitlines() if line.strip()]
+        # Not splitlines, which cuts at U+2028 and others as well: they may stand inside a text.
+        lines = [line for line in text.split("\n") if line.strip()]
         if len(lines) < 2:
             raise
         return [json.loads(line) for line in lines]

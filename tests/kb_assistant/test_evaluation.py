@@ -247,6 +247,14 @@ def test_rgb_lines_have_one_place_for_each_part_of_the_answer(tmp_path: Path) ->
     assert len({document.group for document in found.every_other_group()}) == 1
 
 
+def test_only_a_line_feed_ends_a_json_line(tmp_path: Path) -> None:
+    asked = ["one\u2028line", "another\x85one"]
+    path = tmp_path / "lines.jsonl"
+    lines = [json.dumps({"question": one, "answers": []}, ensure_ascii=False) for one in asked]
+    path.write_bytes("\r\n\r\n".join([*lines, ""]).encode())
+    assert [one.text for one in read_questions(path).questions] == asked
+
+
 def test_a_paragraph_that_stands_twice_is_one_document(squad: Path) -> None:
     values = json.loads(squad.read_text(encoding="utf-8"))
     values["data"].append(values["data"][0])

@@ -101,6 +101,14 @@ def test_a_setting_is_saved_and_the_rest_stays(own_home: Path, before: str, afte
     assert load_settings(own_home).refuse_below == 0.5
 
 
+def test_a_text_with_line_ends_that_are_none_in_toml_is_saved_over_again(own_home: Path) -> None:
+    own_home.mkdir()
+    prompt = "Be\u2028brief.\x85\r\n"
+    save_settings(own_home, system_prompt=prompt)
+    save_settings(own_home, passages=4)
+    assert (load_settings(own_home).system_prompt, load_settings(own_home).passages) == (prompt, 4)
+
+
 def test_what_cannot_be_saved_is_told_and_nothing_changed(own_home: Path) -> None:
     own_home.mkdir()
     for text in ("passages = [", 'collection = """\nrefuse_below = 0.1\n"""\n'):
