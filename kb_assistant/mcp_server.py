@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ToolError
@@ -81,7 +81,7 @@ def build_server(assistant: Assistant, explain: Callable[[Exception], str] = str
     def document(collection: str, source: str) -> str:
         """The text of a document, as it was read."""
         try:
-            return assistant.text(unquote(source), unquote(collection))
+            return assistant.text(source, collection)
         except (KbError, StoreError) as error:
             raise ResourceError(explain(error)) from error
 

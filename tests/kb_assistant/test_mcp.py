@@ -14,6 +14,7 @@ from mcp import Client, StdioServerParameters
 from mcp.shared.exceptions import MCPError
 
 from kb_assistant import Assistant
+from kb_assistant.mcp_server import build_server
 
 SAMPLES = Path(__file__).parents[2] / "kb_assistant" / "samples"
 
@@ -58,6 +59,20 @@ def test_tools_answer_and_search_and_resources_are_the_documents(talk: Callable[
             await client.read_resource("kb://default/..%2F..%2Fetc%2Fpasswd")
 
     talk(conversation)
+
+
+def test_a_document_with_a_percent_sign_in_its_name_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "a%20b.md").write_text("The zebra quota is 42.\n", encoding="utf-8")
+
+    async def conversation(kb: Assistant) -> None:
+        async with Client(build_server(kb)) as client:
+            (listed,) = (await client.list_resources()).resources
+            (content,) = (await client.read_resource(listed.uri)).contents
+            assert (listed.name, "zebra" in content.text) == ("a%20b.md", True)
+
+    with Assistant.open(tmp_path / "home") as kb:
+        kb.ingest(tmp_path / "a%20b.md")
+        asyncio.run(conversation(kb))
 
 
 def test_a_documents_text_is_given_once(tmp_path: Path) -> None:
