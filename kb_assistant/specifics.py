@@ -33,6 +33,8 @@ _HAN_UNITS = {"十": 10, "百": 100, "千": 1000}
 _TRADITIONAL = str.maketrans("萬億兩", "万亿两")
 _PARTS = re.compile("百分之|千分之")
 _HAN_RUN = "[〇零一二两三四五六七八九十百千万亿]"
+_LONGEST_NUMERAL = 100
+"""In characters; a longer one is compared as it stands, since Python writes no integer of more than 4,300 digits."""
 
 _NUMBER = re.compile(
     rf"(?:(?P<digits>(?<![A-Za-z\d])\d+(?:,\d{{3}})+(?:\.\d+)?|(?<![A-Za-z\d])\d+(?:\.\d+)?)"
@@ -144,7 +146,8 @@ def _numbers(text: str) -> Iterator[tuple[str, str, bool]]:
         words = match[0]
         if match["han"]:
             if match.start() not in idle:
-                yield str(_han_value(words)), words, match.start() in counted
+                short = len(words) <= _LONGEST_NUMERAL
+                yield str(_han_value(words)) if short else words, words, match.start() in counted
         elif match["month"]:
             yield str(_MONTH_NUMBERS[words[:3]]), words, words != "May" or bool(text[: match.start()].strip())
         else:

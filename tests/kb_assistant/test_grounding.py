@@ -119,6 +119,12 @@ def test_a_number_date_or_name_that_is_not_there_is_not_supported(sentence: str)
     assert grounded.text in (f"{sentence} (not in the documents)", f"{sentence}（文档中没有依据）")
 
 
+@pytest.mark.parametrize("numeral", ["二" * 5000, "亿" * 600])
+def test_a_numeral_longer_than_any_number_is_written_is_compared_as_it_stands(numeral: str) -> None:
+    assert ground(f"一共有{numeral}个。", [passage(1, "一共有二二个。")]).citations == ()
+    assert ground(f"一共有{numeral}个。", [passage(1, f"一共有{numeral}个。")]).citations
+
+
 def test_supported_and_invented_sentences_are_told_apart() -> None:
     english = ground("Ann Lee approves travel claims [1]. She does so within 9 days [1].", SAMPLE)
     assert english.text == "Ann Lee approves travel claims. [1] She does so within 9 days. (not in the documents)"
