@@ -27,7 +27,9 @@ TurnState = Literal["answered", "refused", "interrupted"]
 _TITLE_CHARACTERS = 60
 _REASON_CHARACTERS = 1_000
 _SPACE = re.compile(r"\s+")
-_MARKDOWN = re.compile(r"([\\`*_\[\]<>!#|~$&]|(?<=^)[-+=]|(?<=^)\d+(?=[.)]))", re.MULTILINE)
+_MARKDOWN = re.compile(r"((?=[\\`*_\[\]<>!#|~$&])|^(?=[-+=])|^\d+(?=[.)]))", re.MULTILINE)
+"""What a backslash goes behind; one before a digit would show."""
+_INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _ADDRESS = re.compile(r"(?<=[A-Za-z])://|(?<=www)\.", re.IGNORECASE)
 _WORDS = {
     "zh": {"interrupted": "（已中断）", "nearest": "最接近的段落：", "page": "第 {} 页"},
@@ -285,12 +287,13 @@ def _kept(stored: StoredTurn) -> KeptTurn:
 
 def _plain(text: str) -> str:
     """Text in which Markdown sees no markup, and no address that a viewer would make a link."""
-    return _ADDRESS.sub(lambda found: "\\".join(("", *found[0])), _MARKDOWN.sub(r"\\\1", printable(text)))
+    escaped = _MARKDOWN.sub(r"\1\\", _INDENT.sub("", printable(text)))
+    return _ADDRESS.sub(lambda found: "\\".join(("", *found[0])), escaped)
 
 
 def _as_markdown(turn: KeptTurn) -> str:
     words = _WORDS[language_of(turn.question)]
-    quoted = "\n".join(f"> {line}" for line in _plain(turn.question).splitlines())
+    quoted = "\n".join(f"> {line}" for line in _plain(turn.question).split("\n"))
     text = _plain(turn.text)
     parts = [quoted, f"{text} {words['interrupted']}".strip() if turn.state == "interrupted" else text]
     if turn.state == "refused" and turn.citations:

@@ -217,7 +217,7 @@ def test_feedback_becomes_a_question_set(assistant: Assistant, tmp_path: Path) -
         assistant.chats.rate("", good.id, 5)
     assert assistant.chats.open("", bad.chat_id)[1][0].reason == "出处不对"
     lines = assistant.chats.evaluation_lines("")
-    assert [json.loads(line) for line in lines.splitlines()] == [
+    assert [json.loads(line) for line in lines.rstrip("\n").split("\n")] == [
         {"question": BATTERIES, "answers": ["9 months"], "source": "warranty-returns.html", "page": None},
         {"question": NOWHERE, "answers": []},
     ]
@@ -240,6 +240,15 @@ def test_an_export_is_text_whatever_the_documents_hold(assistant: Assistant, tmp
     assert "42" in html
     assert not any(one in html for one in ("<script", "<img", "<a ", "<b>"))
     assert "\u202e" not in exported
+
+
+def test_lines_set_in_make_no_blocks_of_an_export(assistant: Assistant) -> None:
+    turn = asked(assistant, f"{BATTERIES}\n\n    rm -rf /\n\n  - item\n\n   1. one\n\n\ttwo\u2028- three")
+    html = MarkdownIt("gfm-like", {"linkify": False}).render(assistant.chats.markdown("", turn.chat_id))
+    said = html.partition("</blockquote>")[0]
+    assert "rm -rf" in said
+    assert "<p>1. one</p>" in said
+    assert not any(one in said for one in ("<pre", "<ul", "<ol"))
 
 
 def test_a_question_that_cannot_be_put_leaves_nothing_behind(assistant: Assistant) -> None:
