@@ -88,7 +88,7 @@ class Throttle:
             if now > until + self._longest_s:
                 count = 0
             count += 1
-            wait_s = min(self._longest_s, 2.0 ** (count - self._free)) if count >= self._free else 0.0
+            wait_s = min(self._longest_s, 2.0 ** min(60, count - self._free)) if count >= self._free else 0.0
             self._tries[who] = (count, now + wait_s)
             self._tries.move_to_end(who)
             while len(self._tries) > _MOST_REMEMBERED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -174,6 +175,13 @@ def test_tries_wait_twice_as_long_each_time_and_are_forgotten() -> None:
         time.sleep(waits[-1])
     assert waits[0] > 0
     assert throttle.begin("b") == 0.0
+
+
+def test_the_wait_stays_the_longest_however_many_tries_there_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(step=60)
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    throttle = Throttle(free=2, longest_s=60)
+    assert {throttle.begin("a") for _ in range(1100)} == {0.0}
 
 
 @pytest.mark.usefixtures("key")
