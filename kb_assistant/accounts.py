@@ -14,8 +14,7 @@ import secrets
 import threading
 import tomllib
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -149,24 +148,25 @@ class Accounts:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self._path}.lock"):
                 text = _as_toml(change(self.known()))
-                with _replacing(self._path) as descriptor:
-                    os.write(descriptor, text.encode())
+                _replace(self._path, text)
         except OSError as error:
             raise SettingsError(f"cannot write {self._path}: {error.strerror}; allow it there") from error
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[int]:
-    """Give a new file that only its owner may read, and put it in the place of `path`."""
+def _replace(path: Path, text: str) -> None:
+    """Write a new file that only its owner may read, and put it in the place of `path`."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        yield descriptor
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    new.replace(path)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(text.encode())
+            stream.flush()
+            os.fsync(descriptor)
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def _as_toml(known: Known) -> str:

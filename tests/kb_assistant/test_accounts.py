@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +83,26 @@ def test_what_is_wrong_with_the_file_is_said(accounts: Accounts, own_home: Path)
     file.write_text('[users]\nanna = "md5$x"\n')
     with pytest.raises(SettingsError, match="broken"):
         accounts.password_holds("anna", "correct horse")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it has no such limits")
+def test_a_file_that_cannot_be_written_whole_stays_as_it_was(accounts: Accounts, own_home: Path) -> None:
+    accounts.add_user("anna", "correct horse")
+    before = (own_home / "users.toml").read_bytes()
+    lines = [
+        "import resource, signal, sys",
+        "from pathlib import Path",
+        "from kb_assistant.accounts import Accounts",
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)",
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))",
+        "Accounts(Path(sys.argv[1])).add_key('laptop')",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines), own_home], capture_output=True, text=True, check=False
+    )
+    assert "SettingsError: cannot write" in done.stderr
+    assert (own_home / "users.toml").read_bytes() == before
+    assert not (own_home / "users.toml.new").exists()
 
 
 def test_the_command_line_adds_lists_and_removes(kb_process: Callable, own_home: Path) -> None:
