@@ -47,7 +47,7 @@ class EngineInUse:
                 from kb_assistant.llms import load_engine
 
                 self.loaded = load_engine(self.name, self.settings, self._home / "models")
-        return self.loaded
+            return self.loaded
 
     @property
     def sends_to(self) -> str | None:
@@ -62,7 +62,8 @@ class EngineInUse:
     @property
     def queue_length(self) -> int:
         """How many callers the language model serves or has yet to serve."""
-        return 0 if self.loaded is None else self.loaded.queue_length
+        loaded = self.loaded  # looked at once: it may be None the next moment
+        return 0 if loaded is None else loaded.queue_length
 
     def change(self, **values: str | float) -> Settings:
         """Set settings here and in kb.toml, or change nothing."""

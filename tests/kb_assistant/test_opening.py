@@ -1,9 +1,11 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ingest import IngestError
 from kb_assistant import Assistant
+from kb_assistant.engine_in_use import EngineInUse
 from kb_assistant.errors import SettingsError, UsageError
 from kb_assistant.settings import Settings
 
@@ -81,6 +83,26 @@ def test_what_a_model_is_asked_with_is_changed_while_it_is_loaded(own_home: Path
         assert kb.engine is not None
         assert (kb.engine.temperature, kb.engine.system_prompt) == (0.5, told)  # type: ignore[attr-defined]
         assert kb.engine.count_prompt_tokens("年假？") > first.count_prompt_tokens("年假？")  # type: ignore[union-attr]
+
+
+class Overtaken:
+    """A lock that somebody takes as soon as it is let go, to change the settings."""
+
+    def __init__(self, in_use: EngineInUse) -> None:
+        self._in_use = in_use
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._in_use.loaded = None
+
+
+def test_who_asks_for_the_engine_while_settings_change_gets_one(own_home: Path) -> None:
+    in_use: Any = EngineInUse(own_home, Settings(engine="ipex"))
+    engine = in_use.loaded = object()
+    in_use._loading = Overtaken(in_use)
+    assert in_use.engine is engine
 
 
 def test_a_setting_that_a_variable_goes_before_leaves_the_others_unwritten(
