@@ -15,7 +15,7 @@ from ingest import IngestError
 from kb_assistant.errors import KbError, SettingsError, UsageError
 from vectorstore import EmptyStoreError, StoreError, UnknownChatError, UnknownCollectionError, UnknownSourceError
 
-__all__ = ["Asked", "Call", "called", "failure", "owner_of"]
+__all__ = ["Asked", "Call", "called", "collection_in", "failure", "owner_of"]
 
 Asked = dict[str, Any]
 """What the script sends: it may be anything, from anyone who may ask at all."""
@@ -41,6 +41,12 @@ def owner_of(request: gr.Request | Request) -> str:
     own = request if isinstance(request, Request) else request.request  # calls get the one, events the other
     assert own is not None  # every event here comes over HTTP
     return str(getattr(own.state, "user", ""))
+
+
+def collection_in(asked: Asked) -> str | None:
+    """Return the name of the collection that is asked about; None for the one that is set."""
+    name = asked.get("collection")
+    return name if isinstance(name, str) else None
 
 
 def called(call: Call) -> Callable[[Any, gr.Request], Awaitable[Any]]:

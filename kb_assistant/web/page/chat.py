@@ -15,7 +15,7 @@ from kb_assistant.answer import Citation
 from kb_assistant.assistant import MAX_QUESTION_CHARACTERS
 from kb_assistant.chats import KeptTurn
 from kb_assistant.errors import KbError
-from kb_assistant.web.page.calls import Asked, Call, failure, owner_of
+from kb_assistant.web.page.calls import Asked, Call, collection_in, failure, owner_of
 from vectorstore import StoreError, UnknownCollectionError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Answering:
                 str(asked.get("question", ""))[: MAX_QUESTION_CHARACTERS + 1],
                 owner=owner,
                 chat_id=_number(asked.get("chat_id")),
-                collection=_name(asked.get("collection")),
+                collection=collection_in(asked),
                 instead_of=_number(asked.get("instead_of")),
                 on_begun=lambda turn: put({"turn_id": turn.id, "chat_id": turn.chat_id}),
                 on_passages=lambda passages: put({"phase": "reading", "passages": _citations(passages)}),
@@ -104,10 +104,6 @@ class Answering:
 
 def _number(value: Any) -> int | None:
     return value if isinstance(value, int) and abs(value) < _TOO_LARGE else None
-
-
-def _name(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _merged(state: State, news: State) -> State:
@@ -144,7 +140,7 @@ class ChatCalls:
     def suggestions(self, owner: str, asked: Asked) -> Any:
         """Return questions to begin with."""
         try:
-            return list(self._assistant.suggestions(_name(asked.get("collection"))))
+            return list(self._assistant.suggestions(collection_in(asked)))
         except UnknownCollectionError:  # no document has made it yet
             return []
 

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
 from kb_assistant.answer import Citation
-from kb_assistant.web.page.calls import Asked, Call
+from kb_assistant.web.page.calls import Asked, Call, collection_in
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
@@ -18,6 +20,8 @@ __all__ = ["PassageCalls"]
 
 _DRAWN_AT_ONCE = 2
 """Others wait without a thread, of which there are few for all calls."""
+
+_CITATION = TypeAdapter(Citation)
 
 
 class PassageCalls:
@@ -34,7 +38,7 @@ class PassageCalls:
 
     def open_citation(self, owner: str, asked: Asked) -> Any:
         """Return the passage that a citation quotes."""
-        return asdict(self._assistant.open_passage(_citation(asked), asked.get("collection")))
+        return asdict(self._assistant.open_passage(_citation(asked), collection_in(asked)))
 
     async def draw_page(self, owner: str, asked: Asked) -> Any:
         """Return the page that a citation quotes as a picture."""
@@ -42,10 +46,10 @@ class PassageCalls:
             return await asyncio.to_thread(self._drawn, asked)
 
     def _drawn(self, asked: Asked) -> Any:
-        image = self._assistant.page_image(_citation(asked), asked.get("collection"))
+        image = self._assistant.page_image(_citation(asked), collection_in(asked))
         png = base64.b64encode(image.png).decode("ascii")
         return {"png": png, "boxes": [asdict(box) for box in image.boxes]}
 
 
 def _citation(asked: Asked) -> Citation:
-    return Citation(**{name: asked["citation"][name] for name in Citation.__dataclass_fields__})
+    return _CITATION.validate_python(asked["citation"])

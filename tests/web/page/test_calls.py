@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,7 @@ def page_calls(*rooms: Any) -> dict[str, Any]:
     return {call.__name__: called(call) for room in rooms for call in room.all()}
 
 
+CITED = asdict(Citation(1, "a.md", None, 1, 1, "", "The zebra quota is 42.", 0.5))
 REQUEST: Any = Request({"type": "http", "state": {"user": ""}})
 
 
@@ -101,10 +103,9 @@ def test_a_stop_does_not_wait_for_other_calls(own_home: Path) -> None:
 
 def test_pages_being_drawn_hold_up_no_other_call(own_home: Path) -> None:
     slow: Any = SlowToDraw()
-    cited = dict.fromkeys(Citation.__dataclass_fields__)
 
     async def drawing(calls: dict[str, Any]) -> None:
-        drawn = [asyncio.create_task(calls["draw_page"]({"citation": cited}, REQUEST)) for _ in range(40)]
+        drawn = [asyncio.create_task(calls["draw_page"]({"citation": CITED}, REQUEST)) for _ in range(40)]
         await asyncio.sleep(0.1)
         try:
             assert await asyncio.wait_for(calls["chats"]({}, REQUEST), 5) == []
@@ -123,3 +124,12 @@ def test_odd_numbers_are_malformed(own_home: Path, number: Any) -> None:
         for name in ("open_chat", "delete_chat", "export_chat", "rate"):
             told = asyncio.run(calls[name]({"chat_id": number, "turn_id": number, "verdict": 1}, REQUEST))
             assert told == {"error": "malformed", "detail": ""}
+
+
+@pytest.mark.parametrize("field", ["source", "page", "quote"])
+@pytest.mark.parametrize("value", [[], {"a": 1}, 1.5])
+def test_an_odd_citation_is_malformed(handbook: Assistant, field: str, value: Any) -> None:
+    calls = page_calls(PassageCalls(handbook))
+    for name in ("open_citation", "draw_page"):
+        told = asyncio.run(calls[name]({"citation": {**CITED, field: value}}, REQUEST))
+        assert told == {"error": "malformed", "detail": ""}
