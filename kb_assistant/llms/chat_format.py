@@ -1,18 +1,18 @@
-"""Turns a question, and what was said before it, into the text or the tokens that a model reads."""
+"""Turns a question into the text or the tokens that a model reads."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 from kb_assistant.errors import ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["ChatFormat", "Turn", "control_strings", "neutralise", "published_control"]
+__all__ = ["ChatFormat", "control_strings", "neutralise", "published_control"]
 
 # Control tokens as the makers of ChatML, Llama, InternLM, ChatGLM, Baichuan, Gemma and DeepSeek publish them.
 _PUBLISHED = re.compile(
@@ -67,14 +67,6 @@ _MARKED = (
 )
 
 
-@dataclass(frozen=True)
-class Turn:
-    """One earlier message of a conversation."""
-
-    role: Literal["user", "assistant"]
-    text: str
-
-
 class ChatFormat:
     """The chat format of one model: its tokenizer's template, else its family's, else plain text.
 
@@ -104,13 +96,13 @@ class ChatFormat:
         else:
             self.kind = "plain"
 
-    def render(self, prompt: str, *, system: str | None = None, history: Sequence[Turn] = ()) -> str:
+    def render(self, prompt: str, *, system: str | None = None) -> str:
         """Return the text the model is to continue.
 
         Raises:
             ModelError: the tokenizer's own template cannot be applied to these messages.
         """
-        safe = self._messages(prompt, system, history)
+        safe = self._messages(prompt, system)
         if self.kind == "template":
             return self._apply_template(safe)
         if self.kind == "chatml":
@@ -120,7 +112,7 @@ class ChatFormat:
             return "".join(mark + text for mark, text in _marked_parts(self._marked, safe))
         return "\n\n".join(text for _, text in safe)
 
-    def encode(self, prompt: str, *, system: str | None = None, history: Sequence[Turn] = ()) -> list[int]:
+    def encode(self, prompt: str, *, system: str | None = None) -> list[int]:
         """Return the ids of the tokens of `render`.
 
         A chat format spells out its control tokens; for plain text the tokenizer adds those the
@@ -128,9 +120,9 @@ class ChatFormat:
         control tokens of no text, so marks are looked up by their names.
         """
         if self._marked:
-            parts = _marked_parts(self._marked, self._messages(prompt, system, history))
+            parts = _marked_parts(self._marked, self._messages(prompt, system))
             return [number for mark, text in parts for number in ([self._id(mark)] if mark else []) + self._ids(text)]
-        text = self.render(prompt, system=system, history=history)
+        text = self.render(prompt, system=system)
         return self._ids(text, begin=self.kind == "plain")
 
     def end_ids(self) -> set[int]:
@@ -143,11 +135,9 @@ class ChatFormat:
             ids.add(int(self._tokenizer.eos_token_id))
         return ids
 
-    def _messages(self, prompt: str, system: str | None, history: Sequence[Turn]) -> list[tuple[str, str]]:
-        messages: list[tuple[str, str]] = [(turn.role, turn.text) for turn in history]
+    def _messages(self, prompt: str, system: str | None) -> list[tuple[str, str]]:
+        messages = [("system", system)] if system else []
         messages.append(("user", prompt))
-        if system:
-            messages.insert(0, ("system", system))
         return [(role, neutralise(text, self._control)) for role, text in messages]
 
     def _knows(self, token: str, number: int) -> bool:
