@@ -85,11 +85,6 @@ class FullTextIndex:
         )
         connection.execute(text(f"DROP TABLE {counted}"))
 
-    def drop(self, connection: Connection) -> None:
-        """Remove the index."""
-        connection.execute(text(f"DROP TABLE IF EXISTS {self._frequencies}"))
-        connection.execute(text(f"DROP TABLE IF EXISTS {self._table}"))
-
     def add(self, connection: Connection, rows: Iterable[tuple[int, str, str, str]]) -> None:
         """Index (passage id, file name, title and headings, text) rows."""
         indexed = [(passage_id, [" ".join(terms(words)) for words in fields]) for passage_id, *fields in rows]

@@ -105,8 +105,6 @@ def _fill_tables(store: Store, collection: Collection, passages: Iterable[list[s
     index = FullTextIndex(collection.id)
     analysed: dict[str, str] = {}
     with store.catalog.transaction() as connection:
-        index.drop(connection)
-        index.create(connection)
         last = 0
         for number, batch in enumerate(_batches(passages, 1000)):
             source = _source(number, [_text(one) for one in batch])

@@ -161,9 +161,3 @@ def test_as_many_terms_are_looked_up_as_find_enough(connection: Connection) -> N
     index = FullTextIndex(7, most_postings=0)
     assert found(index, connection, query_terms("wireguard batteries"), 1) == [4]
     assert sorted(found(index, connection, query_terms("wireguard batteries"), 2)) == [3, 4]
-
-
-def test_a_dropped_index_leaves_no_table(connection: Connection, index: FullTextIndex) -> None:
-    index.drop(connection)
-    tables = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE name LIKE 'fulltext_7%'").all()
-    assert tables == []
