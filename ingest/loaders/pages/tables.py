@@ -1,4 +1,4 @@
-"""Tables on a PDF page: from cells that stand in columns; `pdf_grids` has those with ruled lines.
+"""Tables on a PDF page: from cells that stand in columns; `grids` has those with ruled lines.
 
 A table that is overlooked is still there as text; prose that is taken for a table is spoilt.
 So every test here must hold before rows are made.
