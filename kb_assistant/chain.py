@@ -78,6 +78,8 @@ class KnowledgeBaseQA(RetrievalQA):
     """Whether any document holds one of some words; None where that is not known."""
     likeness: Likeness | None = None
     """How alike texts of different languages are; None where the vectors know nothing of it."""
+    quotes: bool = False
+    """Whether it can only quote: what other years say is then no answer. A model may conclude something from it."""
     return_source_documents: bool = True
 
     @property
@@ -92,7 +94,7 @@ class KnowledgeBaseQA(RetrievalQA):
         weights = self.term_weights(question)
         relevant, passages = judged(question, weights, passages, self.refuse_below, self.likeness)
         asked = inputs[self.input_key]
-        elsewhere = self._absent(codes_in(asked)) or _of_other_years(asked, passages)
+        elsewhere = self._absent(codes_in(asked)) or (self.quotes and _of_other_years(asked, passages))
         if not passages or relevant < self.refuse_below or elsewhere:
             text, refused, combined = self.refusal(asked), True, {}
         else:
@@ -178,6 +180,7 @@ def build_chain(
             section=within(_READ_REACH if engine else REACH),
             holds=holds,
             likeness=likeness,
+            quotes=engine is None,
         )
 
 
