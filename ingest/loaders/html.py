@@ -37,6 +37,15 @@ _MAX_DEPTH = 240
 _WITHIN_WORDS = frozenset(
     ("a", "abbr", "b", "code", "del", "em", "font", "i", "ins", "mark", "small", "span", "strong", "sub", "sup", "u")
 )
+# unstructured drops these, or runs them into what follows: they are named as what they look like.
+_SHOWN_AS = {
+    "button": "span",
+    "label": "span",
+    **dict.fromkeys(
+        ("caption", "details", "dialog", "fieldset", "figcaption", "figure", "form", "legend", "summary"), "div"
+    ),
+}
+_ENDS = ".:?!。：？！"
 _KINDS = {"Title": BlockKind.HEADING, "ListItem": BlockKind.LIST_ITEM}
 
 
@@ -100,7 +109,8 @@ def _content(html: str) -> tuple[str | None, str | None]:
     from lxml.etree import ParserError
 
     try:
-        page = lxml.html.document_fromstring(html, parser=lxml.html.HTMLParser(huge_tree=True))
+        parser = lxml.html.HTMLParser(huge_tree=True, remove_comments=True, remove_pis=True)
+        page = lxml.html.document_fromstring(html, parser=parser)
     except ParserError:  # nothing but comments or white space
         return None, ""
     title = " ".join((page.findtext(".//title") or "").split()) or None
@@ -109,7 +119,39 @@ def _content(html: str) -> tuple[str | None, str | None]:
     for element in list(page.iter(*_NOT_CONTENT)):
         if element.getparent() is not None:
             element.drop_tree()
+    for element in list(page.iter(*_SHOWN_AS)):
+        _show(element)
+    for definition in list(page.iter("dd")):
+        _join_term(definition)
     return title, lxml.html.tostring(page, encoding="unicode")
+
+
+def _show(element: HtmlElement) -> None:
+    """Name an element as what it looks like, where the partitioner reads it."""
+    parent = element.getparent()
+    if element.tag == "form" and parent.tag in ("table", "thead", "tbody", "tfoot", "tr"):
+        element.drop_tag()  # it parts no rows
+        return
+    if element.tag == "caption" and parent.tag == "table":
+        parent.addprevious(element)
+    element.tag = _SHOWN_AS[element.tag]
+
+
+def _join_term(definition: HtmlElement) -> None:
+    """Put the term before a definition into it, where both are a line of text."""
+    term = definition.getprevious()
+    if len(definition) == 1 and definition[0].tag == "p" and not (definition.text or "").strip():
+        definition[0].drop_tag()
+    if term is None or term.tag != "dt" or not (_is_phrase(term) and _is_phrase(definition)):
+        return
+    term.tag, term.tail = "span", f" {definition.text or ''}"
+    definition.text = None
+    definition.insert(0, term)
+
+
+def _is_phrase(element: HtmlElement) -> bool:
+    within = all(inner.tag in _WITHIN_WORDS for inner in element.iterdescendants())
+    return within and bool(element.text_content().strip())
 
 
 def _is_deep(page: HtmlElement) -> bool:
@@ -163,6 +205,7 @@ class _Locator(HTMLParser):
         self._letters: list[str] = []
         self._lines: list[int] = []
         self._shown: dict[int, list[str]] = {}
+        self._definitions: set[int] = set()
         self._cursor = 0
         self.feed(html)
         self.close()
@@ -172,6 +215,8 @@ class _Locator(HTMLParser):
         self._part_words(tag)
         if tag in _NOT_TEXT:
             self._skipping.append(tag)
+        elif tag == "dd":
+            self._definitions.add(len(self._lines))
 
     def handle_endtag(self, tag: str) -> None:
         self._part_words(tag)
@@ -234,5 +279,9 @@ class _Locator(HTMLParser):
 
     def _words(self, text: str, at: int) -> Iterator[tuple[str, int]]:
         for word in text.split():
-            yield word, self._lines[at]
+            number = self._lines[at]
             at += len(word)
+            # What ends where a definition begins, and goes on, is its term.
+            if at in self._definitions and at < self._cursor and word[-1] not in _ENDS:
+                word += ":"
+            yield word, number

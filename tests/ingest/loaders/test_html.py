@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from contract import check_document
 
 from ingest import BlockKind, ParsedDocument, load
@@ -52,6 +53,38 @@ def test_nothing_that_a_page_names_is_opened(tmp_path: Path) -> None:
         f'<img src="{secret.as_uri()}"><link rel="import" href="{secret.as_uri()}">',
     )
     assert document.text == "open words"
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("<details><summary>How to pay?</summary><p>In\ncash.</p></details>", [("How to pay?", 1), ("In\ncash.", 1)]),
+        ("<form action=x>\n<h1>Pool</h1>\n<p>It opens at 6.</p></form>", [("Pool", 2), ("It opens at 6.", 3)]),
+        ("<figure><img src=a alt=b>\n<figcaption>A crane.</figcaption></figure>", [("A crane.", 2)]),
+        ("<p>Fee: <label>19 euros <input value=x></label></p>", [("Fee: 19 euros", 1)]),
+        ("<p>Press <button>Send</button> twice.</p>", [("Press Send twice.", 1)]),
+        ("<fieldset><legend>Gate</legend>\nThe code is 4711.</fieldset>", [("Gate", 1), ("The code is 4711.", 2)]),
+        ("<dialog>Mind the step.</dialog>", [("Mind the step.", 1)]),
+        ("<table><caption>Fees</caption>\n<tr><td>9 euros</td></tr></table>", [("Fees", 1), ("| 9 euros |", 2)]),
+        ("<table><form><tr><td>9 euros</td></tr></form></table>", [("| 9 euros |", 1)]),
+    ],
+)
+def test_whatever_a_reader_sees_is_read(tmp_path: Path, page: str, expected: list[tuple[str, int]]) -> None:
+    document = read(tmp_path / "a.html", page)
+    blocks = [(document.text[b.start : b.end], document.lines_of(b.start, b.end)[0][1]) for b in document.blocks]
+    assert blocks == expected
+
+
+def test_a_term_stays_with_its_definition(tmp_path: Path) -> None:
+    document = read(
+        tmp_path / "a.html",
+        "<dl><dt>Channel (radio)</dt>\n<dd>VHF 12</dd>\n<dt>Paid <!-- how --> how?</dt><dd><p>In <b>cash</b></p></dd>\n"
+        "<dd>By card</dd>\n<dt>Berths</dt><dd><ul><li>Ten</li><li>Twelve</li></ul></dd></dl>",
+    )
+    texts = [document.text[block.start : block.end].replace("\n", " ") for block in document.blocks]
+    assert texts == ["Channel (radio): VHF 12", "Paid how? In cash", "By card", "Berths", "Ten", "Twelve"]
+    lines = [[line for _, line in document.lines_of(block.start, block.end)] for block in document.blocks]
+    assert lines == [[1, 2], [3], [4], [5], [5], [5]]
 
 
 def test_a_piece_of_html_is_read_from_a_text() -> None:
