@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import groupby, pairwise
 
 __all__ = ["sentence_spans"]
 
 # A line that stands for itself whatever its punctuation: list item, table row, heading,
-# quotation, or "key: value".
+# quotation, or where code begins and ends.
 _STANDALONE = re.compile(
-    r"\s*(?:[-*+•·●▪◦>|#]|\d{1,3}[.)、）]|[（(][\d一二三四五六七八九十]+[)）]|[一二三四五六七八九十]+、)"
+    r"\s*(?:```|[-*+•·●▪◦>|#]|\d{1,3}[.)、）]|[（(][\d一二三四五六七八九十]+[)）]|[一二三四五六七八九十]+、)"
 )
 _CLOSING = "”’」』）)\"'】》*_`"
 _HAN_END = re.compile(rf"[。！？；…]+[{_CLOSING}]*")
@@ -20,6 +21,9 @@ _ABBREVIATION = re.compile(
     r"|\b[A-Z](?:\.[A-Z])*)\.$"
 )
 _TERMINATED = re.compile(rf"[。！？；….!?;:：][{_CLOSING}]*\s*$")
+_WIDE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uff60]")
+# Columns of a page or window at the least: narrower lines are those of a list, unless there are no others.
+_MARGIN = 50
 
 
 def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
@@ -38,27 +42,30 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
 
 def _runs(text: str) -> Iterator[tuple[int, int]]:
     """Spans of lines that can share a sentence."""
-    lines = list(re.finditer(r"[^\n]+", text))
-    widest = max((len(line[0].rstrip()) for line in lines), default=0)
-    start: int | None = None
-    previous: re.Match[str] | None = None
-    for line in lines:
-        if previous is not None and start is not None and _breaks(previous, line, widest):
-            yield start, previous.end()
-            start = None
-        start = line.start() if start is None else start
-        previous = line
-    if previous is not None and start is not None:
-        yield start, previous.end()
+    page = min(_MARGIN, max(map(_width, text.split("\n"))))
+    for filled, paragraph in groupby(re.finditer(r"(?m)^.*$", text), key=lambda line: bool(line[0].strip())):
+        if not filled:
+            continue
+        lines = list(paragraph)
+        margin = max(page, *(_width(line[0]) for line in lines))
+        start = lines[0].start()
+        for previous, line in pairwise(lines):
+            if _breaks(previous[0], line[0], margin):
+                yield start, previous.end()
+                start = line.start()
+        yield start, lines[-1].end()
 
 
-def _breaks(previous: re.Match[str], line: re.Match[str], widest: int) -> bool:
-    if line.start() > previous.end() + 1 or not line[0].strip() or not previous[0].strip():
-        return True
-    if _STANDALONE.match(line[0]) or previous[0].lstrip().startswith(("|", "#")):
+def _breaks(previous: str, line: str, margin: int) -> bool:
+    if _STANDALONE.match(line) or previous.lstrip().startswith(("|", "#", "```")):
         return True
     # A line that ends well short of the margin ends what it says, as in a list without marks.
-    return len(previous[0].rstrip()) < 0.6 * widest or bool(_TERMINATED.search(previous[0]))
+    return _width(previous) < 0.6 * margin or bool(_TERMINATED.search(previous))
+
+
+def _width(line: str) -> int:
+    """Columns that a line takes: two for each Han character."""
+    return len(line.rstrip()) + len(_WIDE.findall(line))
 
 
 def _marks(text: str, start: int, end: int) -> Iterator[int]:

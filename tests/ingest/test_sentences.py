@@ -11,6 +11,9 @@ def sentences(text: str) -> list[str]:
     return [text[start:end] for start, end in sentence_spans(text)]
 
 
+LONG = "this remark is written without any line break" + " at all" * 20
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -28,6 +31,16 @@ def sentences(text: str) -> list[str]:
             "This line of a printed page runs on\nto the next one. And so on.",
             ["This line of a printed page runs on\nto the next one.", "And so on."],
         ),
+        (
+            "The inspection of the eastern spillway has to be done by\nthe engineer every nineteen days.\n\n" + LONG,
+            ["The inspection of the eastern spillway has to be done by\nthe engineer every nineteen days.", LONG],
+        ),
+        (
+            "游泳馆自七月一日起实行夏季开放时间，每天开放的时间段为\n上午九点至中午十二点。\n\n" + LONG,
+            ["游泳馆自七月一日起实行夏季开放时间，每天开放的时间段为\n上午九点至中午十二点。", LONG],
+        ),
+        ("Tea\nMilk\nSugar\n\n" + LONG, ["Tea", "Milk", "Sugar", LONG]),
+        ("```\nrun the program\n```", ["```", "run the program", "```"]),
         ("第一段没有句号\n\n第二段", ["第一段没有句号", "第二段"]),
         ("", []),
         (" \n\t\n", []),
