@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["clean_line", "join_lines"]
+__all__ = ["clean_line", "gap", "join_lines"]
 
 # Radicals, compatibility ideographs and ligatures stand for ordinary characters, which is what
 # people search for. The rest of NFKC would do harm: it makes 10² into 102 and ① into 1.
@@ -72,6 +72,9 @@ def _joint(text: str, line: str) -> str:
         return text[:-1]
     if _BROKEN_WORD.search(text) and line[:1].islower():
         return text[:-1]
-    if _ENDS_UNSPACED.search(text) and _STARTS_UNSPACED.search(line):
-        return text
-    return f"{text} "
+    return text + gap(text, line)
+
+
+def gap(before: str, after: str) -> str:
+    """Return what stands between two lines put together: nothing where both sides are written without spaces."""
+    return "" if _ENDS_UNSPACED.search(before) and _STARTS_UNSPACED.search(after) else " "

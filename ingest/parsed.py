@@ -127,6 +127,7 @@ class TextBuilder:
         level: int = 0,
         page: int | None = None,
         joined: bool = False,
+        gaps: Sequence[str] | None = None,
         header_rows: int = 0,
         link: str | None = None,
     ) -> None:
@@ -141,6 +142,7 @@ class TextBuilder:
             page: the page, slide or sheet it is on.
             joined: the lines are one paragraph, broken for the width of a page only: put them
                 together, without spaces between Han characters.
+            gaps: what stands before each line, by default a line break.
             header_rows: how many lines at the top are a table's header.
             link: an address that the file gives as the block's origin.
         """
@@ -148,7 +150,7 @@ class TextBuilder:
         fresh_page = not self._blocks or self._blocks[-1].page != page
         first = 1 if fresh_page else self._last_line + 1
         placed = list(numbers) if numbers is not None else list(range(first, first + len(lines)))
-        text, offsets = join_lines(lines) if joined else _stacked(lines)
+        text, offsets = join_lines(lines) if joined else _stacked(lines, gaps)
         header_end = self._length + (offsets[header_rows] - 1 if header_rows < len(lines) else len(text))
         self._blocks.append(
             Block(
@@ -215,10 +217,11 @@ class TextBuilder:
             self._length += 2
 
 
-def _stacked(lines: Sequence[str]) -> tuple[str, list[int]]:
+def _stacked(lines: Sequence[str], gaps: Sequence[str] | None) -> tuple[str, list[int]]:
     offsets: list[int] = []
-    length = 0
-    for line in lines:
-        offsets.append(length)
-        length += len(line) + 1
-    return "\n".join(lines), offsets
+    text = ""
+    for line, before in zip(lines, gaps or ["", *["\n"] * (len(lines) - 1)], strict=True):
+        text += before
+        offsets.append(len(text))
+        text += line
+    return text, offsets

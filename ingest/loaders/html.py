@@ -1,7 +1,7 @@
 """HTML: unstructured finds the blocks, the parser of the standard library their lines.
 
-A line break is kept wherever the words of a block stand on another line of the file,
-so that each line of the text is one line of the file. No address in a page is opened.
+A line of the file ends nothing, only `<br>` and `<pre>` break lines; where in the text each
+line of the file begins is noted. No address in a page is opened.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingest.cleaning import gap
 from ingest.encoding import Decoded, decode
 from ingest.errors import UnreadableError
 from ingest.loaders.partition import partition_html, table_rows
@@ -178,10 +179,10 @@ def _add(builder: TextBuilder, locator: _Locator, element: Element) -> None:
         return
     kind = _KINDS.get(category, BlockKind.PARAGRAPH)
     level = (element.metadata.category_depth or 0) + 1 if kind is BlockKind.HEADING else 0
-    lines, numbers = locator.locate(element.text)
+    lines, numbers, gaps = locator.locate(element.text)
     if kind is BlockKind.HEADING:
-        lines, numbers = [" ".join(lines)], numbers[:1]
-    builder.add(kind, lines, numbers=numbers, level=level)
+        gaps = [between.replace("\n", " ") for between in gaps]
+    builder.add(kind, lines, numbers=numbers, level=level, gaps=gaps)
 
 
 def _add_table(builder: TextBuilder, locator: _Locator, rows: list[list[str]]) -> None:
@@ -205,6 +206,7 @@ class _Locator(HTMLParser):
         self._letters: list[str] = []
         self._lines: list[int] = []
         self._shown: dict[int, list[str]] = {}
+        self._breaks: set[int] = set()
         self._definitions: set[int] = set()
         self._cursor = 0
         self.feed(html)
@@ -215,6 +217,8 @@ class _Locator(HTMLParser):
         self._part_words(tag)
         if tag in _NOT_TEXT:
             self._skipping.append(tag)
+        elif tag == "br":
+            self._breaks.add(len(self._lines))
         elif tag == "dd":
             self._definitions.add(len(self._lines))
 
@@ -244,22 +248,24 @@ class _Locator(HTMLParser):
             if line := " ".join("".join(parts).split()):
                 yield number, line
 
-    def locate(self, text: str) -> tuple[list[str], list[int]]:
-        """Return the lines that `text` stands on in the file, and their numbers."""
+    def locate(self, text: str) -> tuple[list[str], list[int], list[str]]:
+        """Return the lines that `text` stands on in the file, their numbers, and what stands before each."""
         letters = "".join(text.split())
         at = self._stream.find(letters, self._cursor)
         if at < 0:  # put together by the partitioner: it stands about where the last one ended
-            return [" ".join(text.split())], [self._lines[self._cursor - 1] if self._cursor else 1]
+            return [" ".join(text.split())], [self._lines[self._cursor - 1] if self._cursor else 1], [""]
         self._cursor = at + len(letters)
         lines: list[str] = []
         numbers: list[int] = []
-        for word, number in self._words(text, at):
-            if numbers and numbers[-1] == number:
+        gaps: list[str] = []
+        for word, number, broken in self._words(text, at):
+            if numbers and numbers[-1] == number and not broken:
                 lines[-1] += " " + word
-            else:
-                lines.append(word)
-                numbers.append(number)
-        return lines, numbers
+                continue
+            gaps.append("" if not lines else "\n" if broken else gap(lines[-1], word))
+            lines.append(word)
+            numbers.append(number)
+        return lines, numbers, gaps
 
     def locate_code(self, text: str) -> tuple[list[str], list[int]]:
         """Return the lines of `text`, its line breaks and indentation kept, and their numbers in the file."""
@@ -277,11 +283,12 @@ class _Locator(HTMLParser):
             at += written
         return lines, numbers
 
-    def _words(self, text: str, at: int) -> Iterator[tuple[str, int]]:
+    def _words(self, text: str, at: int) -> Iterator[tuple[str, int, bool]]:
+        """Yield each word, the line of the file that it is on, and whether the page breaks the line before it."""
         for word in text.split():
-            number = self._lines[at]
+            number, broken = self._lines[at], at in self._breaks
             at += len(word)
             # What ends where a definition begins, and goes on, is its term.
             if at in self._definitions and at < self._cursor and word[-1] not in _ENDS:
                 word += ":"
-            yield word, number
+            yield word, number, broken

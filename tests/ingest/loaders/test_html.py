@@ -58,7 +58,7 @@ def test_nothing_that_a_page_names_is_opened(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
-        ("<details><summary>How to pay?</summary><p>In\ncash.</p></details>", [("How to pay?", 1), ("In\ncash.", 1)]),
+        ("<details><summary>How to pay?</summary><p>In\ncash.</p></details>", [("How to pay?", 1), ("In cash.", 1)]),
         ("<form action=x>\n<h1>Pool</h1>\n<p>It opens at 6.</p></form>", [("Pool", 2), ("It opens at 6.", 3)]),
         ("<figure><img src=a alt=b>\n<figcaption>A crane.</figcaption></figure>", [("A crane.", 2)]),
         ("<p>Fee: <label>19 euros <input value=x></label></p>", [("Fee: 19 euros", 1)]),
@@ -73,6 +73,21 @@ def test_whatever_a_reader_sees_is_read(tmp_path: Path, page: str, expected: lis
     document = read(tmp_path / "a.html", page)
     blocks = [(document.text[b.start : b.end], document.lines_of(b.start, b.end)[0][1]) for b in document.blocks]
     assert blocks == expected
+
+
+def test_only_br_breaks_a_line(tmp_path: Path) -> None:
+    document = read(
+        tmp_path / "a.html",
+        "<p>\nThe deposit is\n <strong>250 euros</strong>\n for twenty-\nfive days.<br>It is\n paid<br/>in cash.</p>\n"
+        "<ul><li>冬季停泊费为\n<b>六十八元</b>\n，每米。</li></ul>\n<h2>Of\nboats<br>here</h2>",
+    )
+    assert [document.text[block.start : block.end] for block in document.blocks] == [
+        "The deposit is 250 euros for twenty- five days.\nIt is paid\nin cash.",
+        "冬季停泊费为六十八元，每米。",
+        "Of boats here",
+    ]
+    lines = [[line for _, line in document.lines_of(block.start, block.end)] for block in document.blocks]
+    assert lines == [[2, 3, 4, 5, 5, 6, 6], [7, 8, 9], [10, 11, 11]]
 
 
 def test_a_term_stays_with_its_definition(tmp_path: Path) -> None:
