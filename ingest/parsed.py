@@ -137,7 +137,7 @@ class TextBuilder:
             kind: what the block is.
             lines: its lines; none of them is empty.
             numbers: their numbers in the file; by default they count on from the block
-                before, from 1 on each page.
+                before, from 1 on each page; the rule below a table's header is no line of it.
             level: a heading's depth.
             page: the page, slide or sheet it is on.
             joined: the lines are one paragraph, broken for the width of a page only: put them
@@ -149,7 +149,11 @@ class TextBuilder:
         self._separate()
         fresh_page = not self._blocks or self._blocks[-1].page != page
         first = 1 if fresh_page else self._last_line + 1
-        placed = list(numbers) if numbers is not None else list(range(first, first + len(lines)))
+        if numbers is None:
+            numbers = range(first, first + len(lines))
+            if header_rows > 1:
+                numbers = [first, *numbers[:-1]]
+        placed = list(numbers)
         text, offsets = join_lines(lines) if joined else _stacked(lines, gaps)
         header_end = self._length + (offsets[header_rows] - 1 if header_rows < len(lines) else len(text))
         self._blocks.append(

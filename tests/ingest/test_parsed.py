@@ -54,6 +54,15 @@ def test_a_builder_takes_the_files_own_line_numbers() -> None:
     assert document.lines_of(0, 3) == ((0, 7), (2, 9))
 
 
+def test_the_rule_below_a_tables_header_is_no_line_of_its_own() -> None:
+    builder = TextBuilder()
+    builder.add(BlockKind.PARAGRAPH, ["fees"])
+    builder.add(BlockKind.TABLE, ["| a |", "| --- |", "| 1 |", "| 2 |"], header_rows=2)
+    builder.add(BlockKind.PARAGRAPH, ["end"])
+    document = builder.build()
+    assert [line for _, line in document.line_marks] == [1, 2, 2, 3, 4, 5]
+
+
 def test_the_lines_of_a_paragraph_are_joined_and_keep_their_numbers() -> None:
     builder = TextBuilder()
     builder.add(BlockKind.PARAGRAPH, ["本公司员工每年有", "十二天年假，an-", "nual leave, and", "more"], joined=True)

@@ -194,7 +194,14 @@ def test_nested_tables_and_frames_of_one_cell(tmp_path: Path) -> None:
 def test_a_row_that_spans_the_table_is_its_title(tmp_path: Path) -> None:
     made = docx.Document()
     add(made, table([cell(paragraph("差旅标准"), WIDE)], ["城市", "限额"], ["北京", "600"]))
-    assert texts(made, tmp_path / "x.docx") == ["差旅标准", "| 城市 | 限额 |\n| --- | --- |\n| 北京 | 600 |"]
+    add(made, paragraph("以上自一月起执行"))
+    document = loaded(saved(made, tmp_path / "x.docx"))
+    assert [text for _, text in blocks(document)] == [
+        "差旅标准",
+        "| 城市 | 限额 |\n| --- | --- |\n| 北京 | 600 |",
+        "以上自一月起执行",
+    ]
+    assert [line for _, line in document.line_marks] == [1, 2, 2, 3, 4]
 
 
 def test_numbers_of_lists_are_shown_in_chinese(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def test_titles_bullets_tables_and_notes(tmp_path: Path) -> None:
     ]
     assert (document.title, document.pages, document.incomplete) == ("年度计划", 2, False)
     assert document.blocks[5].header_end
+    assert [line for _, line in document.line_marks[-4:]] == [1, 2, 2, 3]
 
 
 def test_the_title_that_the_properties_name(tmp_path: Path) -> None:
