@@ -155,6 +155,15 @@ def test_another_sites_page_may_not_ask(address: str) -> None:
     assert httpx.get(f"{address}/healthz").json() == {"status": "ok"}
 
 
+def test_errors_that_no_route_raises_have_the_same_form(address: str) -> None:
+    json_type = {"Content-Type": "application/json"}
+    reply = httpx.post(f"{address}/api/ask", content=b'{"question": "\xff"}', headers=json_type)
+    assert (reply.status_code, reply.json()["error"]["message"]) == (400, "the body cannot be read; send JSON in UTF-8")
+    for method, path in (("GET", "/api/nowhere"), ("POST", "/v1/nowhere"), ("DELETE", "/v1/models")):
+        reply = httpx.request(method, f"{address}{path}")
+        assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_found")
+
+
 def test_the_description_is_true(address: str) -> None:
     schema = schemathesis.openapi.from_url(f"{address}/api/openapi.json")
     operations = [operation.ok() for operation in schema.get_all_operations()]

@@ -9,12 +9,23 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from kb_assistant.errors import Cancelled, EmptiedFolderError, SettingsError, UsageError
 from vectorstore import EmptyStoreError, UnknownCollectionError
 from vectorstore.errors import UnknownSourceError
 
-__all__ = ["ERRORS", "ErrorBody", "RequestError", "error_body", "judged", "malformed", "refused"]
+__all__ = [
+    "ERRORS",
+    "ErrorBody",
+    "RequestError",
+    "error_body",
+    "judged",
+    "malformed",
+    "nowhere",
+    "refused",
+    "unreadable",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -97,3 +108,16 @@ def malformed(_: Request, error: Exception) -> JSONResponse:
     where = ".".join(str(part) for part in first["loc"] if part != "body")
     message = f"{where}: {first['msg']}".removeprefix(": ")
     return JSONResponse(error_body(message, "invalid_request_error", "invalid_request", where or None), 422)
+
+
+def unreadable(_: Request, error: Exception) -> JSONResponse:
+    """Answer a request that FastAPI itself turned away, such as one whose body is not UTF-8."""
+    assert isinstance(error, HTTPException)
+    message = "the body cannot be read; send JSON in UTF-8" if error.status_code == 400 else str(error.detail)
+    return JSONResponse(error_body(message, "invalid_request_error", "invalid_request"), error.status_code)
+
+
+def nowhere() -> JSONResponse:
+    """Return the answer to what no route takes."""
+    message = "there is no such path, or not with this method; /api/openapi.json has them all"
+    return JSONResponse(error_body(message, "invalid_request_error", "not_found"), 404)
