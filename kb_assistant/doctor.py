@@ -98,9 +98,11 @@ def _disk(folder: Path) -> Finding:
         return Finding("home", False, f"{folder}: {error.strerror}; set KB_HOME to a folder of your own")
     if not existing.is_dir():
         return Finding("home", False, f"{existing} is a file; set KB_HOME to a folder")
-    ok = free > _LOW_DISK_BYTES and os.access(existing, os.W_OK)
-    detail = f"{folder}: {free / 1e9:.0f} GB free"
-    return Finding("home", ok, detail if ok else f"{detail}, or not writable; set KB_HOME to a folder with room")
+    if not os.access(existing, os.W_OK):
+        return Finding("home", False, f"{existing} cannot be written to; allow it, or set KB_HOME to another folder")
+    ok = free > _LOW_DISK_BYTES
+    detail = f"{folder}: {free / 1e9:.1f} GB free"
+    return Finding("home", ok, detail if ok else f"{detail}; make room, or set KB_HOME to a folder with more")
 
 
 def _settled(folder: Path, settings: dict[str, str | None]) -> Iterator[Finding]:

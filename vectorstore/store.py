@@ -19,7 +19,7 @@ from vectorstore.catalog import Catalog
 from vectorstore.chroma import VectorIndex
 from vectorstore.duplicates import Distinct
 from vectorstore.embeddings import Embedder
-from vectorstore.errors import EmbeddingMismatchError, UnknownSourceError
+from vectorstore.errors import EmbeddingMismatchError, StoreError, UnknownSourceError
 from vectorstore.fulltext import MOST_OF_A_TERM, FullTextIndex
 from vectorstore.hybrid import Hit, blend, coverage, similarity
 from vectorstore.passages import Passages
@@ -54,9 +54,14 @@ class Store:
         """Open the store in `folder`, making it where there is none.
 
         Raises:
-            StoreError: the catalogue cannot be opened.
+            StoreError: the folder cannot be made, or the catalogue cannot be opened.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"cannot make the folder {folder}: {error.strerror}; set KB_HOME to a folder that can be written to"
+            ) from error
         catalog = Catalog(folder / "catalog.db")
         return cls(folder, catalog, VectorIndex(folder / "chroma", catalog), embedder, reranker)
 
@@ -223,9 +228,12 @@ class Store:
     def check(self) -> list[tuple[str, bool, str]]:
         """Return (what, whether it is sound, detail) for the catalogue and for each collection's indexes."""
         damage = self.catalog.damage()
-        found = [("catalogue", damage is None, damage or "sound")]
         if damage is not None:
-            return found
+            remedy = (
+                f"the documents are untouched: move {self.folder / 'catalog.db'}* away and ingest their folders again"
+            )
+            return [("catalogue", False, f"{damage}; {remedy}")]
+        found = [("catalogue", True, "sound")]
         for collection in self.catalog.collections():
             held = self._index.count(collection) if collection.embedding == self.embedder.model_id else None
             indexed = self.catalog.indexed(collection.id)

@@ -21,7 +21,7 @@ __all__ = ["collections", "ingest", "remove", "sources"]
 
 
 @click.command()
-@click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option("--watch", is_flag=True, help="Go on, and follow every change until Ctrl-C.")
 @click.option("--keep-missing", is_flag=True, help="Keep documents whose files are gone.")

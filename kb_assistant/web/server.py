@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import errno
 import ipaddress
 import logging
 import os
@@ -218,7 +219,9 @@ def serve(assistant: Assistant, announce: Callable[[str], None]) -> None:
     try:
         listener.bind((host, port))
     except OSError as error:
-        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from error
+        wrong_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        remedy = "give an address of this machine with --host" if wrong_host else "choose another with --port"
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; {remedy}") from error
     app = build_app(assistant, host)
     listener.listen()
     shown = f"[{host}]" if ":" in host else host

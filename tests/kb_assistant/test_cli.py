@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -36,6 +38,10 @@ def test_help_names_every_command_and_every_option_is_described(kb: Callable) ->
         assert command.help
         options = [option for option in command.params if isinstance(option, click.Option)]
         assert all(option.help for option in options), name
+
+
+def test_help_shows_that_paths_need_not_be_given(kb: Callable) -> None:
+    assert "ingest [OPTIONS] [PATH]..." in kb("ingest", "--help").out
 
 
 def test_ingest_json(kb: Callable, docs: Path) -> None:
@@ -267,6 +273,18 @@ def test_doctor_says_what_is_wrong_with_the_home_and_the_settings(kb: Callable, 
     assert "FAIL  settings: unknown setting 'pasages'" in kb("doctor").out
 
 
+def test_doctor_says_whether_the_home_is_full_or_not_writable(
+    kb: Callable, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_home.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda path, mode: False)
+        assert f"FAIL  home: {own_home} cannot be written to; allow it, or set KB_HOME" in kb("doctor").out
+    full = shutil.disk_usage(own_home)._replace(free=200_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    assert f"FAIL  home: {own_home}: 0.2 GB free; make room, or set KB_HOME" in kb("doctor").out
+
+
 def test_doctor_says_that_chroma_is_damaged(kb_process: Callable, docs: Path, own_home: Path) -> None:
     kb_process("ingest", docs)
     (own_home / "chroma" / "chroma.sqlite3").write_bytes(b"garbage " * 10000)
@@ -373,6 +391,18 @@ def test_errors_are_one_line_and_one_document(
         assert message in again.json()["error"]["message"]
 
 
+def test_where_it_cannot_listen(kb: Callable) -> None:
+    kb("key", "add", "program")
+    for host in ("nosuch.invalid", "192.0.2.1"):
+        run = kb("serve", "--host", host)
+        assert run.code == 2
+        assert f"cannot listen on {host}:7860: " in run.err
+        assert run.err.endswith("; give an address of this machine with --host\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        run = kb("serve", "--port", str(taken.getsockname()[1]))
+        assert run.err.endswith("Address already in use; choose another with --port\n")
+
+
 def test_a_model_folder_without_weights(kb: Callable, docs: Path, tmp_path: Path) -> None:
     kb("ingest", docs)
     run = kb(*bad_model(tmp_path))
@@ -400,6 +430,14 @@ def test_a_catalogue_that_is_garbage(kb: Callable, own_home: Path) -> None:
     run = kb("sources")
     assert (run.code, run.err.count("\n")) == (3, 1)
     assert "cannot open the catalogue" in run.err
+
+
+def test_a_home_that_is_no_folder(kb: Callable, docs: Path) -> None:
+    home = docs / "leave.md"
+    for command in (["ask", "x"], ["ingest", docs]):
+        run = kb(*command, "--home", home)
+        assert (run.code, run.err.count("\n")) == (3, 1)
+        assert f"cannot make the folder {home}: File exists; set KB_HOME to a folder that can be written to" in run.err
 
 
 def test_a_traceback_only_with_debug(kb: Callable) -> None:

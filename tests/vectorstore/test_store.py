@@ -425,8 +425,12 @@ def test_a_broken_catalogue_is_told_in_one_line(tmp_path: Path, open_store: Call
 
 
 @pytest.mark.usefixtures("handbook")
-def test_a_check_names_a_damaged_catalogue(
-    store: Store, embedder: Embedder, folder: Path, open_store: Callable[..., Store]
+def test_a_check_names_a_damaged_catalogue_and_what_to_do(
+    store: Store,
+    embedder: Embedder,
+    folder: Path,
+    open_store: Callable[..., Store],
+    source: Callable[..., NewSource],
 ) -> None:
     assert [sound for _, sound, _ in store.check()] == [True, True]
     store.close()
@@ -435,8 +439,17 @@ def test_a_check_names_a_damaged_catalogue(
     ((what, sound, detail),) = damaged.check()
     assert (what, sound) == ("catalogue", False)
     assert "malformed" in detail
+    assert f"move {folder / 'catalog.db'}* away and ingest their folders again" in detail
     with pytest.raises(StoreError, match=r"^cannot use the catalogue"):
         damaged.search("handbook", "年假", 1)
+    damaged.close()
+    for path in folder.glob("catalog.db*"):
+        path.unlink()
+    again = open_store(embedder)
+    collection = again.prepare("handbook")
+    again.replace(collection, [source("a.md", "年假十二天")])
+    assert all(sound for _, sound, _ in again.check())
+    assert_in_step(folder, collection)
 
 
 # Several processes
