@@ -247,13 +247,11 @@ class Store:
             else:
                 detail += f", {held} vectors"
                 sound = sound and held == collection.passages
-            found.append(
-                (
-                    f"collection {collection.name}",
-                    sound,
-                    detail if sound else f"{detail}; delete {self.folder / 'chroma'} and run kb ingest",
-                )
-            )
+            if not sound:
+                # What a killed run left undone, or a Chroma that is another's, the next one sees to by itself.
+                behind = self.catalog.queued(collection.id, 1) or not self._index.in_step(collection)
+                detail += "; run kb ingest" if behind else f"; delete {self.folder / 'chroma'} and run kb ingest"
+            found.append((f"collection {collection.name}", sound, detail))
         return found
 
     # Writing

@@ -251,8 +251,10 @@ def test_doctor_finds_missing_vectors(kb: Callable, docs: Path, own_home: Path) 
         path.unlink() if path.is_file() else path.rmdir()
     run = kb("doctor")
     assert run.code == 3
-    assert "FAIL  collection default: 2 documents, 2 chunks of 2 texts, 2 in full text, 0 vectors; delete" in run.out
-    assert f"delete {own_home / 'chroma'} and run kb ingest" in run.out
+    assert (
+        "FAIL  collection default: 2 documents, 2 chunks of 2 texts, 2 in full text, 0 vectors; run kb ingest\n"
+        in run.out
+    )
     kb("ingest", docs)
     assert kb("doctor").code == 0
 

@@ -117,6 +117,16 @@ def chroma_ids(folder: Path) -> set[int]:
     return {int(chunk_id) for chunk_id in found}
 
 
+def lose_a_vector(folder: Path) -> None:
+    """Remove one id from Chroma behind the catalogue's back."""
+    SharedSystemClient.clear_system_cache()
+    client = chromadb.PersistentClient(str(folder / "chroma"))
+    (held,) = client.list_collections()
+    held.delete(ids=held.get(include=[])["ids"][:1])
+    client.close()
+    SharedSystemClient.clear_system_cache()
+
+
 def rows(folder: Path, query: str) -> list[tuple[object, ...]]:
     """What SQLite itself finds in the catalogue."""
     connection = sqlite3.connect(folder / "catalog.db")
@@ -351,6 +361,35 @@ def test_a_deleted_chroma_is_rebuilt_without_embedding(
     assert all(sound for _, sound, _ in again.check())
     assert embedder.embedded == embedded
     assert_in_step(folder, collection)
+
+
+def test_what_a_killed_writer_left_undone_needs_no_more_than_an_ingest(
+    store: Store, handbook: Collection, folder: Path
+) -> None:
+    store.catalog.remove_sources(handbook.id, ["制度/年假.md"])  # Chroma is not told yet
+    (_, (_, sound, detail)) = store.check()
+    assert (sound, detail.endswith("5 in full text, 7 vectors; run kb ingest")) == (False, True)
+    store.prepare("handbook")
+    assert all(sound for _, sound, _ in store.check())
+    assert_in_step(folder, handbook)
+
+
+@pytest.mark.usefixtures("handbook")
+def test_vectors_that_are_lost_need_a_new_chroma(
+    store: Store, embedder: Embedder, folder: Path, open_store: Callable[..., Store]
+) -> None:
+    store.close()
+    lose_a_vector(folder)
+    again = open_store(embedder)
+    assert again.check()[1][2].endswith(f"7 in full text, 6 vectors; delete {folder / 'chroma'} and run kb ingest")
+    again.prepare("handbook")
+    assert not again.check()[1][1]
+    again.close()
+    shutil.rmtree(folder / "chroma")
+    anew = open_store(embedder)
+    assert anew.check()[1][2].endswith("7 in full text, 0 vectors; run kb ingest")
+    anew.prepare("handbook")
+    assert anew.check()[1][1]
 
 
 def test_a_catalogue_from_an_older_copy_is_brought_in_step(
