@@ -69,10 +69,7 @@ def load(path: Path, options: LoadOptions = _AS_DEFAULT) -> ParsedDocument:
     module, function = target.split(":")
     loader = getattr(import_module(f"{__name__}.{module}"), function)
     try:
-        size_bytes = path.stat().st_size
-        if not size_bytes:
-            raise NoTextError(f"{path.name}: it is empty")
-        _check_size(path, size_bytes, options.limits.file_bytes)
+        _check_size(path, path.stat().st_size, options.limits.file_bytes)
         parsed: ParsedDocument = loader(path, options)
     except IngestError:
         raise

@@ -286,7 +286,7 @@ def test_other_ways_of_packing_are_read(tmp_path: Path, method: int) -> None:
     assert "内容" in load(packed(tmp_path / "a.zip", {"a.txt": "内容"}, method=method)).text
 
 
-@pytest.mark.parametrize("content", [b"PK\x03\x04", b"no archive at all" * 20])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no archive at all" * 20])
 def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(content)

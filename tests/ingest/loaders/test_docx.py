@@ -341,7 +341,7 @@ def test_an_entity_bomb_is_refused(tmp_path: Path) -> None:
         load(path)
 
 
-@pytest.mark.parametrize("content", [b"PK\x03\x04" + bytes(100), b"%PDF-1.7\n", bytes(4096)])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04" + bytes(100), b"%PDF-1.7\n", bytes(4096)])
 def test_what_is_no_document(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.docx"
     path.write_bytes(content)

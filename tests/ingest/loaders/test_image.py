@@ -87,7 +87,7 @@ def test_a_bomb_is_not_decoded(tmp_path: Path, side: int) -> None:
         load(path)
 
 
-@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n" + bytes(100), b"no picture at all"])
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" + bytes(100), b"no picture at all"])
 def test_what_is_no_picture_is_unreadable(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.png"
     path.write_bytes(content)

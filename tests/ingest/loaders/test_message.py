@@ -362,7 +362,7 @@ def test_compressed_rtf_is_unpacked(tmp_path: Path) -> None:
     assert "hello world" in document.text
 
 
-@pytest.mark.parametrize("content", [b"Subject: x\n\ntext", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)])
+@pytest.mark.parametrize("content", [b"", b"Subject: x\n\ntext", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)])
 def test_what_is_no_message_of_outlook_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.msg"
     path.write_bytes(content)

@@ -261,7 +261,7 @@ def encrypt(path: Path, password: str) -> None:
     path.write_bytes(encrypted.getvalue())
 
 
-@pytest.mark.parametrize("content", [b"PK\x03\x04" + bytes(100), bytes(3000)])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04" + bytes(100), bytes(3000)])
 @pytest.mark.parametrize("suffix", [".xlsx", ".xls"])
 def test_what_is_no_workbook(tmp_path: Path, content: bytes, suffix: str) -> None:
     path = tmp_path / f"x{suffix}"

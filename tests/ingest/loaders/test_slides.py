@@ -201,7 +201,7 @@ def test_each_slide_is_reported_and_their_number_is_bounded(tmp_path: Path) -> N
             loaded(path, LoadOptions(limits=limits))
 
 
-@pytest.mark.parametrize("content", [b"PK\x03\x04" + bytes(100), bytes(3000)])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04" + bytes(100), bytes(3000)])
 def test_what_is_no_presentation(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.pptx"
     path.write_bytes(content)
