@@ -213,7 +213,7 @@ DATED = {
         (Filter(until=date(2023, 12, 31)), {"a.md"}),
         (Filter(until=date(2024, 6, 30)), {"a.md", "b.PDF", "c.pdf"}),
         (Filter(since=date(2024, 1, 2), until=date(2024, 6, 30)), {"c.pdf"}),
-        (Filter("[ab]*", (".pdf",), date(2024, 1, 1), date(2024, 1, 1)), {"b.PDF"}),
+        (Filter("?.*", (".pdf",), date(2024, 1, 1), date(2024, 1, 1)), {"b.PDF"}),
         (Filter("a*", (".pdf",)), set()),
         (Filter(), set(DATED)),
     ],
