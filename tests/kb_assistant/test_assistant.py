@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,20 @@ def test_odd_questions_do_no_harm(handbook: Assistant, question: str) -> None:
     assert isinstance(handbook.ask(question), Answer)
 
 
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assistant]:
+    """An assistant with five documents that name codes and years, or none."""
+    folder = tmp_path_factory.mktemp("numbered")
+    (folder / "errors.md").write_text("# Error codes\n\nError code E31 means low oil level.\n")
+    (folder / "合同.md").write_text("# 供货合同\n\n合同编号 HT-2023-0871，合同单价为每件 12 元。\n")
+    (folder / "minutes.md").write_text("# Board\n\nThe marketing budget for 2024 was 2.4 million dollars.\n")
+    (folder / "租约.md").write_text("# 租约\n\n2024年的月租金是 3200 元。\n")
+    (folder / "休假.md").write_text("# 休假\n\n年假每年有 15 天。\n")
+    with Assistant.open(tmp_path_factory.mktemp("numbered-home")) as kb:
+        kb.ingest(folder)
+        yield kb
+
+
 @pytest.mark.parametrize(
     ("question", "said"),
     [
@@ -154,17 +169,10 @@ def test_odd_questions_do_no_harm(handbook: Assistant, question: str) -> None:
         ("2023年年假有几天？", "15 天"),
     ],
 )
-def test_what_no_document_names_is_not_answered_with_its_neighbour(tmp_path: Path, question: str, said: str) -> None:
-    folder = tmp_path / "docs"
-    folder.mkdir()
-    (folder / "errors.md").write_text("# Error codes\n\nError code E31 means low oil level.\n")
-    (folder / "合同.md").write_text("# 供货合同\n\n合同编号 HT-2023-0871，合同单价为每件 12 元。\n")
-    (folder / "minutes.md").write_text("# Board\n\nThe marketing budget for 2024 was 2.4 million dollars.\n")
-    (folder / "租约.md").write_text("# 租约\n\n2024年的月租金是 3200 元。\n")
-    (folder / "休假.md").write_text("# 休假\n\n年假每年有 15 天。\n")
-    with Assistant.open(tmp_path / "home") as kb:
-        kb.ingest(folder)
-        assert said in kb.ask(question).text
+def test_what_no_document_names_is_not_answered_with_its_neighbour(
+    numbered: Assistant, question: str, said: str
+) -> None:
+    assert said in numbered.ask(question).text
 
 
 @pytest.mark.parametrize(
