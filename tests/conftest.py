@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from kb_assistant import Assistant
 
@@ -127,10 +128,11 @@ def small_model(taught: list[Any], pytestconfig: pytest.Config) -> Path:
     examples = training_examples(taught)
     made_of = hashlib.sha256(repr(examples).encode() + Path(small_model.__file__).read_bytes()).hexdigest()[:16]
     folder = pytestconfig.cache.mkdir("small-qwen2") / made_of
-    if not folder.exists():
-        unfinished = folder.with_name(f"unfinished-{os.getpid()}")
-        small_model.train_small_qwen2(examples, unfinished)
-        unfinished.rename(folder)
+    with FileLock(f"{folder}.lock"):  # tests of two files run at a time, and train it once
+        if not folder.exists():
+            unfinished = folder.with_name(f"unfinished-{os.getpid()}")
+            small_model.train_small_qwen2(examples, unfinished)
+            unfinished.rename(folder)
     return folder
 
 
