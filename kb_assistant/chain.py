@@ -203,9 +203,13 @@ def _stuffing(engine: BaseLanguageModel[str]) -> StuffDocumentsChain:
 
 def _of_other_years(question: str, passages: Sequence[Document]) -> bool:
     """Whether a question names years, none of the passages does, and the first names others."""
-    texts = [f"{one.metadata['source']} {one.metadata['title']} {one.page_content}" for one in passages]
-    asked, found = years_in(question), [years_in(text) for text in texts]
-    return bool(asked and found and found[0]) and asked.isdisjoint(set().union(*found))
+    asked = years_in(question)
+    if not asked or not passages:
+        return False
+    first, *others = (
+        years_in(f"{one.metadata['source']} {one.metadata['title']} {one.page_content}") for one in passages
+    )
+    return bool(first) and asked.isdisjoint(first.union(*others))
 
 
 def is_refusal(text: str) -> bool:

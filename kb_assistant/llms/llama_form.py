@@ -60,15 +60,18 @@ def write_as_llama(files: ModelFiles, target: Path) -> None:
     Raises:
         ModelError: the model is of a kind of its family that is no Llama, or incomplete.
     """
+    try:
+        _write_model(files, target, str(files.family))
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f"the files of {files.path} do not fit each other: {error!r}; fetch it again") from error
+
+
+def _write_model(files: ModelFiles, target: Path, name: str) -> None:
     from safetensors import safe_open
     from safetensors.torch import save_file
 
-    name = str(files.family)
     family = _FAMILIES[name]
-    try:
-        config = family.config(files.config)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"cannot read {files.path / 'config.json'}: {error!r}; fetch it again") from error
+    config = family.config(files.config)
     shape = _shape(config["num_attention_heads"], config["num_key_value_heads"], config["hidden_size"])
     target.mkdir()
     weight_map: dict[str, str] = {}

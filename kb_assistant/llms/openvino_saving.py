@@ -44,8 +44,7 @@ def _write(source: ModelFiles | OpenVinoModel, folder: Path) -> None:
         write_gguf(source, file)
         known = {key: source.config[key] for key in ("vocab_size", FAMILY) if key in source.config}
         if source.config["model_type"] == "llama":  # the file of a Qwen2 holds its own
-            _write_tokenizer(source.path, folder)
-            tokenizer.append(genai.Tokenizer(str(folder)))
+            tokenizer.append(_tokenizer(source.path, folder))
     else:
         file.symlink_to(source.path.absolute())
     model = inspect_openvino(file)
@@ -66,16 +65,20 @@ def _write(source: ModelFiles | OpenVinoModel, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
 
 
-def _write_tokenizer(source: Path, folder: Path) -> None:
-    """Write the tokenizer in `source` in OpenVINO's form, with which text becomes the very same tokens."""
+def _tokenizer(source: Path, folder: Path) -> Any:
+    """Write the tokenizer in `source` in OpenVINO's form, with which text becomes the very same tokens, and load it."""
     import openvino
     import openvino_tokenizers
 
     tokenizer = load_tokenizer(source)
     tokenizer.save_pretrained(folder)  # for the names of its control tokens
     # GenAI can leave a beginning-of-text token out where asked to, but not SentencePiece's.
-    made = openvino_tokenizers.convert_tokenizer(
-        tokenizer, with_detokenizer=True, add_special_tokens=tokenizer.is_fast, skip_special_tokens=True
-    )
-    for name, model in zip(("openvino_tokenizer", "openvino_detokenizer"), made, strict=True):
-        openvino.save_model(model, folder / f"{name}.xml")
+    try:
+        made = openvino_tokenizers.convert_tokenizer(
+            tokenizer, with_detokenizer=True, add_special_tokens=tokenizer.is_fast, skip_special_tokens=True
+        )
+        for name, model in zip(("openvino_tokenizer", "openvino_detokenizer"), made, strict=True):
+            openvino.save_model(model, folder / f"{name}.xml")
+        return import_genai().Tokenizer(str(folder))
+    except Exception as error:  # it raises what it likes for a kind that it does not know
+        raise ModelError(f"OpenVINO cannot convert the tokenizer of {source}: {reason(error)}") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from handbook_model import Lesson, training_examples
+from sentencepiece import SentencePieceTrainer
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +19,19 @@ def lessons(taught: list[Lesson]) -> list[tuple[str, str]]:
 def shared_models(shared: Path) -> Path:
     """The folder of real tokenizers and models beside the repository."""
     return shared / "models"
+
+
+@pytest.fixture(scope="session")
+def baichuan2_vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small vocabulary whose marks are pieces with the numbers that they have in Baichuan2's."""
+    folder = tmp_path_factory.mktemp("baichuan2")
+    SentencePieceTrainer.train(
+        input=str(Path(__file__).parents[1] / "data" / "handbook_questions.jsonl"),
+        model_prefix=str(folder / "tokenizer"),
+        vocab_size=700,
+        hard_vocab_limit=False,
+        byte_fallback=True,
+        user_defined_symbols=[f"<x{number}>" for number in range(86)] + [f"<reserved_{n}>" for n in range(110)],
+        minloglevel=2,
+    )
+    return folder / "tokenizer.model"

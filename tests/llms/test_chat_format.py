@@ -1,9 +1,6 @@
 """ChatFormat with the real tokenizers of Qwen2 and InternLM2, and with a base model's."""
 
-from pathlib import Path
-
 import pytest
-from sentencepiece import SentencePieceTrainer
 from transformers import AddedToken, AutoTokenizer, LlamaTokenizer
 
 from kb_assistant.errors import ModelError
@@ -45,19 +42,8 @@ def chatglm3(shared_models):
 
 
 @pytest.fixture(scope="module")
-def baichuan2(tmp_path_factory):
-    """A small vocabulary whose marks are pieces with the numbers that they have in Baichuan2's."""
-    folder = tmp_path_factory.mktemp("baichuan2")
-    SentencePieceTrainer.train(
-        input=str(Path(__file__).parents[1] / "data" / "handbook_questions.jsonl"),
-        model_prefix=str(folder / "tokenizer"),
-        vocab_size=700,
-        hard_vocab_limit=False,
-        byte_fallback=True,
-        user_defined_symbols=[f"<x{number}>" for number in range(86)] + [f"<reserved_{n}>" for n in range(110)],
-        minloglevel=2,
-    )
-    return LlamaTokenizer(str(folder / "tokenizer.model"), legacy=True, clean_up_tokenization_spaces=False)
+def baichuan2(baichuan2_vocabulary):
+    return LlamaTokenizer(str(baichuan2_vocabulary), legacy=True, clean_up_tokenization_spaces=False)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import peft
 import pytest
 import torch
 from safetensors.torch import save_file
-from sentencepiece import SentencePieceTrainer
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -252,12 +251,17 @@ def attended(queries, keys, values):
 
 INTERNLM2, CHATGLM3, BAICHUAN2 = InternLM2(), ChatGLM3(), Baichuan2()
 FAMILIES = [INTERNLM2, CHATGLM3, BAICHUAN2]
-SOURCES = {"internlm2": "internlm2-tokenizer", "chatglm": "chatglm-tokenizer"}
 
 
 @pytest.fixture
-def made(shared_models, tmp_path):
+def made(shared_models, baichuan2_vocabulary, tmp_path):
     """Make the folder of a small model of a family, in two files, with code that ends the process where it runs."""
+
+    vocabularies = {
+        "internlm2": shared_models / "internlm2-tokenizer" / "tokenizer.model",
+        "chatglm": shared_models / "chatglm-tokenizer" / "tokenizer.model",
+        "baichuan": baichuan2_vocabulary,
+    }
 
     def make(family, **changed):
         folder = tmp_path / family.name
@@ -275,20 +279,7 @@ def made(shared_models, tmp_path):
         (folder / "tokenizer_config.json").write_text(json.dumps(own))
         for code in ("modeling_own.py", "configuration_own.py", "tokenization_own.py"):
             (folder / code).write_text(RAISES)
-        if family.name in SOURCES:
-            shutil.copyfile(shared_models / SOURCES[family.name] / "tokenizer.model", folder / "tokenizer.model")
-        else:
-            text = tmp_path / "text.txt"
-            text.write_text("\n".join(f"年假有{number}天，第{number}行。 Line {number}." for number in range(500)))
-            SentencePieceTrainer.train(
-                input=str(text),
-                model_prefix=str(folder / "tokenizer"),
-                vocab_size=700,
-                hard_vocab_limit=False,
-                byte_fallback=True,
-                user_defined_symbols=[f"<x{number}>" for number in range(86)] + [f"<reserved_{n}>" for n in range(110)],
-                minloglevel=2,
-            )
+        shutil.copyfile(vocabularies[family.name], folder / "tokenizer.model")
         return folder
 
     return make
@@ -388,6 +379,8 @@ def test_an_adapter_for_the_family_is_as_good_as_merged(made, tmp_path, family):
         (INTERNLM2, {"rope_scaling": {"type": "yarn", "factor": 2.0}}, "has rope_scaling"),
         (INTERNLM2, {"hidden_act": "gelu"}, "has hidden_act 'gelu'"),
         (INTERNLM2, {"vocab_size": None, "intermediate_size": None}, "convert|cannot load|cannot read"),
+        (INTERNLM2, {"num_key_value_heads": 4}, "do not fit each other"),
+        (INTERNLM2, {"num_attention_heads": 0}, "do not fit each other"),
         (CHATGLM3, {"_name_or_path": "THUDM/chatglm2-6b"}, "only ChatGLM3 is known"),
         (CHATGLM3, {"add_bias_linear": True}, "has add_bias_linear True"),
         (CHATGLM3, {"num_layers": "many"}, "cannot"),
