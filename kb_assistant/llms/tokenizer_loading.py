@@ -23,7 +23,7 @@ def load_tokenizer(path: Path, *, trust_remote_code: bool = False) -> Any:
     # A fast one that transformers makes of SentencePiece's file cuts InternLM2's and Baichuan2's text otherwise.
     fast = (path / "tokenizer.json").is_file() or not (path / "tokenizer.model").is_file()
     try:
-        return AutoTokenizer.from_pretrained(
+        tokenizer = AutoTokenizer.from_pretrained(
             path,
             local_files_only=True,
             trust_remote_code=trust_remote_code,
@@ -33,3 +33,6 @@ def load_tokenizer(path: Path, *, trust_remote_code: bool = False) -> Any:
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise ModelError(f"cannot read the tokenizer of {path}: {reason}; fetch it again") from error
+    # A text longer than the model reads is counted and refused by the engine; transformers would also warn on stderr.
+    tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
+    return tokenizer
