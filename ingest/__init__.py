@@ -20,9 +20,9 @@ from ingest.errors import (
 from ingest.loaders import LOADERS, PARSER_VERSION, load
 from ingest.options import Limits, LoadOptions
 from ingest.parsed import Block, BlockKind, ParsedDocument
-from ingest.reader import Reader
-from ingest.reading import ChunkSettings, Reading
+from ingest.read_file import ChunkSettings, Reading
 from ingest.sentences import sentence_spans
+from ingest.worker_pool import Reader
 
 __all__ = [
     "CHUNKER_VERSION",

@@ -14,22 +14,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kb_assistant.answer import Answer, Citation, Turn
+    from kb_assistant.answering.types import Answer, Citation, Turn
     from kb_assistant.assistant import Assistant
     from kb_assistant.errors import KbError
     from kb_assistant.settings import Settings
-    from kb_assistant.uploads import Upload
+    from kb_assistant.sync.uploads import Upload
 
 __all__ = ["Answer", "Assistant", "Citation", "KbError", "Settings", "Turn", "Upload"]
 
 _HOMES = {
-    "Answer": "answer",
+    "Answer": "answering.types",
     "Assistant": "assistant",
-    "Citation": "answer",
+    "Citation": "answering.types",
     "KbError": "errors",
     "Settings": "settings",
-    "Turn": "answer",
-    "Upload": "uploads",
+    "Turn": "answering.types",
+    "Upload": "sync.uploads",
 }
 
 

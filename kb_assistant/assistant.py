@@ -12,26 +12,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from kb_assistant.answer import Answer, Citation, Turn
-from kb_assistant.answering import MAX_QUESTION_CHARACTERS, Answering
-from kb_assistant.engine_in_use import EngineInUse
+from kb_assistant.answering.pipeline import MAX_QUESTION_CHARACTERS, Answering
+from kb_assistant.answering.suggestions import Suggestions
+from kb_assistant.answering.types import Answer, Citation, Turn
+from kb_assistant.llms.active_engine import EngineInUse
 from kb_assistant.settings import Settings, home_folder, load_settings
-from kb_assistant.suggestions import Suggestions
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ingest.page_image import PageImage
+    from kb_assistant.answering.chain import KnowledgeBaseQA
+    from kb_assistant.answering.citation_view import OpenedPassage
     from kb_assistant.bench import Measurement
-    from kb_assistant.chain import KnowledgeBaseQA
-    from kb_assistant.chats import Chats
+    from kb_assistant.chats.service import Chats
     from kb_assistant.evaluation import Comparison
     from kb_assistant.evaluation.calibration import Calibration
-    from kb_assistant.indexing import IngestReport
     from kb_assistant.llms.base import Engine
-    from kb_assistant.mirroring import Mirroring
-    from kb_assistant.opening import OpenedPassage
-    from kb_assistant.uploads import Upload
+    from kb_assistant.sync.indexer import IngestReport
+    from kb_assistant.sync.mirror import Mirroring
+    from kb_assistant.sync.uploads import Upload
     from vectorstore import CollectionInfo, Filter, Hit, SourceInfo, Store, StoreRetriever
 
 __all__ = ["MAX_QUESTION_CHARACTERS", "Assistant"]
@@ -214,7 +214,7 @@ class Assistant:
         )
 
     def _mirroring(self, collection: str | None, passwords: Sequence[str] = ()) -> Mirroring:
-        from kb_assistant.mirroring import Mirroring
+        from kb_assistant.sync.mirror import Mirroring
 
         return Mirroring(self._store, self.settings, collection or self.settings.collection, passwords)
 
@@ -266,7 +266,7 @@ class Assistant:
 
     def check(self) -> list[tuple[str, bool, str]]:
         """Return (what, whether it is sound, detail) for each part of the store."""
-        from kb_assistant.uploads import Uploads
+        from kb_assistant.sync.uploads import Uploads
 
         return [*self._store.check(), ("uploads", *Uploads(self._store).check())]
 
@@ -300,7 +300,7 @@ class Assistant:
             limit: how many at most.
             collection: where to look.
             source: only documents whose names match this pattern (`*`, `?`).
-            only: only documents that meet this; see `kb_assistant.choosing`.
+            only: only documents that meet this; see `kb_assistant.answering.filters`.
 
         Raises:
             UsageError: the question is empty or too long.
@@ -346,7 +346,7 @@ class Assistant:
             question: in Chinese or English.
             collection: where to look.
             history: the conversation so far, so that a follow-up is understood.
-            only: only documents that meet this; see `kb_assistant.choosing`.
+            only: only documents that meet this; see `kb_assistant.answering.filters`.
             on_passages: called with the beginnings of the passages once they are found, before any text.
             on_waiting: called with how many other callers the engine answers first, when that changes.
             stop: ends the answer when it is set.
@@ -378,7 +378,7 @@ class Assistant:
     @property
     def chats(self) -> Chats:
         """The conversations that are kept."""
-        from kb_assistant.chats import Chats
+        from kb_assistant.chats.service import Chats
         from vectorstore import ChatLog
 
         return Chats(self, ChatLog(self._store.catalog))
@@ -389,13 +389,13 @@ class Assistant:
         return self._suggestions.of(name, limit, refuse_below=self.settings.refuse_below)
 
     def open_passage(self, citation: Citation, collection: str | None = None) -> OpenedPassage:
-        """Return the passage that a citation quotes, with what stands around it; see `kb_assistant.opening`.
+        """Return the passage that a citation quotes, with what stands around it; see `answering.citation_view`.
 
         Raises:
             UsageError: it quotes nothing.
             StoreError: there is no such collection.
         """
-        from kb_assistant.opening import open_passage
+        from kb_assistant.answering.citation_view import open_passage
 
         name = collection or self.settings.collection
         return open_passage(self._store, name, citation.source, citation.quote, citation.page, citation.line_start)
@@ -408,7 +408,7 @@ class Assistant:
             IngestError: the page cannot be drawn.
             StoreError: there is no such collection.
         """
-        from kb_assistant.opening import page_image
+        from kb_assistant.answering.citation_view import page_image
 
         name = collection or self.settings.collection
         return page_image(self._store, name, citation.source, [citation.quote], citation.page or 0)

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kb_assistant.engine_in_use import EngineInUse
 from kb_assistant.errors import KbError
+from kb_assistant.llms.active_engine import EngineInUse
 from kb_assistant.machine import Machine
 from kb_assistant.settings import home_folder, load_settings
 from vectorstore.errors import StoreError
@@ -137,7 +137,7 @@ def _engine(used: EngineInUse) -> str:
 def _privacy(settings: Settings, models: Path) -> str:
     """Say where questions and passages go."""
     from kb_assistant.llms import engine_for
-    from kb_assistant.llms.destination import Destination
+    from kb_assistant.llms.remote.destination import Destination
 
     others = "telemetry, tracing and hubs are switched off"
     name = engine_for(settings, models) if settings.engine == "auto" else settings.engine

@@ -48,7 +48,7 @@ def _report(error: BaseException, *, as_json: bool, debug: bool) -> int:
     code, message = _explained(error)
     if debug:
         traceback.print_exception(error)
-    from kb_assistant.render import printable, to_json
+    from kb_assistant.serialization import printable, to_json
 
     message = " ".join(message.split())
     click.echo(f"kb: {printable(message)}", err=True)

@@ -14,10 +14,10 @@ from mcp.server.mcpserver.exceptions import ResourceError, ToolError
 from mcp.types import Resource
 from pydantic import Field
 
-from kb_assistant.answer import Answer
+from kb_assistant.answering.types import Answer
 from kb_assistant.assistant import MAX_QUESTION_CHARACTERS
 from kb_assistant.errors import KbError
-from kb_assistant.render import answer_json, hits_json
+from kb_assistant.serialization import answer_json, hits_json
 from vectorstore import StoreError
 
 if TYPE_CHECKING:

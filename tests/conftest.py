@@ -15,12 +15,11 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from paths import DATA, ROOT, SAMPLES
 
 from kb_assistant import Assistant
 
-ROOT = Path(__file__).parent.parent
-SAMPLES = ROOT / "kb_assistant" / "samples"
-QUESTIONS = ROOT / "tests" / "data" / "handbook_questions.jsonl"
+QUESTIONS = DATA / "handbook_questions.jsonl"
 
 # In the background of a shell Ctrl-C is ignored, and by every process that is started there.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -139,7 +138,7 @@ def small_model(taught: list[Any], pytestconfig: pytest.Config) -> Path:
 @pytest.fixture(scope="session")
 def small_model_int4(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same in int4, as ipex-llm saves it."""
-    from kb_assistant.llms.ipex_loading import convert
+    from kb_assistant.llms.ipex.loading import convert
 
     folder = tmp_path_factory.mktemp("small-qwen2") / "int4"
     convert(small_model, folder)
@@ -149,8 +148,8 @@ def small_model_int4(small_model: Path, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def small_model_gguf(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same in int4, as llama.cpp saves it."""
-    from kb_assistant.llms.gguf_writing import write_gguf
-    from kb_assistant.llms.model_files import inspect_model
+    from kb_assistant.llms.checkpoints.model_files import inspect_model
+    from kb_assistant.llms.openvino.gguf_writer import write_gguf
 
     file = tmp_path_factory.mktemp("small-qwen2") / "小模型-q4_0.gguf"
     write_gguf(inspect_model(small_model), file)
@@ -160,7 +159,7 @@ def small_model_gguf(small_model: Path, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def small_model_openvino(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same in int4, as OpenVINO saves it."""
-    from kb_assistant.models import convert_model
+    from kb_assistant.models.registry import convert_model
 
     folder = tmp_path_factory.mktemp("small-qwen2")
     return folder / convert_model(small_model, folder, to="openvino").name

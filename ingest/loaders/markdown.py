@@ -15,7 +15,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from ingest.loaders.text import read_text
+from ingest.loaders.plain_text import read_text
 from ingest.options import LoadOptions
 from ingest.parsed import Block, BlockKind, ParsedDocument, file_lines
 

@@ -17,8 +17,8 @@ from ingest.encoding import decode
 from ingest.errors import IngestError, NoTextError, UnreadableError
 from ingest.loaders.containers import Members
 from ingest.loaders.html import decode_html, parse_html
-from ingest.loaders.message import Letter, begin_letter
-from ingest.loaders.text import parse_text
+from ingest.loaders.mail import Letter, begin_letter
+from ingest.loaders.plain_text import parse_text
 from ingest.options import LoadOptions
 from ingest.parsed import ParsedDocument, TextBuilder
 

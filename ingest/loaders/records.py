@@ -14,7 +14,7 @@ from typing import Any
 
 from ingest.encoding import Decoded, decode
 from ingest.errors import TooLargeError, UnreadableError
-from ingest.loaders.text import parse_text
+from ingest.loaders.plain_text import parse_text
 from ingest.options import LoadOptions
 from ingest.parsed import BlockKind, ParsedDocument, TextBuilder
 

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 from kb_assistant.bench.measurements import GenerationSpeed, LoadSpeed, Measurement, Turn
 from kb_assistant.llms import load_engine
 from kb_assistant.llms.base import Engine, Piece
-from kb_assistant.llms.decoding import Sampling
-from kb_assistant.llms.ipex import IpexEngine
+from kb_assistant.llms.ipex.decoding import Sampling
+from kb_assistant.llms.ipex.engine import IpexEngine
 from kb_assistant.settings import Settings
 
 __all__ = ["Task", "measure"]
@@ -188,7 +188,7 @@ class _Plain:
         torch.set_num_threads(task.settings.threads or torch.get_num_threads())
         self._tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         if task.plain == "ipex":
-            from kb_assistant.llms.ipex_loading import load_low_bit
+            from kb_assistant.llms.ipex.loading import load_low_bit
 
             self._model = load_low_bit(Path(path), task.settings.low_bit, trust_remote_code=False)[0]
         else:

@@ -23,28 +23,28 @@ def user() -> None:
 @with_options(JSON)
 def add_user(name: str, as_json: bool, home: Path | None) -> None:
     """Add a user, or change a password; it is asked for, or read from stdin."""
-    from kb_assistant import render
-    from kb_assistant.accounts import Accounts
+    from kb_assistant import serialization
     from kb_assistant.settings import home_folder
+    from kb_assistant.web.auth.accounts import Accounts
 
     if sys.stdin.isatty():
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     Accounts(home_folder(home)).add_user(name, password)
-    say(render.to_json({"user": name}) if as_json else f"{name} may use kb serve")
+    say(serialization.to_json({"user": name}) if as_json else f"{name} may use kb serve")
 
 
 @user.command("list")
 @with_options(JSON)
 def list_users(as_json: bool, home: Path | None) -> None:
     """List the users."""
-    from kb_assistant import render
-    from kb_assistant.accounts import Accounts
+    from kb_assistant import serialization
     from kb_assistant.settings import home_folder
+    from kb_assistant.web.auth.accounts import Accounts
 
     names = sorted(Accounts(home_folder(home)).known().users)
-    say(render.to_json(names) if as_json else "\n".join(names) or "no users; kb user add NAME makes one")
+    say(serialization.to_json(names) if as_json else "\n".join(names) or "no users; kb user add NAME makes one")
 
 
 @user.command("remove")
@@ -52,16 +52,16 @@ def list_users(as_json: bool, home: Path | None) -> None:
 @with_options(JSON)
 def remove_user(name: str, as_json: bool, home: Path | None) -> None:
     """Remove a user, end their sessions, and delete their conversations."""
-    from kb_assistant import render
-    from kb_assistant.accounts import Accounts
-    from kb_assistant.chats import delete_chats_of
+    from kb_assistant import serialization
+    from kb_assistant.chats.service import delete_chats_of
     from kb_assistant.settings import home_folder
+    from kb_assistant.web.auth.accounts import Accounts
 
     folder = home_folder(home)
     removed = Accounts(folder).remove_user(name)
     chats = delete_chats_of(removed, folder)  # the next of that name is another person
     done = {"removed": removed, "conversations": chats}
-    say(render.to_json(done) if as_json else f"removed: {removed}, and their conversations: {chats}")
+    say(serialization.to_json(done) if as_json else f"removed: {removed}, and their conversations: {chats}")
 
 
 @click.group()
@@ -74,12 +74,12 @@ def key() -> None:
 @with_options(JSON)
 def add_key(name: str, as_json: bool, home: Path | None) -> None:
     """Make a key, and print it this once; only its hash is kept."""
-    from kb_assistant import render
-    from kb_assistant.accounts import Accounts
+    from kb_assistant import serialization
     from kb_assistant.settings import home_folder
+    from kb_assistant.web.auth.accounts import Accounts
 
     made = Accounts(home_folder(home)).add_key(name)
-    say(render.to_json({"name": name, "key": made}) if as_json else made)
+    say(serialization.to_json({"name": name, "key": made}) if as_json else made)
     if not as_json:
         click.echo("(shown this once; send it as: Authorization: Bearer KEY)", err=True)
 
@@ -88,12 +88,12 @@ def add_key(name: str, as_json: bool, home: Path | None) -> None:
 @with_options(JSON)
 def list_keys(as_json: bool, home: Path | None) -> None:
     """List the keys' names."""
-    from kb_assistant import render
-    from kb_assistant.accounts import Accounts
+    from kb_assistant import serialization
     from kb_assistant.settings import home_folder
+    from kb_assistant.web.auth.accounts import Accounts
 
     names = sorted(Accounts(home_folder(home)).known().keys)
-    say(render.to_json(names) if as_json else "\n".join(names) or "no keys; kb key add NAME makes one")
+    say(serialization.to_json(names) if as_json else "\n".join(names) or "no keys; kb key add NAME makes one")
 
 
 @key.command("remove")
@@ -101,9 +101,9 @@ def list_keys(as_json: bool, home: Path | None) -> None:
 @with_options(JSON)
 def remove_key(name: str, as_json: bool, home: Path | None) -> None:
     """Remove a key; what uses it is turned away at once."""
-    from kb_assistant import render
-    from kb_assistant.accounts import Accounts
+    from kb_assistant import serialization
     from kb_assistant.settings import home_folder
+    from kb_assistant.web.auth.accounts import Accounts
 
     Accounts(home_folder(home)).remove_key(name)
-    say(render.to_json({"removed": name}) if as_json else f"removed: {name}")
+    say(serialization.to_json({"removed": name}) if as_json else f"removed: {name}")

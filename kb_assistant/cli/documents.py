@@ -15,7 +15,7 @@ from kb_assistant.errors import EmptiedFolderError, UsageError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
-    from kb_assistant.indexing import IngestReport
+    from kb_assistant.sync.indexer import IngestReport
 
 __all__ = ["collections", "ingest", "remove", "sources"]
 
@@ -51,7 +51,8 @@ def ingest(
     """
     from dataclasses import asdict
 
-    from kb_assistant import render
+    from kb_assistant import serialization
+    from kb_assistant.cli import render
 
     given = {"--watch": watch, "--dry-run": dry_run, "--keep-missing": keep_missing, "--delete-missing": delete_missing}
     for pair in (("--watch", "--dry-run"), ("--watch", "--delete-missing"), ("--keep-missing", "--delete-missing")):
@@ -69,7 +70,7 @@ def ingest(
                 assistant, *paths, ask=not as_json, dry_run=dry_run, delete_missing=delete_missing, **options
             )
     if as_json or not watch:
-        say(render.to_json(asdict(report)) if as_json else render.report_text(report, dry_run=dry_run))
+        say(serialization.to_json(asdict(report)) if as_json else render.report_text(report, dry_run=dry_run))
     return 1 if report.failed else 0
 
 
@@ -92,8 +93,8 @@ def _ingested(assistant: Assistant, *paths: Path, ask: bool, **options: Any) -> 
 
 def _followed(reports: Iterator[IngestReport], *, quiet: bool) -> IngestReport:
     """Print each report until Ctrl-C, and return all of them as one."""
-    from kb_assistant import render
-    from kb_assistant.indexing import in_a_row
+    from kb_assistant.cli import render
+    from kb_assistant.sync.indexer import in_a_row
 
     done: list[IngestReport] = []
     try:
@@ -113,11 +114,12 @@ def _followed(reports: Iterator[IngestReport], *, quiet: bool) -> IngestReport:
 @with_options(COLLECTION, JSON)
 def sources(collection: str | None, as_json: bool, home: Path | None) -> None:
     """List the documents in a collection."""
-    from kb_assistant import render
+    from kb_assistant import serialization
+    from kb_assistant.cli import render
 
     with open_assistant(home) as assistant:
         found = assistant.sources(collection)
-    say(render.to_json(render.sources_json(found)) if as_json else render.sources_text(found))
+    say(serialization.to_json(serialization.sources_json(found)) if as_json else render.sources_text(found))
 
 
 @click.command()
@@ -125,19 +127,20 @@ def sources(collection: str | None, as_json: bool, home: Path | None) -> None:
 @with_options(COLLECTION, JSON)
 def remove(names: tuple[str, ...], collection: str | None, as_json: bool, home: Path | None) -> None:
     """Remove documents from a collection, by name or pattern; the files stay."""
-    from kb_assistant import render
+    from kb_assistant import serialization
 
     with open_assistant(home) as assistant:
         removed = assistant.remove(*names, collection=collection, waiting=tell)
-    say(render.to_json({"removed": removed}) if as_json else f"removed: {', '.join(removed)}")
+    say(serialization.to_json({"removed": removed}) if as_json else f"removed: {', '.join(removed)}")
 
 
 @click.command()
 @with_options(JSON)
 def collections(as_json: bool, home: Path | None) -> None:
     """List the collections."""
-    from kb_assistant import render
+    from kb_assistant import serialization
+    from kb_assistant.cli import render
 
     with open_assistant(home) as assistant:
         found = assistant.collections()
-    say(render.to_json(render.collections_json(found)) if as_json else render.collections_text(found))
+    say(serialization.to_json(serialization.collections_json(found)) if as_json else render.collections_text(found))

@@ -24,20 +24,21 @@ def list_(available: bool, as_json: bool, home: Path | None) -> None:
     """List the models in KB_HOME/models."""
     from dataclasses import asdict
 
-    from kb_assistant import render
+    from kb_assistant import serialization
+    from kb_assistant.cli import render
 
     if available:
-        from kb_assistant.model_catalogue import catalogue
+        from kb_assistant.models.catalogue import catalogue
 
         entries = catalogue()
-        say(render.to_json([one.model_dump() for one in entries]) if as_json else render.catalogue_text(entries))
+        say(serialization.to_json([one.model_dump() for one in entries]) if as_json else render.catalogue_text(entries))
         return
-    from kb_assistant.models import list_models
+    from kb_assistant.models.registry import list_models
     from kb_assistant.settings import home_folder
 
     folder = home_folder(home) / "models"
     found = list_models(folder)
-    say(render.to_json([asdict(one) for one in found]) if as_json else render.models_text(found, folder))
+    say(serialization.to_json([asdict(one) for one in found]) if as_json else render.models_text(found, folder))
 
 
 @models.command()
@@ -52,8 +53,9 @@ def pull(
     """Bring a model to this machine, from a hub or a folder; run again, it goes on where it was broken off."""
     from dataclasses import asdict
 
-    from kb_assistant import render
-    from kb_assistant.pulling import pull_model
+    from kb_assistant import serialization
+    from kb_assistant.cli import render
+    from kb_assistant.models.pull import pull_model
     from kb_assistant.settings import home_folder
 
     with progress_bar(of_bytes=True) as progress:
@@ -66,7 +68,7 @@ def pull(
             progress=progress,
             tell=tell,
         )
-    say(render.to_json(asdict(made)) if as_json else render.pulled_text(made))
+    say(serialization.to_json(asdict(made)) if as_json else render.pulled_text(made))
 
 
 @models.command()
@@ -91,9 +93,9 @@ def convert(
     """
     from dataclasses import asdict
 
-    from kb_assistant import render
+    from kb_assistant import serialization
     from kb_assistant.llms import placed
-    from kb_assistant.models import convert_model
+    from kb_assistant.models.registry import convert_model
     from kb_assistant.privacy import keep_offline
     from kb_assistant.settings import home_folder
 
@@ -109,7 +111,7 @@ def convert(
         progress=tell,
     )
     done = f"{made.name}: {made.bytes / 1e6:,.0f} MB in {made.format}; use it: kb ask QUESTION --model {made.name}"
-    say(render.to_json(asdict(made)) if as_json else done)
+    say(serialization.to_json(asdict(made)) if as_json else done)
 
 
 @models.command("remove")
@@ -119,9 +121,9 @@ def remove_(name: str, as_json: bool, home: Path | None) -> None:
     """Delete a model from KB_HOME/models."""
     from dataclasses import asdict
 
-    from kb_assistant import render
-    from kb_assistant.models import remove_model
+    from kb_assistant import serialization
+    from kb_assistant.models.registry import remove_model
     from kb_assistant.settings import home_folder
 
     gone = remove_model(home_folder(home) / "models", name)
-    say(render.to_json(asdict(gone)) if as_json else f"removed: {gone.name} ({gone.bytes / 1e6:,.0f} MB)")
+    say(serialization.to_json(asdict(gone)) if as_json else f"removed: {gone.name} ({gone.bytes / 1e6:,.0f} MB)")

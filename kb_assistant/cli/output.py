@@ -19,21 +19,21 @@ _LONGEST_SHOWN = 60
 
 def say(text: str, end: str = "\n") -> None:
     """Print a result on stdout."""
-    from kb_assistant.render import printable
+    from kb_assistant.serialization import printable
 
     click.echo(printable(text) + end, nl=False)
 
 
 def tell(message: str) -> None:
     """Print a message on stderr, on one line."""
-    from kb_assistant.render import printable
+    from kb_assistant.serialization import printable
 
     click.echo(" ".join(printable(message).split()), err=True)
 
 
 def short(name: str) -> str:
     """A file's name on one line, without what steers a terminal."""
-    from kb_assistant.render import printable
+    from kb_assistant.serialization import printable
 
     return " ".join(printable(name).split())[-_LONGEST_SHOWN:]
 
@@ -48,7 +48,7 @@ def say_if_extractive(assistant: Assistant) -> None:
 
 def say_where_to(assistant: Assistant, language: str = "en") -> None:
     """Say on stderr where questions and passages go, if that is not this machine."""
-    from kb_assistant.render import LEAVES
+    from kb_assistant.cli.render import LEAVES
 
     if host := assistant.sends_to:
         tell(LEAVES[language].format(host=host))

@@ -30,7 +30,8 @@ def evaluate(
     **language_model: str | None,
 ) -> None:
     """Measure quality on a question set: SQuAD JSON, JSON lines or RGB's lines."""
-    from kb_assistant import render
+    from kb_assistant import serialization
+    from kb_assistant.cli import render
 
     if calibrate and compare:
         raise UsageError("--calibrate and --compare do not go together; give one of them")
@@ -40,10 +41,10 @@ def evaluate(
             say_where_to(assistant)
         if calibrate:
             fitted = assistant.calibrate(file, collection=collection, limit=limit, progress=progress)
-            say(render.to_json(render.calibration_json(fitted)) if as_json else render.calibration_text(fitted))
+            say(serialization.to_json(render.calibration_json(fitted)) if as_json else render.calibration_text(fitted))
             return
         found = assistant.evaluate(file, collection=collection, limit=limit, compare=changes, progress=progress)
-    say(render.to_json(render.evaluation_json(found)) if as_json else render.evaluation_text(found))
+    say(serialization.to_json(render.evaluation_json(found)) if as_json else render.evaluation_text(found))
 
 
 @click.command()
@@ -62,7 +63,8 @@ def bench(
     **language_model: str | None,
 ) -> None:
     """Measure the speed and memory of language and embedding models on this machine."""
-    from kb_assistant import render
+    from kb_assistant import serialization
+    from kb_assistant.cli import render
 
     with open_assistant(home, **language_model) as assistant:
         if not shape:
@@ -72,7 +74,7 @@ def bench(
                 shape=shape, tokenizer=tokenizer, prompt_tokens=prompt_tokens, new_tokens=new_tokens, progress=tell
             )
         )
-    say(render.to_json(render.bench_json(found)) if as_json else render.bench_text(found))
+    say(serialization.to_json(render.bench_json(found)) if as_json else render.bench_text(found))
 
 
 @click.command()
@@ -81,11 +83,12 @@ def doctor(as_json: bool, home: Path | None, **language_model: str | None) -> in
     """Check that this machine and the store are sound."""
     from dataclasses import asdict
 
-    from kb_assistant import render
+    from kb_assistant import serialization
+    from kb_assistant.cli import render
     from kb_assistant.doctor import examine
 
     findings = examine(home, **language_model)
-    say(render.to_json([asdict(one) for one in findings]) if as_json else render.findings_text(findings))
+    say(serialization.to_json([asdict(one) for one in findings]) if as_json else render.findings_text(findings))
     return 0 if all(one.ok for one in findings) else 3
 
 

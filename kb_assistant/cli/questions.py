@@ -26,7 +26,7 @@ from kb_assistant.errors import UsageError
 from kb_assistant.language import language_of
 
 if TYPE_CHECKING:
-    from kb_assistant.answer import Answer, Turn
+    from kb_assistant.answering.types import Answer, Turn
     from kb_assistant.assistant import Assistant
     from vectorstore import Filter
 
@@ -49,12 +49,13 @@ def search(
     home: Path | None,
 ) -> None:
     """Find passages, without an answer."""
-    from kb_assistant import render
+    from kb_assistant import serialization
+    from kb_assistant.cli import render
 
     asked, only = _question(question), _only(source, types, since, until)
     with open_assistant(home) as assistant:
         hits = assistant.search(asked, limit=limit, collection=collection, only=only)
-    say(render.to_json(render.hits_json(asked, hits)) if as_json else render.hits_text(hits))
+    say(serialization.to_json(serialization.hits_json(asked, hits)) if as_json else render.hits_text(hits))
 
 
 @click.command()
@@ -140,8 +141,9 @@ def print_answer(
     as_json: bool = False,
 ) -> Answer:
     """Print an answer, as it is written or as one JSON document, and return it."""
-    from kb_assistant import render
-    from kb_assistant.conversation import searched_text
+    from kb_assistant import serialization
+    from kb_assistant.answering.follow_up import searched_text
+    from kb_assistant.cli import render
 
     answer: Answer | None = None
     written = ""
@@ -154,11 +156,14 @@ def print_answer(
             say(piece, end="")
     assert answer is not None  # a stream ends with its answer, or raises
     if as_json:
-        say(render.to_json(render.answer_json(answer)))
+        say(serialization.to_json(serialization.answer_json(answer)))
         return answer
     if at_once:
         click.echo(
-            answer.marked(render.printable, lambda words: click.style(render.printable(words), bold=True)), nl=False
+            answer.marked(
+                serialization.printable, lambda words: click.style(serialization.printable(words), bold=True)
+            ),
+            nl=False,
         )
     elif written.split() != answer.text.split():  # what nothing supports is gone, numbers are put right
         say(f"\n\n{render.CHECKED[language_of(question)]}\n{answer.text}", end="")
@@ -167,7 +172,7 @@ def print_answer(
 
 
 def _only(source: str | None, types: tuple[str, ...], since: datetime | None, until: datetime | None) -> Filter:
-    from kb_assistant.choosing import documents
+    from kb_assistant.answering.filters import documents
 
     return documents(source, types, since and since.date(), until and until.date())
 

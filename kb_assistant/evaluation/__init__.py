@@ -1,6 +1,6 @@
 """Measures retrieval, answers and refusals on question sets whose answers are known."""
 
-from kb_assistant.evaluation.evaluation import (
+from kb_assistant.evaluation.evaluator import (
     ANSWER_METRICS,
     RANK_METRICS,
     Comparison,

@@ -19,9 +19,9 @@ from kb_assistant.assistant import Assistant
 from kb_assistant.errors import UsageError
 from kb_assistant.evaluation.metrics import contains
 from kb_assistant.evaluation.questions import Question, read_questions
-from kb_assistant.evaluation.running import Progress
+from kb_assistant.evaluation.report import percent
+from kb_assistant.evaluation.runner import Progress
 from kb_assistant.evaluation.statistics import refusal_figures
-from kb_assistant.evaluation.tables import percent
 from kb_assistant.settings import save_settings
 
 __all__ = ["Calibration", "Figures", "calibrate", "calibration_json", "calibration_text", "fitted_threshold"]

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ingest.loaders.text import parse_text
+from ingest.loaders.plain_text import parse_text
 from kb_assistant.assistant import Assistant
 from kb_assistant.errors import UsageError
 from kb_assistant.evaluation.questions import EvalDocument
-from kb_assistant.indexing import _new_chunk
-from kb_assistant.mirroring import chunk_settings
 from kb_assistant.settings import Settings, load_settings
+from kb_assistant.sync.indexer import _new_chunk
+from kb_assistant.sync.mirror import chunk_settings
 from vectorstore import NewSource
 
 __all__ = ["changed_settings", "index_documents", "throw_away"]

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["ENGINES", "engine_for", "load_engine", "local_options", "model_path", "placed"]
 
 ENGINES = {
-    "ipex": "kb_assistant.llms.ipex:IpexEngine",
-    "openai": "kb_assistant.llms.openai_compatible:OpenAIEngine",
-    "openvino": "kb_assistant.llms.openvino:OpenVinoEngine",
+    "ipex": "kb_assistant.llms.ipex.engine:IpexEngine",
+    "openai": "kb_assistant.llms.remote.engine:OpenAIEngine",
+    "openvino": "kb_assistant.llms.openvino.engine:OpenVinoEngine",
 }
 """Each has a class method `from_settings(settings, models)`."""
 
@@ -29,7 +29,7 @@ def engine_for(settings: Settings, models: Path) -> str:
         settings: what model.
         models: the folder where models are kept.
     """
-    from kb_assistant.llms.openvino_files import is_openvino
+    from kb_assistant.llms.openvino.files import is_openvino
 
     if settings.base_url:
         return "openai"

@@ -22,13 +22,13 @@ from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 
-from kb_assistant.accounts import Accounts
 from kb_assistant.errors import UsageError
 from kb_assistant.web.api import add_api
 from kb_assistant.web.api.errors import error_body, judged
-from kb_assistant.web.login import Login, LoginGuard, login_routes
+from kb_assistant.web.auth.accounts import Accounts
+from kb_assistant.web.auth.login import Login, LoginGuard, login_routes
 from kb_assistant.web.page import mount_page
-from kb_assistant.web.under_way import UnderWay
+from kb_assistant.web.running_answers import UnderWay
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -1,7 +1,7 @@
 """Fits how likely passages of another language hold an answer, by their likeness to the question, and says how well.
 
-On English sets with an English embedding model, since the scale of `kb_assistant.across` is to be that of any
-model. Usage: fit_across.py CACHE-FOLDER
+On English sets with an English embedding model, since the scale of `answering.relevance.cross_lingual` is to be that of
+any model. Usage: fit_across.py CACHE-FOLDER
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fit_relevance import figures, fit
 from quality import installed_models
 
 from kb_assistant import Assistant
-from kb_assistant.across import Likeness
+from kb_assistant.answering.relevance.cross_lingual import Likeness
 
 
 def likenesses(name: str, part: int, cache: Path, model: Path) -> Iterator[tuple[bool, float]]:

@@ -20,8 +20,8 @@ from typing import Any
 from langchain_core.documents import Document
 
 from kb_assistant import Assistant
-from kb_assistant.context import within_budget
-from kb_assistant.extractive import REACH, SECTION_REACH
+from kb_assistant.answering.context import within_budget
+from kb_assistant.answering.extractive.engine import REACH, SECTION_REACH
 from vectorstore import StoreRetriever, as_document
 
 ROOT = Path(__file__).parents[2]

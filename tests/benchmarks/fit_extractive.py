@@ -14,7 +14,7 @@ import numpy as np
 from fit_data import SETS, Asked, asked, fold_of, plain, set_weights, write_model
 from scipy.optimize import minimize
 
-from kb_assistant.extractive import Sentence, best_sentences, features, sentences
+from kb_assistant.answering.extractive.engine import Sentence, best_sentences, features, sentences
 
 RIDGE = 1e-3
 FOLDS = 5

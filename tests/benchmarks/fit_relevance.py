@@ -15,7 +15,7 @@ from fit_data import SETS, asked, fold_of, set_weights, write_model
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from kb_assistant.relevance import relevance_features
+from kb_assistant.answering.relevance.judge import relevance_features
 
 FOLDS = 5
 REFUSED = 0.03

@@ -14,7 +14,7 @@ from pathlib import Path
 from measuring import kb
 
 ROOT = Path(__file__).parents[2]
-SAMPLES = ROOT / "kb_assistant" / "samples"
+SAMPLES = ROOT / "kb_assistant" / "demo" / "samples"
 SHARED = Path(os.environ.get("KB_SHARED", ROOT.parent / "shared"))
 CORPUS = SHARED / "data" / "corpora" / "internlm-docs"
 

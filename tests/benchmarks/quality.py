@@ -22,8 +22,8 @@ import numpy as np
 
 from kb_assistant import Assistant
 from kb_assistant.evaluation import RANK_METRICS, Evaluation, measure, read_questions
+from kb_assistant.evaluation.report import percent
 from kb_assistant.evaluation.statistics import intervals, paired_difference
-from kb_assistant.evaluation.tables import percent
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("KB_SHARED", ROOT.parent / "shared"))

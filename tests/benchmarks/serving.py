@@ -25,7 +25,7 @@ from measuring import kb
 from kb_assistant.bench.shapes import make_shape
 
 ROOT = Path(__file__).parents[2]
-SAMPLES = ROOT / "kb_assistant" / "samples"
+SAMPLES = ROOT / "kb_assistant" / "demo" / "samples"
 SHARED = Path(os.environ.get("KB_SHARED", ROOT.parent / "shared"))
 QUESTIONS = (
     "How long is the warranty on rechargeable batteries?",

@@ -17,7 +17,7 @@ from typing import Any
 
 from measuring import kb
 
-from kb_assistant.bench.tables import table
+from kb_assistant.bench.report import table
 from kb_assistant.machine import Machine
 
 ROOT = Path(__file__).parents[2]

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from browsing import CHROMIUM, OPTIONS, ask, needs_chromium, open_page
+from paths import SAMPLES
 from serving import served
 
 from kb_assistant import Assistant
 
-SAMPLES = Path(__file__).parents[2] / "kb_assistant" / "samples"
 STATION = "气象站的防护等级是多少？"
 BACKUPS = "How long are daily backups kept?"
 

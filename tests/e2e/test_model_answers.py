@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 from handbook_model import SETTINGS, Lesson
+from paths import SAMPLES
 
 from kb_assistant import Answer, Assistant
-
-SAMPLES = Path(__file__).parents[2] / "kb_assistant" / "samples"
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-SAMPLES = Path(__file__).parents[2] / "kb_assistant" / "samples"
+from paths import SAMPLES
 
 # Run before anything else in the process: refuses and writes down whatever wants out.
 SENTINEL = """

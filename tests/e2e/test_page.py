@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsing import CHROMIUM, OPTIONS, ask, needs_chromium, open_page
+from paths import SAMPLES
 from serving import served
 
 from kb_assistant import Assistant
 from kb_assistant.evaluation.questions import read_questions
 
-SAMPLES = Path(__file__).parents[2] / "kb_assistant" / "samples"
 BATTERIES = "How long is the warranty on rechargeable batteries?"
 HOTEL = "去一类城市出差，酒店每晚最多可以报多少钱？"
 NOWHERE = "公司班车早上几点从地铁站发车？"

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from browsing import CHROMIUM, OPTIONS, ask, needs_chromium, wait_until_drawn
+from paths import SAMPLES
 from serving import served
 
 from kb_assistant import Assistant
-from kb_assistant.accounts import Accounts
+from kb_assistant.web.auth.accounts import Accounts
 
-SAMPLES = Path(__file__).parents[2] / "kb_assistant" / "samples"
 PASSWORD = "correct horse 电池 staple"
 
 CALL = """

@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 from chat_server import chat_app, running
 from handbook_model import SETTINGS, Lesson
+from paths import SAMPLES
 from serving import served
 
 from kb_assistant import Assistant
-from kb_assistant.llms.openai_compatible import OpenAIEngine
+from kb_assistant.llms.remote.engine import OpenAIEngine
 
-SAMPLES = Path(__file__).parents[2] / "kb_assistant" / "samples"
 ELSEWHERE = "https://api.example.com/v1"
 UNRELATED = {"zh": "月球背面有多冷？", "en": "How cold is the far side of the moon?"}
 
 
 @pytest.fixture(scope="module")
 def server(small_model_int4: Path) -> Iterator[str]:
-    from kb_assistant.llms.ipex import IpexEngine
+    from kb_assistant.llms.ipex.engine import IpexEngine
 
     with running(chat_app(IpexEngine.load(small_model_int4), "小模型")) as url:
         yield f"{url}/v1"

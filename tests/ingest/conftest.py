@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-
-SAMPLES = Path(__file__).parents[2] / "kb_assistant" / "samples"
+from paths import SAMPLES
 
 
 @pytest.fixture(scope="session")

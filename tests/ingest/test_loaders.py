@@ -13,6 +13,7 @@ from pathlib import Path
 import docx
 import pytest
 from contract import check_document
+from paths import SAMPLES
 
 from ingest import (
     LOADERS,
@@ -28,7 +29,6 @@ from ingest import (
     load,
 )
 
-SAMPLES = Path(__file__).parents[2] / "kb_assistant" / "samples"
 SAMPLE_FILES = sorted(SAMPLES.iterdir())
 SUFFIXES = sorted(LOADERS)
 PLAIN_SUFFIXES = {".md", ".markdown", ".txt", ".html", ".htm", ".csv", ".tsv"}

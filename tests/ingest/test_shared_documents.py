@@ -9,10 +9,10 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from ingest import ChunkSettings, Limits, LoadOptions, Reader, Reading
 
-ROOT = Path(__file__).parents[2]
 DOCUMENTS = Path(os.environ.get("KB_SHARED", ROOT.parent / "shared")) / "data" / "docs"
 
 # What the loaders cannot do, by file.

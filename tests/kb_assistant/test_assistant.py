@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 from langchain_core.retrievers import BaseRetriever
+from paths import SAMPLES
 
 from ingest import load
 from kb_assistant import Answer, Assistant, Turn
 from kb_assistant.errors import Cancelled, ModelError, SettingsError, UsageError
-
-SAMPLES = Path(__file__).parents[2] / "kb_assistant" / "samples"
 
 
 def test_the_handbook_answers_what_it_holds(handbook: Assistant, handbook_questions: list[dict[str, Any]]) -> None:

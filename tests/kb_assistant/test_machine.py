@@ -4,8 +4,8 @@ import psutil
 import pytest
 
 from kb_assistant.errors import ModelError
-from kb_assistant.llms.ipex_loading import check_memory
-from kb_assistant.llms.model_files import inspect_model
+from kb_assistant.llms.checkpoints.model_files import inspect_model
+from kb_assistant.llms.ipex.loading import check_memory
 from kb_assistant.machine import Machine
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paths import ROOT
 from tokenizers import Tokenizer
 
 from vectorstore import EmbeddingModelError, HashedEmbeddings, SentenceTransformerEmbeddings, load_embeddings
 
-ROOT = Path(__file__).parents[2]
 MODELS = Path(os.environ.get("KB_SHARED", ROOT.parent / "shared")) / "models"
 TEXTS = ["年休假满五年的员工每年十七天。", "Rechargeable batteries are covered for 12 months.", "VPN 用 WireGuard", "a"]
 

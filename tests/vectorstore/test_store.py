@@ -16,6 +16,7 @@ import chromadb
 import pytest
 from chromadb.api.shared_system_client import SharedSystemClient
 from damage import damage
+from paths import ROOT
 
 from vectorstore import (
     Collection,
@@ -30,7 +31,6 @@ from vectorstore import (
     UnknownSourceError,
 )
 
-ROOT = Path(__file__).parents[2]
 PARTS = 6
 """How many chunks each source has that `WRITER` writes."""
 

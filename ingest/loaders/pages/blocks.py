@@ -15,7 +15,7 @@ from statistics import median
 from ingest.cleaning import clean_line
 from ingest.loaders.pages.layout import Flow, PageLayout
 from ingest.loaders.pages.tables import Table, markdown_rows
-from ingest.loaders.pages.text import Line
+from ingest.loaders.pages.words import Line
 from ingest.parsed import BlockKind
 
 __all__ = ["Draft", "Style", "drafts_of"]

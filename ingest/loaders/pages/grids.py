@@ -12,7 +12,7 @@ import pypdfium2.raw as raw
 
 from ingest.cleaning import clean_line, join_lines
 from ingest.loaders.pages.tables import LONGEST_CELL, Table, column_of, merged_spans
-from ingest.loaders.pages.text import Word, Words, to_lines
+from ingest.loaders.pages.words import Word, Words, to_lines
 
 __all__ = ["ruled_tables"]
 

@@ -14,7 +14,7 @@ import pypdfium2 as pdfium
 
 from ingest.loaders.pages.grids import ruled_tables
 from ingest.loaders.pages.tables import Table, aligned_rows
-from ingest.loaders.pages.text import Cell, Line, read_words, to_lines
+from ingest.loaders.pages.words import Cell, Line, read_words, to_lines
 
 __all__ = ["Flow", "PageLayout", "layout_of", "read_layout"]
 

@@ -22,9 +22,9 @@ from ingest.errors import (
     UnreadableError,
 )
 from ingest.loaders.pages.blocks import Draft, Style, drafts_of
-from ingest.loaders.pages.reading import PageReader
-from ingest.loaders.pages.running import RunningLines, words_elsewhere
-from ingest.loaders.pages.text import Line
+from ingest.loaders.pages.headers_footers import RunningLines, words_elsewhere
+from ingest.loaders.pages.page_reader import PageReader
+from ingest.loaders.pages.words import Line
 from ingest.ocr import INSTALL_HINT, ocr_available
 from ingest.options import LoadOptions
 from ingest.parsed import BlockKind, ParsedDocument, TextBuilder

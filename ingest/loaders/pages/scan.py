@@ -10,7 +10,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
 from ingest.loaders.pages.layout import PageLayout, layout_of
-from ingest.loaders.pages.text import Cell, Line
+from ingest.loaders.pages.words import Cell, Line
 from ingest.ocr import OcrLine, as_rows, read_picture
 
 __all__ = ["is_blank", "lines_of", "ocr_reads", "picture_share", "scan"]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest.cleaning import clean_line
-from ingest.loaders.pages.text import Cell, Line
+from ingest.loaders.pages.words import Cell, Line
 
 __all__ = ["LONGEST_CELL", "Table", "aligned_rows", "column_of", "markdown_rows", "merged_spans"]
 

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 
-from kb_assistant.answer import Answer, Citation, Turn
+from kb_assistant.answering.follow_up import settle
+from kb_assistant.answering.types import Answer, Citation, Turn
 from kb_assistant.assistant import MAX_QUESTION_CHARACTERS
-from kb_assistant.conversation import settle
 from kb_assistant.errors import KbError, UsageError
 from kb_assistant.web.api.errors import judged
 from vectorstore import StoreError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
-    from kb_assistant.web.under_way import UnderWay
+    from kb_assistant.web.running_answers import UnderWay
 
 __all__ = ["Event", "Pieces", "answering", "event_stream", "last"]
 

@@ -16,7 +16,7 @@ from kb_assistant.errors import Cancelled
 from kb_assistant.web.api.errors import RequestError, judged
 
 if TYPE_CHECKING:
-    from kb_assistant.indexing import IngestReport, Progress, Waiting
+    from kb_assistant.sync.indexer import IngestReport, Progress, Waiting
 
 __all__ = ["IngestJobs", "JobState"]
 

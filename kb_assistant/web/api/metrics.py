@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from kb_assistant.answer import Answer
+from kb_assistant.answering.types import Answer
 from kb_assistant.errors import Cancelled
 from kb_assistant.web.api.errors import ERRORS
 

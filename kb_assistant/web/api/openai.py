@@ -14,10 +14,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from kb_assistant.answer import Answer
+from kb_assistant.answering.types import Answer
+from kb_assistant.cli.render import CHECKED, citations_text
 from kb_assistant.errors import UsageError
 from kb_assistant.language import language_of
-from kb_assistant.render import CHECKED, citations_text
 from kb_assistant.web.api.answers import Event, Pieces, answering, event_stream, last
 from kb_assistant.web.api.errors import ERRORS
 from kb_assistant.web.api.forms import LONGEST_MESSAGE
@@ -25,7 +25,7 @@ from vectorstore import UnknownCollectionError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
-    from kb_assistant.web.under_way import UnderWay
+    from kb_assistant.web.running_answers import UnderWay
 
 __all__ = ["openai_routes"]
 

@@ -10,15 +10,15 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from kb_assistant.answer import Answer
-from kb_assistant.render import answer_json, hits_json
+from kb_assistant.answering.types import Answer
+from kb_assistant.serialization import answer_json, hits_json
 from kb_assistant.web.api.answers import Event, Pieces, answering, event_stream
 from kb_assistant.web.api.errors import ERRORS, ErrorBody
 from kb_assistant.web.api.forms import LONGEST_MESSAGE, CollectionName, Question
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
-    from kb_assistant.web.under_way import UnderWay
+    from kb_assistant.web.running_answers import UnderWay
 
 __all__ = ["question_routes"]
 

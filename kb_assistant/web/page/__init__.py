@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from kb_assistant.assistant import Assistant
-    from kb_assistant.web.under_way import UnderWay
+    from kb_assistant.web.running_answers import UnderWay
 
 __all__ = ["mount_page"]
 

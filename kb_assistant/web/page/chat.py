@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from kb_assistant.answer import Citation
+from kb_assistant.answering.types import Citation
 from kb_assistant.assistant import MAX_QUESTION_CHARACTERS
-from kb_assistant.chats import KeptTurn
+from kb_assistant.chats.service import KeptTurn
 from kb_assistant.errors import KbError
 from kb_assistant.web.page.calls import Asked, Call, collection_in, failure, owner_of
 from vectorstore import StoreError, UnknownCollectionError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
-    from kb_assistant.web.under_way import UnderWay
+    from kb_assistant.web.running_answers import UnderWay
 
 __all__ = ["Answering", "ChatCalls"]
 

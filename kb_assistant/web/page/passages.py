@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from kb_assistant.answer import Citation
+from kb_assistant.answering.types import Citation
 from kb_assistant.web.page.calls import Asked, Call, collection_in
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from kb_assistant.doctor import examine_machine
 from kb_assistant.errors import UsageError
-from kb_assistant.models import list_models
+from kb_assistant.models.registry import list_models
 from kb_assistant.settings import EngineName, Settings
 from kb_assistant.web.page.calls import Asked, Call
 

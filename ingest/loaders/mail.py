@@ -1,0 +1,265 @@
+"""Mail: .eml by the parser of the standard library, .msg by `outlook`; attachments by their own loaders.
+
+Headers and bodies are decoded here, since what messages declare of them is often wrong.
+"""
+
+from __future__ import annotations
+
+import email
+import email.errors
+import email.header
+import mimetypes
+from dataclasses import dataclass, field
+from email.message import Message
+from pathlib import Path
+
+from ingest.encoding import decode
+from ingest.errors import IngestError, NoTextError, PasswordRequiredError, UnreadableError
+from ingest.loaders.containers import Members, append
+from ingest.loaders.html import decode_html, parse_html
+from ingest.loaders.plain_text import parse_text
+from ingest.options import LoadOptions
+from ingest.parsed import BlockKind, ParsedDocument, TextBuilder
+
+__all__ = ["Letter", "begin_letter", "load_eml", "load_msg"]
+
+_SHOWN = ("From", "To", "Cc", "Date")
+_KNOWN = (*_SHOWN, "Subject", "Message-ID", "Received", "MIME-Version", "Content-Type", "Return-Path")
+_SEALED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted")
+# What mail programs put beside the text for each other.
+_ASIDE = (
+    "application/pkcs7-signature",
+    "application/x-pkcs7-signature",
+    "application/pgp-signature",
+    "message/delivery-status",
+    "message/disposition-notification",
+    "text/rfc822-headers",
+)
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass
+class Letter:
+    """What a reader sees of a message before its attachments.
+
+    Attributes:
+        subject: what it is about, or nothing.
+        headers: names and values, as they are shown.
+        bodies: the pieces of its text.
+    """
+
+    subject: str = ""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    bodies: list[ParsedDocument] = field(default_factory=list)
+
+
+@dataclass
+class _Parts:
+    """The parts of a message by what becomes of them."""
+
+    bodies: list[ParsedDocument] = field(default_factory=list)
+    attachments: list[Message] = field(default_factory=list)
+
+
+def load_eml(path: Path, options: LoadOptions) -> ParsedDocument:
+    """Load a message and its attachments.
+
+    The subject is the heading of all; lines are those of the decoded body, and of each
+    attachment for itself. What stands above the body counts as its line 1.
+
+    Raises:
+        PasswordRequiredError: the message is encrypted.
+        TooLargeError: it holds too much.
+        UnreadableError: it is not a message, or broken.
+    """
+    data = path.read_bytes()
+    if data.startswith(_WIDE_MARKS) or b"\0" in data[:200]:  # saved as text in UTF-16
+        try:
+            data = decode(data).text.encode("utf-8", "replace")
+        except UnicodeDecodeError as error:
+            raise UnreadableError(f"{path.name}: not a mail message; save it again from the mail program") from error
+    if not data.strip():
+        raise NoTextError(f"{path.name}: it is empty")
+    try:
+        message = email.message_from_bytes(data.removeprefix(b"\xef\xbb\xbf").lstrip())
+        if not any(name in message for name in _KNOWN):
+            raise UnreadableError(
+                f"{path.name}: it has none of the headers of a mail message; save it again from the mail program"
+            )
+        return _document(message, path.name, options)
+    except RecursionError as error:
+        raise UnreadableError(f"{path.name}: its parts are nested too deeply; save it again") from error
+
+
+def load_msg(path: Path, options: LoadOptions) -> ParsedDocument:
+    """Load a message of Outlook and its attachments; lines count as they do in `load_eml`.
+
+    Raises:
+        PasswordRequiredError: the message is encrypted.
+        TooLargeError: it holds too much.
+        UnreadableError: it is not a message of Outlook, or broken.
+    """
+    from ingest.loaders.outlook import read_msg
+
+    return read_msg(path, options)
+
+
+def begin_letter(builder: TextBuilder, letter: Letter) -> None:
+    """Add a message's subject, headers and text."""
+    if letter.subject:
+        builder.add(BlockKind.HEADING, [letter.subject], numbers=[1], level=1)
+    if letter.headers:
+        lines = [f"{name}: {value}" for name, value in letter.headers]
+        builder.add(BlockKind.PARAGRAPH, lines, numbers=[1] * len(lines))
+    for body in letter.bodies:
+        append(builder, body, level=1 if letter.subject else 0)
+
+
+def _document(message: Message, name: str, options: LoadOptions) -> ParsedDocument:
+    """Return a message as a document.
+
+    Raises:
+        PasswordRequiredError: it is encrypted.
+        TooLargeError: it holds too much.
+    """
+    parts = _Parts()
+    _sort(message, parts, name)
+    headers = [(header, value) for header in _SHOWN if (value := _header(message, header))]
+    letter = Letter(_header(message, "Subject"), headers, parts.bodies)
+    builder = TextBuilder()
+    begin_letter(builder, letter)
+    members = Members(name, options, builder, "attachment", level=2 if letter.subject else 1)
+    with members.opened():
+        members.announce(len(parts.attachments))
+        for part in parts.attachments:
+            _attach(part, members)
+    if not builder:
+        members.check_read()
+    notes = dict.fromkeys(note for body in parts.bodies for note in body.notes)
+    return builder.build(
+        title=letter.subject or None,
+        notes=[*notes, *members.notes()],
+        incomplete=members.incomplete,
+        lacks_ocr=members.lacks_ocr,
+    )
+
+
+def _sort(part: Message, parts: _Parts, name: str) -> None:
+    """Find out of each part of a message whether it is text to read or attached."""
+    _decode_headers(part)
+    kind = part.get_content_type()
+    if kind in _SEALED:
+        raise PasswordRequiredError(f"{name}: it is encrypted; save a copy that is not from the mail program")
+    if kind in _ASIDE:
+        return
+    if kind == "multipart/alternative" and part.is_multipart():
+        _sort_alternatives(part, parts, name)
+    elif part.get_content_maintype() == "multipart" and part.is_multipart():
+        for inner in _inner(part):
+            _sort(inner, parts, name)
+    elif part.is_multipart() or not _is_body(part, kind):
+        parts.attachments.append(part)
+    else:
+        parts.bodies.append(_body(part, kind))
+
+
+def _sort_alternatives(part: Message, parts: _Parts, name: str) -> None:
+    """Take the plain text of what is there in several forms, or else the form that comes last, the richest."""
+    forms: list[_Parts] = []
+    for inner in _inner(part):
+        form = _Parts()
+        _sort(inner, form, name)
+        parts.attachments += form.attachments
+        if any(body.blocks for body in form.bodies):
+            forms.append(form)
+            if inner.get_content_type() == "text/plain":
+                forms = [form]
+                break
+    if forms:
+        parts.bodies += forms[-1].bodies
+
+
+def _inner(part: Message) -> list[Message]:
+    payload = part.get_payload()
+    return [inner for inner in payload if isinstance(inner, Message)] if isinstance(payload, list) else []
+
+
+def _is_body(part: Message, kind: str) -> bool:
+    if part.get_content_disposition() == "attachment" or part.get_filename():
+        return False
+    return kind.startswith(("text/", "multipart/")) and kind not in ("text/calendar", "text/rtf", "text/x-vcard")
+
+
+def _body(part: Message, kind: str) -> ParsedDocument:
+    data = _payload(part)
+    charset = part.get_content_charset()
+    try:
+        decoded = decode_html(data, declared=charset) if kind == "text/html" else decode(data, declared=charset)
+    except UnicodeDecodeError:
+        return parse_text(data.decode("ascii", "replace"), ["the encoding of its text cannot be told"])
+    # In mail, the usual encodings are no news.
+    notes = decoded.notes if decoded.unreadable_bytes else ()
+    return parse_html(decoded.text, notes=notes) if kind == "text/html" else parse_text(decoded.text, notes)
+
+
+def _payload(part: Message) -> bytes:
+    data = part.get_payload(decode=True)
+    return data if isinstance(data, bytes) else b""
+
+
+def _attach(part: Message, members: Members) -> None:
+    """Read an attachment, or a message that is one."""
+    given = _words(part.get_filename() or "")
+    if part.get_content_type() != "message/rfc822" or not part.is_multipart():
+        suffix = mimetypes.guess_extension(part.get_content_type()) or ""
+        members.add(given or f"attachment{suffix}", [_payload(part)])
+        return
+    message = part.get_payload(0)
+    assert isinstance(message, Message)
+    name = given or _header(message, "Subject") or "message.eml"
+    try:
+        document = _document(message, name, members.inside(name))
+        if not document.blocks:
+            raise NoTextError(f"{name}: it holds no text")
+    except IngestError as error:
+        members.fail(name, error, name)
+        return
+    members.include(name, document)
+
+
+def _decode_headers(part: Message) -> None:
+    """Replace headers that are written as they are, in whatever encoding, by their text."""
+    for name, value in list(part.raw_items()):
+        raw = str(value).encode("utf-8", "surrogateescape")
+        if any(byte > 0x7F for byte in raw):
+            try:
+                text = decode(raw).text
+            except UnicodeDecodeError:
+                text = raw.decode("ascii", "replace")
+            part.replace_header(name, text)
+
+
+def _header(message: Message, name: str) -> str:
+    """Return a header's text on one line, or nothing."""
+    _decode_headers(message)
+    return _words(str(message.get(name) or ""))
+
+
+def _words(value: str) -> str:
+    """Return a header's value with its encoded words decoded, white space folded."""
+    try:
+        pieces = email.header.decode_header(value.replace("?==?", "?= =?"))
+    except (email.errors.HeaderParseError, ValueError):
+        return " ".join(value.split())
+    # Beside encoded words, characters beyond ASCII come as escapes; where there are none, a backslash is only that.
+    plain = "ascii" if value.isascii() else "raw-unicode-escape"
+    texts: list[str] = []
+    for piece, charset in pieces:
+        if isinstance(piece, str):
+            texts.append(piece)
+            continue
+        try:
+            texts.append(decode(piece, declared=charset).text if charset else piece.decode(plain))
+        except UnicodeDecodeError:
+            texts.append(piece.decode("ascii", "replace"))
+    return " ".join("".join(texts).split())

@@ -1,0 +1,270 @@
+"""Answers with the documents' own sentences; needs no language model.
+
+A `BaseCombineDocumentsChain`, so it takes the place of the model's chain in `RetrievalQA`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from langchain_classic.chains.combine_documents.base import BaseCombineDocumentsChain
+from langchain_core.documents import Document
+
+from kb_assistant.answering.coefficients import load_coefficients
+from kb_assistant.answering.context import is_neighbour
+from kb_assistant.answering.extractive.answer_span import answer_span
+from kb_assistant.answering.extractive.ranking import Candidate, Section, sentence_features
+from kb_assistant.answering.grounding.cite import cite, statements, without_marks
+from kb_assistant.answering.relevance.cross_lingual import Likeness, in_other_language, other_language
+from kb_assistant.language import language_of
+
+__all__ = ["REACH", "SECTION_REACH", "ExtractiveChain", "Sentence", "best_sentences", "features", "sentences"]
+
+REACH = 1
+"""So many passages to either side of one that was found are searched for the answer as well."""
+SECTION_REACH = 4
+"""So many to either side tell what one is about."""
+
+_SECOND = 0.03
+"""A second sentence is added where it is at least this likely to hold the answer."""
+_SURE = 0.5
+"""Words of the first sentence are highlighted where it is at least this likely to hold the answer."""
+_LIST_ITEMS = 6
+"""How many list items are quoted after a sentence that introduces them."""
+
+_ROW = re.compile(r"\|.*\|")
+_CELL_BORDER = re.compile(r"(?<!\\)\|")
+_RULE = re.compile(r"[\s|:+=*_-]*")
+_ITEM = re.compile(r"^(?:[-*+•]|\d{1,3}[.)、])\s+")
+_QUESTION = re.compile(r"[?？]\s*$")
+_INTRODUCTION = re.compile(r"[:：]\s*$")
+_UNFINISHED = re.compile(r"[;；…]\s*$")
+"""How a part of a sentence ends that goes on in the same line."""
+_PAIRS = (("（(", "）)"), ("「", "」"), ("『", "』"), ("《", "》"), ("“", "”"))
+_LONGEST_JOINED = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence, list item or table row of a passage, `page_content[start:end]`.
+
+    Attributes:
+        header: the first row of its table, for a row.
+        place: which of its passage's sentences it is, counted from 0.
+        score: how likely it is that it holds the answer rather than the others, 0 to 1.
+    """
+
+    passage: Document
+    start: int
+    end: int
+    header: str
+    place: int
+    score: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The words as they stand in the document."""
+        return self.passage.page_content[self.start : self.end]
+
+    @property
+    def readable(self) -> str:
+        """The words as an answer: a row's cells with their column's names, a list item without its mark."""
+        names, cells = _cells(self.header), _cells(self.text)
+        if not self.header or len(names) != len(cells):
+            return "\n".join(_ITEM.sub("", " ".join(line.split()), count=1) for line in self.text.split("\n"))
+        colon, comma = ("：", "；") if language_of(self.text) == "zh" else (": ", "; ")
+        pairs = zip(names, cells, strict=True)
+        return comma.join(f"{name}{colon}{cell}" if name else cell for name, cell in pairs if cell)
+
+
+class ExtractiveChain(BaseCombineDocumentsChain):
+    """Picks the one or two sentences that most likely hold the answer."""
+
+    term_weights: Callable[[str], dict[str, float]]
+    """Gives a question's terms, each with how much it says."""
+    section: Callable[[Document], Sequence[Document]] | None = None
+    """Gives the passages around one that was found, with it, in order; None where nothing is known of them."""
+    likeness: Likeness | None = None
+    """How alike texts of different languages are; None where the vectors know nothing of it."""
+
+    def combine_docs(self, docs: list[Document], **kwargs: Any) -> tuple[str, dict[str, Any]]:
+        """Return the sentences that answer `kwargs["question"]`, their `citations`, and `highlights` in the text."""
+        question = kwargs["question"]
+        if self.likeness and len(in_other_language(question, docs)) == len(docs) and self._knows(question):
+            chosen = _most_alike(question, docs, self.likeness)
+        else:
+            chosen = best_sentences(question, self.term_weights(question), docs, self.section)
+        said = [without_marks(one.readable) for one in chosen]
+        text = "\n".join(f"{words} [{one.passage.metadata['number']}]" for words, one in zip(said, chosen, strict=True))
+        span = answer_span(question, said[0]) if chosen and chosen[0].score >= _SURE else None
+        citations = tuple(cite(one.passage, one.start, one.end) for one in chosen)
+        return text, {"citations": citations, "highlights": (span,) if span else ()}
+
+    def _knows(self, question: str) -> bool:
+        language = language_of(question)
+        return self.likeness is not None and self.likeness.knows(language, other_language(language))
+
+    async def acombine_docs(self, docs: list[Document], **kwargs: Any) -> tuple[str, dict[str, Any]]:
+        """As `combine_docs`; it takes milliseconds."""
+        return self.combine_docs(docs, **kwargs)
+
+
+def best_sentences(
+    question: str,
+    weights: Mapping[str, float],
+    passages: Sequence[Document],
+    section: Callable[[Document], Sequence[Document]] | None = None,
+) -> list[Sentence]:
+    """Return the sentence that most likely holds the answer, and the next one if it may as well, the best first.
+
+    Args:
+        question: as it was asked.
+        weights: its terms, each with how much it says.
+        passages: where to look, the best first, their neighbours beside them.
+        section: gives the passages around one of them, with it, in order; None where nothing is known of them.
+    """
+    model = load_coefficients(f"extractive_{language_of(question)}")
+    found = sentences(passages)
+    scores = [model(row) for row in features(question, weights, found, section)]
+    most = max(scores, default=0.0)
+    odds = [math.exp(score - most) for score in scores]
+    likely = [replace(one, score=odd / sum(odds)) for one, odd in zip(found, odds, strict=True)]
+    likely.sort(key=lambda one: -one.score)
+    return [one for place, one in enumerate(likely[:2]) if place == 0 or one.score >= _SECOND]
+
+
+def _most_alike(question: str, passages: Sequence[Document], likeness: Likeness) -> list[Sentence]:
+    """The sentence that is most like the question in meaning; shared terms tell nothing across languages."""
+    found = sentences([one for one in passages if not is_neighbour(one)])  # a model takes its time for each
+    alike = likeness.between(question, [one.readable for one in found])
+    return [max(zip(alike, found, strict=True), key=lambda one: one[0])[1]] if found else []
+
+
+def features(
+    question: str,
+    weights: Mapping[str, float],
+    found: Sequence[Sentence],
+    section: Callable[[Document], Sequence[Document]] | None = None,
+) -> list[dict[str, float]]:
+    """Return what the ranking goes by, for each of the passages' `sentences`; the rest is as in `best_sentences`."""
+    places, sections, ranks = _sections(list({_key(one.passage): one.passage for one in found}.values()), section)
+    candidates = []
+    for one in found:
+        number, order = places[_key(one.passage)]
+        candidates.append(
+            Candidate(
+                text=f"{one.header} {one.text}".strip(),
+                section=number,
+                rank=ranks.get(_key(one.passage), sections[number].rank),
+                order=order,
+                place=one.place,
+                asks=bool(_QUESTION.search(one.text)),
+                row=bool(one.header),
+            )
+        )
+    return sentence_features(question, weights, candidates, sections)
+
+
+def _sections(
+    passages: Sequence[Document], section: Callable[[Document], Sequence[Document]] | None
+) -> tuple[dict[str, tuple[int, int]], list[Section], dict[str, int]]:
+    """Where each passage stands (its section, its place there), the sections, and the ranks of those found."""
+    places: dict[str, tuple[int, int]] = {}
+    sections: list[Section] = []
+    ranks: dict[str, int] = {}
+    for passage in sorted(passages, key=is_neighbour):
+        key, rank = _key(passage), len(ranks)
+        if not is_neighbour(passage):
+            ranks[key] = rank
+        if key in places:
+            number = places[key][0]
+            sections[number] = replace(sections[number], found=sections[number].found + (key in ranks))
+            continue
+        around = section(passage) if section else ()
+        if key not in map(_key, around):  # it has been taken out of the store meanwhile, or there is none
+            around = [passage]
+        for order, one in enumerate(around):
+            places.setdefault(_key(one), (len(sections), order))
+        sections.append(_section(passage, around, rank))
+    return places, sections, ranks
+
+
+def _section(passage: Document, around: Sequence[Document], rank: int) -> Section:
+    lead = next(_sentences(around[0]), None)
+    return Section(
+        around=" ".join(passage.metadata[key] for key in ("source", "title", "heading")),
+        lead=lead.text if lead else "",
+        text="\n".join(one.page_content for one in around),
+        rank=rank,
+        found=1,
+    )
+
+
+def _key(passage: Document) -> str:
+    return passage.id or passage.page_content
+
+
+def sentences(passages: Sequence[Document]) -> list[Sentence]:
+    """Return the sentences, list items and table rows of the passages, each text once, in their order."""
+    found: dict[str, Sentence] = {}
+    for passage in passages:
+        for one in _sentences(passage):
+            found.setdefault(one.text, one)
+    return list(found.values())
+
+
+def _sentences(passage: Document) -> Iterator[Sentence]:
+    text = passage.page_content
+    spans = _whole(text, statements(passage))
+    header = ""
+    for place, (start, end) in enumerate(spans):
+        sentence = text[start:end]
+        following = text[slice(*spans[place + 1])] if place + 1 < len(spans) else ""
+        if _RULE.fullmatch(sentence):
+            continue
+        if not _ROW.fullmatch(sentence):
+            header = ""
+        elif following and _RULE.fullmatch(following):
+            header = sentence
+            continue
+        if _INTRODUCTION.search(sentence):
+            end = _list_end(text, spans[place + 1 :], end)
+        yield Sentence(passage, start, end, header, place)
+
+
+def _whole(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans, those joined that a semicolon, or a mark inside brackets, parts within a line."""
+    joined: list[tuple[int, int]] = []
+    for start, end in spans:
+        before = joined[-1] if joined else None
+        if before and "\n" not in text[before[1] : start] and _goes_on(text[slice(*before)]):
+            joined[-1] = (before[0], end)
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _goes_on(words: str) -> bool:
+    """Whether a sentence seems to end in mid-air: at a semicolon, or inside brackets or quotation marks."""
+    if len(words) > _LONGEST_JOINED:
+        return False
+    opened = max(sum(map(words.count, pair[0])) - sum(map(words.count, pair[1])) for pair in _PAIRS)
+    return opened > 0 or bool(_UNFINISHED.search(words))
+
+
+def _list_end(text: str, following: Sequence[tuple[int, int]], end: int) -> int:
+    """Where the list ends that a sentence introduces, or that sentence if there is none."""
+    for start, item_end in following[:_LIST_ITEMS]:
+        if not _ITEM.match(text[start:item_end]):
+            break
+        end = item_end
+    return end
+
+
+def _cells(row: str) -> list[str]:
+    inner = row.strip().removeprefix("|").removesuffix("|")
+    return [cell.strip().replace("\\|", "|") for cell in _CELL_BORDER.split(inner)]

@@ -1,0 +1,1 @@
+"""What in the documents supports each sentence of an answer."""

@@ -1,0 +1,1 @@
+"""Whether the passages found answer the question at all."""

@@ -1,0 +1,1 @@
+"""Model folders in Hugging Face form: checking, reading and rewriting their weights."""

@@ -1,0 +1,1 @@
+"""The ipex engine: int4 models on an Intel CPU through ipex-llm."""

@@ -1,0 +1,1 @@
+"""The openvino engine: OpenVINO folders and GGUF files through OpenVINO GenAI."""

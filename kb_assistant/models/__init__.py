@@ -1,0 +1,1 @@
+"""The models on this machine: listing, pulling, converting and removing them."""

@@ -1,0 +1,80 @@
+"""Results as JSON, the same for the command line, the API and MCP."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kb_assistant.answering.types import Answer
+    from vectorstore import CollectionInfo, Hit, SourceInfo
+
+__all__ = ["answer_json", "collections_json", "hits_json", "printable", "sources_json", "to_json"]
+
+
+def to_json(value: Any) -> str:
+    """Return a JSON document; what is not ASCII stays readable."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Return text without what steers a terminal: a document must not be able to."""
+    return _CONTROL.sub("", text)
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """Return an answer in the form that `kb ask --json` prints."""
+    values = asdict(answer)
+    text = values.pop("text")
+    for extra in ("searched", "highlights"):  # no part of the contract
+        values.pop(extra)
+    return {"question": values.pop("question"), "answer": text, **values}
+
+
+def hits_json(query: str, hits: Iterable[Hit]) -> dict[str, Any]:
+    """Return search results in the form that `kb search --json` prints."""
+    return {
+        "query": query,
+        "hits": [
+            {
+                "rank": hit.rank,
+                "score": hit.score,
+                "source": hit.source,
+                "page": hit.page,
+                "line_start": hit.line_start,
+                "line_end": hit.line_end,
+                "heading": " › ".join(hit.heading),
+                "text": hit.text,
+            }
+            for hit in hits
+        ],
+    }
+
+
+def sources_json(sources: Iterable[SourceInfo]) -> list[dict[str, Any]]:
+    """Return the documents of a collection in the form that `kb sources --json` prints."""
+    return [
+        {
+            "source": source.name,
+            "status": source.status,
+            "chunks": source.chunks,
+            "pages": source.pages,
+            "notes": list(source.notes),
+            "path": source.path,
+        }
+        for source in sources
+    ]
+
+
+def collections_json(collections: Iterable[CollectionInfo]) -> list[dict[str, Any]]:
+    """Return the collections in the form that `kb collections --json` prints."""
+    return [
+        {"collection": one.name, "sources": one.sources, "chunks": one.chunks, "embedding": one.embedding}
+        for one in collections
+    ]

@@ -1,0 +1,135 @@
+"""What the page's script is told, without a browser."""
+
+import asyncio
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from ingest import UnreadableError
+from kb_assistant import Assistant
+from kb_assistant.answering.types import Citation
+from kb_assistant.errors import ModelError, SettingsError, UsageError
+from kb_assistant.web.page.calls import called, failure
+from kb_assistant.web.page.chat import Answering, ChatCalls
+from kb_assistant.web.page.passages import PassageCalls
+from kb_assistant.web.page.settings import SettingCalls
+from kb_assistant.web.running_answers import UnderWay
+from vectorstore import EmptyStoreError, StoreError
+
+
+@pytest.mark.parametrize("kind", [ModelError, SettingsError, StoreError, UnreadableError, EmptyStoreError])
+def test_an_error_that_may_name_a_path_is_told_by_its_kind_alone(kind: type[Exception]) -> None:
+    assert "secret" not in str(failure(kind("cannot open /home/secret/catalog.db")))
+
+
+def test_an_error_of_the_question_itself_is_told() -> None:
+    assert failure(UsageError("the title is empty; write one"))["detail"] == "the title is empty; write one"
+
+
+def test_the_page_is_told_where_questions_go(own_home: Path) -> None:
+    with Assistant.open(own_home, base_url="https://llm.example.com/v1", model="some-model") as kb:
+        assert ChatCalls(kb, Answering(kb, UnderWay())).begin("", {})["sends_to"] == "llm.example.com"
+        told = SettingCalls(kb)
+        assert told.settings("", {})["sends_to"] == "llm.example.com"
+        assert any("llm.example.com" in one["detail"] for one in told.machine("", {}) if one["check"] == "privacy")
+    with Assistant.open(own_home) as kb:
+        assert SettingCalls(kb).settings("", {})["sends_to"] is None
+
+
+def test_settings_are_bounded_and_only_those_of_the_page_are_taken(own_home: Path) -> None:
+    with Assistant.open(own_home) as kb:
+        told = SettingCalls(kb)
+        assert told.settings("", {})["bounds"] == {
+            "max_new_tokens": {"least": 1, "most": 8192},
+            "passages": {"least": 1, "most": 50},
+            "temperature": {"least": 0, "most": 2},
+        }
+        told.change_settings(
+            "", {"passages": 7, "temperature": 0.3, "system_prompt": "简短。\n", "trust_remote_code": True}
+        )
+        assert (kb.settings.passages, kb.settings.temperature, kb.settings.system_prompt) == (7, 0.3, "简短。\n")
+        assert not kb.settings.trust_remote_code
+        with pytest.raises(SettingsError):
+            told.change_settings("", {"passages": "many"})
+        with pytest.raises(UsageError):
+            told.change_settings("ann", {"passages": 1})
+
+
+def test_the_first_page_of_an_empty_home_suggests_nothing(own_home: Path) -> None:
+    with Assistant.open(own_home) as kb:
+        calls = ChatCalls(kb, Answering(kb, UnderWay()))
+        assert calls.suggestions("", {}) == []
+        assert calls.begin("", {})["chats"] == []
+
+
+class SlowToDraw:
+    """An assistant whose pages are not drawn until it is let."""
+
+    def __init__(self) -> None:
+        self.let = threading.Event()
+
+    def page_image(self, *_: Any) -> Any:
+        self.let.wait(20)
+        raise UnreadableError("it is broken")
+
+
+def page_calls(*rooms: Any) -> dict[str, Any]:
+    """The calls as the page's script makes them, by name."""
+    return {call.__name__: called(call) for room in rooms for call in room.all()}
+
+
+CITED = asdict(Citation(1, "a.md", None, 1, 1, "", "The zebra quota is 42.", 0.5))
+REQUEST: Any = Request({"type": "http", "state": {"user": ""}})
+
+
+def test_a_stop_does_not_wait_for_other_calls(own_home: Path) -> None:
+    async def busy(stop_answer: Any) -> None:
+        let = threading.Event()
+        others = [asyncio.create_task(asyncio.to_thread(let.wait, 20)) for _ in range(40)]
+        await asyncio.sleep(0)
+        try:
+            assert await asyncio.wait_for(stop_answer({"key": "x"}, REQUEST), 5) is False
+        finally:
+            let.set()
+            await asyncio.gather(*others)
+
+    with Assistant.open(own_home) as kb:
+        asyncio.run(busy(page_calls(ChatCalls(kb, Answering(kb, UnderWay())))["stop_answer"]))
+
+
+def test_pages_being_drawn_hold_up_no_other_call(own_home: Path) -> None:
+    slow: Any = SlowToDraw()
+
+    async def drawing(calls: dict[str, Any]) -> None:
+        drawn = [asyncio.create_task(calls["draw_page"]({"citation": CITED}, REQUEST)) for _ in range(40)]
+        await asyncio.sleep(0.1)
+        try:
+            assert await asyncio.wait_for(calls["chats"]({}, REQUEST), 5) == []
+        finally:
+            slow.let.set()
+            assert {one["error"] for one in await asyncio.gather(*drawn)} == {"not_drawn"}
+
+    with Assistant.open(own_home) as kb:
+        asyncio.run(drawing(page_calls(PassageCalls(slow), ChatCalls(kb, Answering(kb, UnderWay())))))
+
+
+@pytest.mark.parametrize("number", [10**20, -(10**20), float("inf"), float("nan"), "x", [], None])
+def test_odd_numbers_are_malformed(own_home: Path, number: Any) -> None:
+    with Assistant.open(own_home) as kb:
+        calls = page_calls(ChatCalls(kb, Answering(kb, UnderWay())))
+        for name in ("open_chat", "delete_chat", "export_chat", "rate"):
+            told = asyncio.run(calls[name]({"chat_id": number, "turn_id": number, "verdict": 1}, REQUEST))
+            assert told == {"error": "malformed", "detail": ""}
+
+
+@pytest.mark.parametrize("field", ["source", "page", "quote"])
+@pytest.mark.parametrize("value", [[], {"a": 1}, 1.5])
+def test_an_odd_citation_is_malformed(handbook: Assistant, field: str, value: Any) -> None:
+    calls = page_calls(PassageCalls(handbook))
+    for name in ("open_citation", "draw_page"):
+        told = asyncio.run(calls[name]({"citation": {**CITED, field: value}}, REQUEST))
+        assert told == {"error": "malformed", "detail": ""}
