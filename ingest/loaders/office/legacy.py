@@ -24,7 +24,7 @@ __all__ = ["load_as_it_is", "load_doc", "load_ppt"]
 
 _NAMES = {"docx": "Word", "pptx": "PowerPoint", "xlsx": "Excel"}
 _LOADERS = {"docx": "office.docx:load_docx", "pptx": "office.slides:load_pptx", "xlsx": "office.sheets:load_xlsx"}
-_TEXT_LOADERS = {"docx": "text:load_text", "pptx": "text:load_text", "xlsx": "office.separated:load_csv"}
+_TEXT_LOADERS = {"docx": "plain_text:load_text", "pptx": "plain_text:load_text", "xlsx": "office.separated:load_csv"}
 _COMPOUND_LOADERS = {
     Kind.WORD: "office.legacy:load_doc",
     Kind.POWERPOINT: "office.legacy:load_ppt",
