@@ -1,18 +1,24 @@
-"""Settings: flags, then KB_ variables, then kb.toml, then the defaults here."""
+"""The settings: flags override KB_ variables, which override kb.toml, which overrides the defaults here."""
 
 from __future__ import annotations
 
 import difflib
-import json
 import os
-import re
 import tomllib
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from kb_assistant.errors import SettingsError
 
@@ -21,69 +27,114 @@ __all__ = ["EngineName", "Settings", "home_folder", "load_settings", "save_setti
 EngineName = Literal["auto", "ipex", "openvino", "openai", "extractive"]
 _PREFIX = "KB_"
 _NOT_SETTINGS = {"HOME", "API_KEY"}
-"""Variables of ours that are no settings; a key must not stand in kb.toml, which others may read."""
+"""KB_ variables that are not settings: a key does not belong in kb.toml, which others may read."""
+_TOML_FILE: ContextVar[Path | None] = ContextVar("_TOML_FILE", default=None)
+"""The kb.toml that `load_settings` is reading."""
 
 
 class Settings(BaseSettings):
     """Everything that can be set; each field's description is its documentation."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True, protected_namespaces=())
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, extra="forbid", frozen=True, strict=True, protected_namespaces=()
+    )
 
-    collection: str = Field("default", min_length=1, description="collection to use where none is named")
+    collection: str = Field("default", min_length=1, description="collection to use when none is named")
     engine: EngineName = Field(
-        "auto", description="auto: openai if base_url is set, else the one that the model is for, else extractive"
+        "auto", description="auto: openai if base_url is set, else the engine the model is for, else extractive"
     )
     model: str = Field(
-        "", description="folder or GGUF file of the language model, its name under KB_HOME/models, or at base_url"
+        "", description="language model: a folder, a GGUF file, a name under KB_HOME/models, or its name at base_url"
     )
     base_url: str = Field(
-        "", description="OpenAI-compatible server that is to answer, such as http://127.0.0.1:8000/v1"
+        "", description="OpenAI-compatible server that writes the answers, such as http://127.0.0.1:8000/v1"
     )
-    api_key_file: str = Field("", description="file of mode 600 with that server's key; KB_API_KEY goes before it")
-    request_timeout_s: float = Field(120, gt=0, description="longest silence of that server")
-    window_tokens: int = Field(8192, ge=512, description="tokens that its model reads at once, answer included")
-    adapter: str = Field("", description="folder of a LoRA adapter for the language model, or its name there")
-    low_bit: str = Field("sym_int4", description="ipex-llm format that full weights are converted to")
-    trust_remote_code: bool = Field(False, description="let a model folder run its own Python code")
-    threads: int | None = Field(None, ge=1, description="threads of the language model; unset: all cores")
-    system_prompt: str = Field("", max_length=4000, description="what a language model is told before every question")
-    temperature: float = Field(0.0, ge=0, le=2, description="0: always the likeliest words; above: drawn by chance")
-    top_p: float = Field(0.8, gt=0, le=1, description="share of the likeliest words drawn from above temperature 0")
+    api_key_file: str = Field("", description="file (mode 600) that holds that server's key; KB_API_KEY overrides it")
+    request_timeout_s: float = Field(120, gt=0, description="seconds to wait while that server sends nothing")
+    window_tokens: int = Field(8192, ge=512, description="context window of that server's model, answer included")
+    adapter: str = Field(
+        "", description="LoRA adapter for the language model: a folder, or a name under KB_HOME/models"
+    )
+    low_bit: str = Field("sym_int4", description="ipex-llm format to convert full weights to")
+    trust_remote_code: bool = Field(False, description="run Python code that comes with a model")
+    threads: int | None = Field(None, ge=1, description="CPU threads for the language model; unset: one for each core")
+    system_prompt: str = Field(
+        "", max_length=4000, description="instructions given to the language model before every question"
+    )
+    temperature: float = Field(
+        0.0, ge=0, le=2, description="randomness of a model's answers; 0 always takes the likeliest token"
+    )
+    top_p: float = Field(
+        0.8, gt=0, le=1, description="above temperature 0: sample from the likeliest tokens that make up this share"
+    )
     prompt_lookup: bool | None = Field(
-        None, description="try what the passages say next, several words a step; unset: where the answer stays the same"
+        None, description="draft tokens from the passages; unset: only where the answer stays the same"
     )
     max_new_tokens: int = Field(256, ge=1, le=8192, description="longest answer, in tokens")
-    embedding_model: str = Field("builtin", description="builtin, a sentence-transformers folder, or its name")
-    embedding_dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="what the embedding model computes in; auto: bfloat16 where the CPU does"
+    embedding_model: str = Field(
+        "builtin", description="builtin, or a sentence-transformers model: a folder, or a name under KB_HOME/models"
     )
-    embedding_batch: int = Field(8, ge=1, le=1024, description="texts that the embedding model takes at once")
-    reranker: str = Field("", description="folder of a cross-encoder that reranks what is found, or its name")
+    embedding_dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="precision the embedding model computes in; auto: bfloat16 where the CPU supports it"
+    )
+    embedding_batch: int = Field(8, ge=1, le=1024, description="texts to embed at once")
+    reranker: str = Field(
+        "", description="cross-encoder that reranks the passages found: a folder, or a name under KB_HOME/models"
+    )
     chunk_tokens: int = Field(256, ge=32, le=2048, description="longest chunk, in tokens")
-    ocr: bool = Field(True, description="read pictures of text, where OCR is installed")
-    max_file_mb: int = Field(200, ge=1, description="largest file that is read")
-    max_uploads: int = Field(500, ge=1, description="most files of one upload")
-    max_upload_mb: int = Field(1_000, ge=1, description="most that the files of one upload by the API hold together")
-    max_unpacked_mb: int = Field(500, ge=1, description="most that a compressed file may unpack to")
+    ocr: bool = Field(True, description="read text in images, if OCR is installed")
+    max_file_mb: int = Field(200, ge=1, description="largest file to read")
+    max_uploads: int = Field(500, ge=1, description="most files in an upload")
+    max_upload_mb: int = Field(1_000, ge=1, description="largest upload over HTTP, all its files together")
+    max_unpacked_mb: int = Field(500, ge=1, description="largest size that a compressed file may unpack to")
     max_members: int = Field(5_000, ge=1, description="most files in an archive, or attachments of a message")
-    max_pages: int = Field(20_000, ge=1, description="most pages, slides or sheets of a file")
+    max_pages: int = Field(20_000, ge=1, description="most pages, slides or sheets in a file")
     max_characters: int = Field(30_000_000, ge=1, description="longest text of a file")
-    max_cells: int = Field(2_000_000, ge=1, description="most cells of a file's tables, empty ones among them")
-    max_seconds: float = Field(300, gt=0, description="longest time that reading a file, or a page of it, may take")
-    max_memory_mb: int = Field(1_000, ge=100, description="most memory that reading a file may take")
-    passages: int = Field(5, ge=1, le=50, description="passages that an answer may be made from")
+    max_cells: int = Field(2_000_000, ge=1, description="most table cells in a file, empty cells included")
+    max_seconds: float = Field(300, gt=0, description="longest time to read a file, or one page of it")
+    max_memory_mb: int = Field(1_000, ge=100, description="most memory for reading a file")
+    passages: int = Field(5, ge=1, le=50, description="most passages to answer from")
     context_tokens: int | None = Field(
-        None, ge=100, le=100_000, description="tokens of passages given to a model; unset: what suits the machine"
+        None, ge=100, le=100_000, description="tokens of passages to give a model; unset: what suits the machine"
     )
     refuse_below: float = Field(
-        0.25, ge=0, le=1, description="least relevance (0 to 1, calibrated) of the passages for an answer to be tried"
+        0.25, ge=0, le=1, description="refuse to answer if the passages' relevance (0 to 1, calibrated) is lower"
     )
     host: str = Field("127.0.0.1", description="address that kb serve listens on")
-    server_names: str = Field(
-        "", description="names that browsers may call kb serve by, besides addresses and this machine's, with commas"
-    )
+    server_names: str = Field("", description="further names that browsers may call kb serve by, separated by commas")
     session_hours: float = Field(12, gt=0, description="how long a login to kb serve lasts")
     port: int = Field(7860, ge=0, le=65535, description="port that kb serve listens on")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from, the strongest source first."""
+        return init_settings, _Environment(settings_cls), _KbToml(settings_cls, _TOML_FILE.get())
+
+
+class _KbToml(TomlConfigSettingsSource):
+    """kb.toml of a home folder; every key must be the exact name of a setting."""
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        # Editors on Windows begin a file with a byte order mark, which tomllib refuses.
+        values = tomllib.loads(file_path.read_text(encoding="utf-8-sig"))
+        for key in values:
+            if key not in Settings.model_fields:
+                raise SettingsError(f"unknown setting {key!r} in {file_path}; did you mean {_nearest(key)!r}?")
+        return values
+
+
+class _Environment(EnvSettingsSource):
+    """KB_ variables, each parsed as the type of its setting."""
+
+    def prepare_field_value(self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool) -> Any:
+        return _parse(field, value)
 
 
 def home_folder(home: Path | str | None = None) -> Path:
@@ -93,79 +144,86 @@ def home_folder(home: Path | str | None = None) -> Path:
 
 
 def load_settings(home: Path | None = None, **flags: Any) -> Settings:
-    """Return the settings in force for a home folder; a flag that is None was not given.
+    """Return the settings in force for a home folder.
+
+    Args:
+        home: the home folder; None for the one that `home_folder` names.
+        flags: settings that override all others; None means not given, and text is parsed as a variable's is.
 
     Raises:
-        SettingsError: a key is unknown (the nearest known one is named), a value does not
-            hold, or kb.toml cannot be read.
+        SettingsError: a key is unknown (the message names the nearest known one), a value is
+            invalid, or kb.toml cannot be read.
     """
     _reject_misspelt_variables()
-    given = {key: value for key, value in flags.items() if value is not None}
+    fields = Settings.model_fields
+    given = {key: _parse(fields.get(key), value) for key, value in flags.items() if value is not None}
     toml = home_folder(home) / "kb.toml"
-
+    current = _TOML_FILE.set(toml)
     try:
-        values = tomllib.loads(toml.read_text(encoding="utf-8-sig")) if toml.exists() else {}
-        in_environment = {variable.upper().removeprefix(_PREFIX).lower() for variable in os.environ}
-        values = {key: value for key, value in values.items() if key not in in_environment}
-        return Settings(**{**values, **given})
+        return Settings(**given)
     except ValidationError as error:
         raise SettingsError(_explain(error, toml, given)) from error
     except (OSError, ValueError) as error:
         raise SettingsError(f"cannot read {toml}: {error}; correct it or move it away") from error
+    finally:
+        _TOML_FILE.reset(current)
 
 
 def save_settings(home: Path, **values: float | str) -> Path:
-    """Set numbers and texts in the home folder's kb.toml, leave every other line as it is, and return the file.
+    """Write settings to the home folder's kb.toml, keep its comments and layout, and return the file.
 
     Raises:
-        SettingsError: it cannot be written, or a variable that goes before one of them is set; nothing is written then.
+        SettingsError: the file cannot be written, or a KB_ variable would override one of the values; nothing is
+            written then.
     """
+    import tomlkit
+
     for variable in (f"{_PREFIX}{name.upper()}" for name in values):
         if variable in os.environ:
-            raise SettingsError(f"{variable} is set and goes before kb.toml; unset it, so that what is written counts")
+            raise SettingsError(f"{variable} is set and overrides kb.toml; unset it, then change the setting again")
     toml = (home / "kb.toml").resolve()
-    # JSON's numbers and texts are TOML's as well.
-    own = {name: f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()}
     try:
-        text = toml.read_text(encoding="utf-8-sig") if toml.exists() else ""
-        # Not splitlines, which cuts at U+2028 and others as well: they may stand inside a text.
-        lines = text.removesuffix("\n").split("\n") if text else []
-        for name, line in own.items():
-            lines = _with_line(lines, name, line)
-        text = "\n".join(lines) + "\n"
-        read = tomllib.loads(text)
-        for name, value in values.items():
-            if read.get(name) != value:  # such as where the line stands inside a longer text
-                raise ValueError(f"{name} is set there in a way that cannot be changed here")
+        text = toml.read_bytes().decode("utf-8-sig") if toml.exists() else ""
+        document = tomlkit.parse(text)
+        document.update(values)
         new = toml.with_name("kb.toml.new")
-        with new.open("w", encoding="utf-8") as stream:
-            stream.write(text)
+        with new.open("wb") as stream:  # bytes: the line ends stay as they are
+            stream.write(tomlkit.dumps(document).encode())
             stream.flush()
             os.fsync(stream.fileno())
         new.replace(toml)
     except (OSError, ValueError) as error:
-        raise SettingsError(f"cannot write {toml}: {error}; set {', '.join(own.values())} there yourself") from error
+        lines = tomlkit.dumps(values).strip().replace("\n", ", ")
+        raise SettingsError(f"cannot write {toml}: {error}; set {lines} there yourself") from error
     return toml
 
 
-def _with_line(lines: list[str], name: str, line: str) -> list[str]:
-    """The lines with the one that sets `name` changed, or with a first one that does."""
-    own = [place for place, words in enumerate(lines) if re.match(rf"\s*['\"]?{name}['\"]?\s*=", words)]
-    return [line if place in own else words for place, words in enumerate(lines)] if own else [line, *lines]
+def _parse(field: FieldInfo | None, value: Any) -> Any:
+    """Text as a value of the field's type; text that is none stays, for the validation to refuse by name."""
+    if field is None or field.annotation is None or not isinstance(value, str):
+        return value
+    try:
+        return TypeAdapter[Any](field.annotation).validate_python(value)
+    except ValidationError:
+        return value
 
 
 def _explain(error: ValidationError, toml: Path, given: dict[str, Any]) -> str:
     first = error.errors()[0]
-    key = str(first["loc"][0])
+    key, reason = str(first["loc"][0]), first["msg"].lower()
     if first["type"] == "extra_forbidden":
-        return f"unknown setting {key!r} in {toml}{_nearest(key)}"
+        return f"unknown setting {key!r}; did you mean {_nearest(key)!r}?"
+    value = str(first["input"]).lower() if isinstance(first["input"], bool) else repr(first["input"])
     variable = f"{_PREFIX}{key.upper()}"
-    where = variable if variable in os.environ and key not in given else f"{key} (flag or {toml})"
-    return f"setting {where} cannot be {first['input']!r}: {first['msg'].lower()}"
+    if key in given:
+        return f"setting {key} cannot be {value}: {reason}"
+    if variable in map(str.upper, os.environ):
+        return f"setting {variable} cannot be {value}: {reason}"
+    return f"setting {key} in {toml} cannot be {value}: {reason}"
 
 
 def _reject_misspelt_variables() -> None:
-    """A KB_ variable much like a setting is a misspelt one; others may belong to other programs."""
+    """Refuse KB_ variables that nearly name a setting; all others may belong to other programs."""
     known = [name.upper() for name in Settings.model_fields] + sorted(_NOT_SETTINGS)
     for variable in sorted(os.environ):
         name = variable.removeprefix(_PREFIX).upper()
@@ -177,5 +235,4 @@ def _reject_misspelt_variables() -> None:
 
 
 def _nearest(key: str) -> str:
-    near = difflib.get_close_matches(key, Settings.model_fields, n=1, cutoff=0.0)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return difflib.get_close_matches(key.lower(), Settings.model_fields, n=1, cutoff=0.0)[0]
