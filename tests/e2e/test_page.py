@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsing import CHROMIUM, OPTIONS, ask, needs_chromium, open_page
-from paths import SAMPLES
+from paths import ROOT, SAMPLES
 from serving import served
 
 from kb_assistant import Assistant
@@ -138,7 +138,7 @@ def test_the_page_speaks_the_browsers_language(browser: Any, address: str, local
 
 
 def test_every_word_is_there_in_both_languages() -> None:
-    file = SAMPLES.parent / "web" / "page" / "static" / "words.json"
+    file = ROOT / "kb_assistant" / "web" / "page" / "static" / "words.json"
     words = json.loads(file.read_text(encoding="utf-8"))
     assert words["zh"].keys() == words["en"].keys()
     for key, said in words["en"].items():

@@ -183,10 +183,10 @@ def test_a_reader_does_not_outlive_who_started_it(tmp_path: Path) -> None:
 
 def test_a_reader_cannot_reach_the_network(tmp_path: Path) -> None:
     script = (
-        "import socket, sys, threading; from ingest import reader_process\n"
+        "import socket, sys, threading; from ingest import worker\n"
         "sys.stdin.close(); threading.Thread.start = lambda self: None\n"
         "sys.argv.append('0')\n"
-        "try: reader_process.main()\n"
+        "try: worker.main()\n"
         "except ValueError: pass\n"
         "try: socket.create_connection(('127.0.0.1', 9))\n"
         "except PermissionError as error: sys.exit(0 if 'must not reach the network' in str(error) else 1)\n"

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from paths import ROOT
 
 from kb_assistant import Assistant
 
@@ -31,7 +32,7 @@ def process(tmp_path: Path, own_home: Path) -> Iterator[tuple[str, subprocess.Po
         (tmp_path / f"quota{number}.md").write_text(f"{line}\n")
     with Assistant.open() as kb:
         kb.ingest(*tmp_path.glob("quota*.md"))
-    path = os.pathsep.join([str(SERVER.parents[1]), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
     server = subprocess.Popen(
         [sys.executable, str(SERVER), str(own_home)],
         stdout=subprocess.PIPE,

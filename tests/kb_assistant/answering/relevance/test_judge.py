@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from langchain_core.documents import Document
+from paths import ROOT
 
 from kb_assistant import Assistant
 from kb_assistant.answering.relevance.judge import relevance, relevance_features
@@ -58,7 +59,7 @@ def test_a_question_in_another_language_shares_no_terms() -> None:
 
 
 def test_every_feature_has_a_coefficient() -> None:
-    path = Path(__file__).parents[2] / "kb_assistant" / "coefficients" / "relevance.json"
+    path = ROOT / "kb_assistant" / "answering" / "coefficients" / "relevance.json"
     found = json.loads(path.read_text(encoding="utf-8"))
     assert set(relevance_features("Who is Ann?", {"ann": 2.0}, [passage(CANTEEN)])) == set(found["coefficients"])
     assert all(map(math.isfinite, found["coefficients"].values()))
