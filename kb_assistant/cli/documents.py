@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kb_assistant.cli.options import COLLECTION, JSON, open_assistant, with_options
-from kb_assistant.cli.output import progress_bar, say, short, tell
+from kb_assistant.cli.output import progress_bar, say, short, shortened, tell
 from kb_assistant.errors import EmptiedFolderError, UsageError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
     from kb_assistant.sync.indexer import IngestReport
+    from vectorstore import CollectionInfo, SourceInfo
 
 __all__ = ["collections", "ingest", "remove", "sources"]
+
+_NEEDS_NO_LINE = frozenset({"ready", "unsupported", "deleted", "added", "updated", "renamed"})
+"""Statuses of files that the report counts and does not list."""
 
 
 @click.command()
@@ -52,7 +56,6 @@ def ingest(
     from dataclasses import asdict
 
     from kb_assistant import serialization
-    from kb_assistant.cli import render
 
     given = {"--watch": watch, "--dry-run": dry_run, "--keep-missing": keep_missing, "--delete-missing": delete_missing}
     for pair in (("--watch", "--dry-run"), ("--watch", "--delete-missing"), ("--keep-missing", "--delete-missing")):
@@ -70,7 +73,7 @@ def ingest(
                 assistant, *paths, ask=not as_json, dry_run=dry_run, delete_missing=delete_missing, **options
             )
     if as_json or not watch:
-        say(serialization.to_json(asdict(report)) if as_json else render.report_text(report, dry_run=dry_run))
+        say(serialization.to_json(asdict(report)) if as_json else _report_text(report, dry_run=dry_run))
     return 1 if report.failed else 0
 
 
@@ -93,7 +96,6 @@ def _ingested(assistant: Assistant, *paths: Path, ask: bool, **options: Any) -> 
 
 def _followed(reports: Iterator[IngestReport], *, quiet: bool) -> IngestReport:
     """Print each report until Ctrl-C, and return all of them as one."""
-    from kb_assistant.cli import render
     from kb_assistant.sync.indexer import in_a_row
 
     done: list[IngestReport] = []
@@ -101,7 +103,7 @@ def _followed(reports: Iterator[IngestReport], *, quiet: bool) -> IngestReport:
         for report in reports:
             done.append(report)
             if not quiet and (len(done) == 1 or report.changed):
-                say(render.report_text(report, dry_run=False))
+                say(_report_text(report, dry_run=False))
             if len(done) == 1:
                 tell("watching for changes; Ctrl-C stops it")
     except KeyboardInterrupt:
@@ -115,11 +117,10 @@ def _followed(reports: Iterator[IngestReport], *, quiet: bool) -> IngestReport:
 def sources(collection: str | None, as_json: bool, home: Path | None) -> None:
     """List the documents in a collection."""
     from kb_assistant import serialization
-    from kb_assistant.cli import render
 
     with open_assistant(home) as assistant:
         found = assistant.sources(collection)
-    say(serialization.to_json(serialization.sources_json(found)) if as_json else render.sources_text(found))
+    say(serialization.to_json(serialization.sources_json(found)) if as_json else _sources_text(found))
 
 
 @click.command()
@@ -139,8 +140,45 @@ def remove(names: tuple[str, ...], collection: str | None, as_json: bool, home: 
 def collections(as_json: bool, home: Path | None) -> None:
     """List the collections."""
     from kb_assistant import serialization
-    from kb_assistant.cli import render
 
     with open_assistant(home) as assistant:
         found = assistant.collections()
-    say(serialization.to_json(serialization.collections_json(found)) if as_json else render.collections_text(found))
+    say(serialization.to_json(serialization.collections_json(found)) if as_json else _collections_text(found))
+
+
+def _report_text(report: IngestReport, *, dry_run: bool) -> str:
+    """Return what a run of `kb ingest` did, with a line for each file that needs attention."""
+    counts = ("added", "updated", "renamed", "unchanged", "deleted", "failed")
+    done = ", ".join(f"{getattr(report, name)} {name}" for name in counts if getattr(report, name)) or "no documents"
+    lines = []
+    for file in report.files:
+        if dry_run and file.status in ("added", "updated", "renamed", "deleted"):
+            lines.append(f"{file.status:>9}  {shortened(file.path)}")
+        elif file.status not in _NEEDS_NO_LINE:
+            lines.append(f"{file.status:>9}  {shortened(file.path)}: {_notes_text(file.notes)}")
+    unsupported = sum(file.status == "unsupported" for file in report.files)
+    if unsupported:
+        lines.append(f"{unsupported} files of other kinds were passed over (--json lists them)")
+    if dry_run:
+        return "\n".join([*lines, f"would be: {done}"])
+    return "\n".join([*lines, f"{done}; {report.chunks_embedded} chunks embedded in {report.seconds:.1f} s"])
+
+
+def _sources_text(sources: Iterable[SourceInfo]) -> str:
+    lines = []
+    for source in sources:
+        size = f"{source.pages} pages, " if source.pages else ""
+        notes = f"  {_notes_text(source.notes)}" if source.notes else ""
+        lines.append(f"{source.status:>14}  {shortened(source.name)}  ({size}{source.chunks} chunks){notes}")
+    return "\n".join(lines) or "no documents"
+
+
+def _collections_text(collections: Iterable[CollectionInfo]) -> str:
+    lines = [
+        f"{found.name}: {found.sources} documents, {found.chunks} chunks ({found.embedding})" for found in collections
+    ]
+    return "\n".join(lines) or "no collections yet; kb ingest FOLDER makes one"
+
+
+def _notes_text(notes: Iterable[str]) -> str:
+    return "; ".join(" ".join(note.split()) for note in notes)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kb_assistant.cli.options import JSON, with_options
 from kb_assistant.cli.output import progress_bar, say, tell
+
+if TYPE_CHECKING:
+    from kb_assistant.models.catalogue import CatalogueEntry
+    from kb_assistant.models.registry import ModelInfo
 
 __all__ = ["models"]
 
@@ -25,20 +31,19 @@ def list_(available: bool, as_json: bool, home: Path | None) -> None:
     from dataclasses import asdict
 
     from kb_assistant import serialization
-    from kb_assistant.cli import render
 
     if available:
         from kb_assistant.models.catalogue import catalogue
 
         entries = catalogue()
-        say(serialization.to_json([one.model_dump() for one in entries]) if as_json else render.catalogue_text(entries))
+        say(serialization.to_json([one.model_dump() for one in entries]) if as_json else _catalogue_text(entries))
         return
     from kb_assistant.models.registry import list_models
     from kb_assistant.settings import home_folder
 
     folder = home_folder(home) / "models"
     found = list_models(folder)
-    say(serialization.to_json([asdict(one) for one in found]) if as_json else render.models_text(found, folder))
+    say(serialization.to_json([asdict(one) for one in found]) if as_json else _models_text(found, folder))
 
 
 @models.command()
@@ -54,7 +59,6 @@ def pull(
     from dataclasses import asdict
 
     from kb_assistant import serialization
-    from kb_assistant.cli import render
     from kb_assistant.models.pull import pull_model
     from kb_assistant.settings import home_folder
 
@@ -68,7 +72,7 @@ def pull(
             progress=progress,
             tell=tell,
         )
-    say(serialization.to_json(asdict(made)) if as_json else render.pulled_text(made))
+    say(serialization.to_json(asdict(made)) if as_json else _pulled_text(made))
 
 
 @models.command()
@@ -127,3 +131,29 @@ def remove_(name: str, as_json: bool, home: Path | None) -> None:
 
     gone = remove_model(home_folder(home) / "models", name)
     say(serialization.to_json(asdict(gone)) if as_json else f"removed: {gone.name} ({gone.bytes / 1e6:,.0f} MB)")
+
+
+def _models_text(models: Sequence[ModelInfo], folder: Path) -> str:
+    lines = [f"{model.name}  {model.kind}, {model.format}, {model.bytes / 1e6:,.0f} MB" for model in models]
+    return "\n".join(lines) or f"no models in {folder}; kb models pull NAME brings one (kb models list --available)"
+
+
+def _catalogue_text(entries: Iterable[CatalogueEntry]) -> str:
+    lines = []
+    for entry in entries:
+        languages = "+".join(entry.languages)
+        what = f"{entry.kind}, {languages}, about {entry.size_gb:g} GB, memory about {entry.memory_gb:g} GB"
+        lines.append(f"{entry.name:<24} {what}" + (f"; for {entry.engine}" if entry.engine else ""))
+    return "\n".join(lines)
+
+
+def _pulled_text(model: ModelInfo) -> str:
+    """Return what was pulled, and how to use it."""
+    ready = f"kb ask QUESTION --model {model.name}"
+    use = {
+        "language": ready if model.format == "openvino" else f"kb models convert {model.name}",
+        "embedding": f'embedding_model = "{model.name}" in kb.toml, and kb ingest again',
+        "reranker": f'reranker = "{model.name}" in kb.toml',
+        "unknown": "kb models list shows what it is",
+    }
+    return f"{model.name}: {model.bytes / 1e6:,.0f} MB; next: {use[model.kind]}"

@@ -12,9 +12,14 @@ import click
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
 
-__all__ = ["progress_bar", "say", "say_if_extractive", "say_where_to", "short", "tell"]
+__all__ = ["progress_bar", "say", "say_if_extractive", "say_where_to", "short", "shortened", "tell"]
 
 _LONGEST_SHOWN = 60
+_LONGEST_LINE = 160
+_LEAVES = {
+    "zh": "（问题和相关段落会离开本机，发送到 {host}）",
+    "en": "(questions and passages leave this machine: they are sent to {host})",
+}
 
 
 def say(text: str, end: str = "\n") -> None:
@@ -38,6 +43,12 @@ def short(name: str) -> str:
     return " ".join(printable(name).split())[-_LONGEST_SHOWN:]
 
 
+def shortened(text: str) -> str:
+    """Return text on one line of at most 160 characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + "…"
+
+
 def say_if_extractive(assistant: Assistant) -> None:
     """Say on stderr that no language model answers, if none does."""
     if assistant.engine_name == "extractive":
@@ -48,10 +59,8 @@ def say_if_extractive(assistant: Assistant) -> None:
 
 def say_where_to(assistant: Assistant, language: str = "en") -> None:
     """Say on stderr where questions and passages go, if that is not this machine."""
-    from kb_assistant.cli.render import LEAVES
-
     if host := assistant.sends_to:
-        tell(LEAVES[language].format(host=host))
+        tell(_LEAVES[language].format(host=host))
 
 
 @contextmanager

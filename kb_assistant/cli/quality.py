@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kb_assistant.cli.options import COLLECTION, JSON, LANGUAGE_MODEL, open_assistant, with_options
 from kb_assistant.cli.output import progress_bar, say, say_where_to, tell
 from kb_assistant.errors import UsageError
+
+if TYPE_CHECKING:
+    from kb_assistant.doctor import Finding
 
 __all__ = ["bench", "doctor", "evaluate"]
 
@@ -31,7 +36,7 @@ def evaluate(
 ) -> None:
     """Measure quality on a question set: SQuAD JSON, JSON lines or RGB's lines."""
     from kb_assistant import serialization
-    from kb_assistant.cli import render
+    from kb_assistant.evaluation import calibration, report
 
     if calibrate and compare:
         raise UsageError("--calibrate and --compare do not go together; give one of them")
@@ -41,10 +46,11 @@ def evaluate(
             say_where_to(assistant)
         if calibrate:
             fitted = assistant.calibrate(file, collection=collection, limit=limit, progress=progress)
-            say(serialization.to_json(render.calibration_json(fitted)) if as_json else render.calibration_text(fitted))
+            figures = calibration.calibration_json(fitted)
+            say(serialization.to_json(figures) if as_json else calibration.calibration_text(fitted))
             return
         found = assistant.evaluate(file, collection=collection, limit=limit, compare=changes, progress=progress)
-    say(serialization.to_json(render.evaluation_json(found)) if as_json else render.evaluation_text(found))
+    say(serialization.to_json(report.comparison_json(found)) if as_json else report.comparison_text(found))
 
 
 @click.command()
@@ -63,8 +69,10 @@ def bench(
     **language_model: str | None,
 ) -> None:
     """Measure the speed and memory of language and embedding models on this machine."""
+    from dataclasses import asdict
+
     from kb_assistant import serialization
-    from kb_assistant.cli import render
+    from kb_assistant.bench.report import bench_text
 
     with open_assistant(home, **language_model) as assistant:
         if not shape:
@@ -74,7 +82,7 @@ def bench(
                 shape=shape, tokenizer=tokenizer, prompt_tokens=prompt_tokens, new_tokens=new_tokens, progress=tell
             )
         )
-    say(serialization.to_json(render.bench_json(found)) if as_json else render.bench_text(found))
+    say(serialization.to_json([asdict(measurement) for measurement in found]) if as_json else bench_text(found))
 
 
 @click.command()
@@ -84,12 +92,11 @@ def doctor(as_json: bool, home: Path | None, **language_model: str | None) -> in
     from dataclasses import asdict
 
     from kb_assistant import serialization
-    from kb_assistant.cli import render
     from kb_assistant.doctor import examine
 
     findings = examine(home, **language_model)
-    say(serialization.to_json([asdict(one) for one in findings]) if as_json else render.findings_text(findings))
-    return 0 if all(one.ok for one in findings) else 3
+    say(serialization.to_json([asdict(finding) for finding in findings]) if as_json else _findings_text(findings))
+    return 0 if all(finding.ok for finding in findings) else 3
 
 
 def _setting(argument: str) -> tuple[str, str]:
@@ -97,3 +104,7 @@ def _setting(argument: str) -> tuple[str, str]:
     if not (name.strip() and equals):
         raise UsageError(f"--compare {argument}: not a setting; write it as SETTING=VALUE, such as passages=10")
     return name.strip(), value.strip()
+
+
+def _findings_text(findings: Iterable[Finding]) -> str:
+    return "\n".join(f"{'ok  ' if found.ok else 'FAIL'}  {found.check}: {found.detail}" for found in findings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,14 +22,14 @@ from kb_assistant.cli.options import (
     open_assistant,
     with_options,
 )
-from kb_assistant.cli.output import say, say_if_extractive, say_where_to
+from kb_assistant.cli.output import say, say_if_extractive, say_where_to, shortened
 from kb_assistant.errors import UsageError
 from kb_assistant.language import language_of
 
 if TYPE_CHECKING:
     from kb_assistant.answering.types import Answer, Turn
     from kb_assistant.assistant import Assistant
-    from vectorstore import Filter
+    from vectorstore import Filter, Hit
 
 __all__ = ["ask", "chat", "demo", "print_answer", "search"]
 
@@ -50,12 +51,11 @@ def search(
 ) -> None:
     """Find passages, without an answer."""
     from kb_assistant import serialization
-    from kb_assistant.cli import render
 
     asked, only = _question(question), _only(source, types, since, until)
     with open_assistant(home) as assistant:
         hits = assistant.search(asked, limit=limit, collection=collection, only=only)
-    say(serialization.to_json(serialization.hits_json(asked, hits)) if as_json else render.hits_text(hits))
+    say(serialization.to_json(serialization.hits_json(asked, hits)) if as_json else _hits_text(hits))
 
 
 @click.command()
@@ -186,3 +186,14 @@ def _read_line() -> str | None:
         return input("> " if sys.stdin.isatty() else "").strip()
     except EOFError:
         return None
+
+
+def _hits_text(hits: Iterable[Hit]) -> str:
+    lines = []
+    for hit in hits:
+        page = f"p. {hit.page} " if hit.page else ""
+        heading = f"  {' › '.join(hit.heading)}" if hit.heading else ""
+        place = str(hit.line_start) if hit.line_start == hit.line_end else f"{hit.line_start}-{hit.line_end}"
+        lines.append(f"{hit.rank:>2}. {hit.score:.2f}  {page}{shortened(hit.source)}:{place}{heading}")
+        lines.append(f"      {shortened(hit.text)}")
+    return "\n".join(lines) or "nothing found"

@@ -16,8 +16,8 @@ from langchain_core.documents import Document
 
 from kb_assistant.answering.coefficients import load_coefficients
 from kb_assistant.answering.context import is_neighbour
-from kb_assistant.answering.extractive.answer_span import answer_span
 from kb_assistant.answering.extractive.ranking import Candidate, Section, sentence_features
+from kb_assistant.answering.extractive.short_answer import short_answer
 from kb_assistant.answering.grounding.cite import cite, statements, without_marks
 from kb_assistant.answering.relevance.cross_lingual import Likeness, in_other_language, other_language
 from kb_assistant.language import language_of
@@ -100,7 +100,7 @@ class ExtractiveChain(BaseCombineDocumentsChain):
             chosen = best_sentences(question, self.term_weights(question), docs, self.section)
         said = [without_marks(one.readable) for one in chosen]
         text = "\n".join(f"{words} [{one.passage.metadata['number']}]" for words, one in zip(said, chosen, strict=True))
-        span = answer_span(question, said[0]) if chosen and chosen[0].score >= _SURE else None
+        span = short_answer(question, said[0]) if chosen and chosen[0].score >= _SURE else None
         citations = tuple(cite(one.passage, one.start, one.end) for one in chosen)
         return text, {"citations": citations, "highlights": (span,) if span else ()}
 

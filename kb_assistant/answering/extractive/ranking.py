@@ -14,7 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from kb_assistant.answering.extractive.answer_types import answer_kind, answer_words, asked_near, cues, what_is_counted
+from kb_assistant.answering.extractive.expected_types import (
+    answer_kind,
+    answer_words,
+    asked_near,
+    cues,
+    what_is_counted,
+)
 from kb_assistant.answering.overlap import common, pairs, runs, share, spelled_out, words
 from vectorstore import query_terms, terms
 

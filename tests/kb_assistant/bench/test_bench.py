@@ -4,8 +4,8 @@ import pytest
 
 from kb_assistant import Assistant
 from kb_assistant.bench import SHAPES, EmbeddingSpeed, GenerationSpeed, LoadSpeed
+from kb_assistant.bench.report import bench_text
 from kb_assistant.bench.shapes import make_shape
-from kb_assistant.cli.render import bench_text
 from kb_assistant.errors import ModelError, UsageError
 
 

@@ -1,8 +1,8 @@
 import pytest
 from langchain_core.documents import Document
 
-from kb_assistant.answering.extractive.answer_types import answer_kind, answer_words, cues
 from kb_assistant.answering.extractive.engine import ExtractiveChain, best_sentences, sentences
+from kb_assistant.answering.extractive.expected_types import answer_kind, answer_words, cues
 from vectorstore import query_terms
 
 

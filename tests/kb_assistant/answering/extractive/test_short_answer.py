@@ -1,6 +1,6 @@
 import pytest
 
-from kb_assistant.answering.extractive.answer_span import answer_span
+from kb_assistant.answering.extractive.short_answer import short_answer
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from kb_assistant.answering.extractive.answer_span import answer_span
     ],
 )
 def test_the_words_that_answer(question: str, text: str, words: str) -> None:
-    span = answer_span(question, text)
+    span = short_answer(question, text)
     assert span is not None
     assert text[slice(*span)] == words
 
@@ -46,4 +46,4 @@ def test_the_words_that_answer(question: str, text: str, words: str) -> None:
     ],
 )
 def test_nothing_where_it_is_not_sure(question: str, text: str) -> None:
-    assert answer_span(question, text) is None
+    assert short_answer(question, text) is None

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kb_assistant.answering.extractive.answer_types import answer_kind, what_is_counted
+from kb_assistant.answering.extractive.expected_types import answer_kind, what_is_counted
 
-__all__ = ["answer_span"]
+__all__ = ["short_answer"]
 
 _MONTH = (
     r"(?:January|February|March|April|May|June|July|August|September|October|November|December"
@@ -59,7 +59,7 @@ _NUMBER = re.compile(
 _PATTERNS = {"time": _TIME, "number": _NUMBER}
 
 
-def answer_span(question: str, text: str) -> tuple[int, int] | None:
+def short_answer(question: str, text: str) -> tuple[int, int] | None:
     """Return the span of `text`, a sentence that is to answer the question, of the words that do.
 
     None where the question's type does not tell, or where there are no such words or several.
