@@ -21,6 +21,7 @@ def open_page(browser: Any, address: str, **context: Any) -> Any:
     page.hosts, page.errors = set(), []
     page.on("request", lambda request: page.hosts.add(request.url.split("/")[2]))
     page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("console", lambda said: page.errors.append(said.text) if "Content Security Policy" in said.text else None)
     page.goto(address)
     wait_until_drawn(page)
     return page

@@ -47,6 +47,7 @@ _POLICY = (
     "form-action 'self'; frame-ancestors 'none'; base-uri 'self'"
 )
 _HEADERS = {
+    "Cache-Control": "no-store",  # a browser's Back button must not show private content after logging out
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",  # with none at all, browsers send the login form without an origin
@@ -129,11 +130,7 @@ def _turned_away(scope: Scope, names: frozenset[str]) -> Response | None:
     # A page elsewhere whose name is made to point here is turned away (DNS rebinding); an address cannot be made to.
     if not _is_called(Headers(scope=scope).get("host", ""), names):
         return _error(400, "this server is not called so; the setting server_names takes more names")
-    if scope["path"].startswith("/gradio_api/upload"):  # the page takes no files, and nobody else may leave any
-        return Response(status_code=404)
     headers = Headers(scope=scope)
-    if scope["path"].startswith("/gradio_api/") and headers.get("content-type", "").lower().startswith("multipart/"):
-        return _error(415, "the page sends JSON; files go to POST /api/sources")
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length) > _LONGEST_BODY_BYTES and not _is_upload(scope):
         return _too_large()

@@ -281,16 +281,6 @@ def test_no_rule_of_accessibility_is_broken(browser: Any, address: str, scheme: 
         assert broken() == []
 
 
-def test_nobody_can_leave_files(address: str) -> None:
-    import urllib.error
-    import urllib.request
-
-    request = urllib.request.Request(f"{address}/gradio_api/upload", data=b"x", headers={"Origin": "http://a.example"})
-    with pytest.raises(urllib.error.HTTPError, match="404") as error:
-        urllib.request.urlopen(request)
-    error.value.close()
-
-
 def test_another_host_name_is_turned_away(address: str) -> None:
     import urllib.error
     import urllib.request

@@ -65,6 +65,10 @@ def test_nobody_reads_another_users_conversation(own_home: Path) -> None:
         wang.get_by_role("link", name="Log out").click()
         wang.get_by_role("button").click()
         wang.locator("input[name=password]").wait_for()
+        wang.go_back()
+        wang.go_back()
+        wang.locator("input[name=password]").wait_for()  # rather than the page as it was
+        assert "王芳" not in wang.content()
         wang.goto(address)
         log_in_here(wang, "王芳")
         wang.context.clear_cookies()

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from kb_assistant.errors import KbError
 from kb_assistant.web.api.documents import collection_routes, document_routes
-from kb_assistant.web.api.errors import malformed, nowhere, refused, unreadable
+from kb_assistant.web.api.errors import malformed, not_found_response, refused, unreadable
 from kb_assistant.web.api.jobs import IngestJobs
 from kb_assistant.web.api.metrics import metrics_routes
 from kb_assistant.web.api.openai import openai_routes
@@ -33,7 +33,7 @@ def add_api(app: FastAPI, assistant: Assistant, under_way: UnderWay) -> IngestJo
     app.include_router(collection_routes(assistant, jobs))
     app.include_router(metrics_routes(assistant))
     for prefix in ("/api", "/v1"):  # after the routes; else the page, which has the root, would answer in its own form
-        app.mount(prefix, nowhere())
+        app.mount(prefix, not_found_response())
     app.add_exception_handler(RequestValidationError, malformed)
     app.add_exception_handler(HTTPException, unreadable)
     for kind in (KbError, StoreError):

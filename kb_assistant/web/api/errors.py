@@ -22,7 +22,7 @@ __all__ = [
     "error_body",
     "judged",
     "malformed",
-    "nowhere",
+    "not_found_response",
     "refused",
     "unreadable",
 ]
@@ -117,7 +117,7 @@ def unreadable(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(error_body(message, "invalid_request_error", "invalid_request"), error.status_code)
 
 
-def nowhere() -> JSONResponse:
+def not_found_response() -> JSONResponse:
     """Return the answer to what no route takes."""
     message = "there is no such path, or not with this method; /api/openapi.json has them all"
     return JSONResponse(error_body(message, "invalid_request_error", "not_found"), 404)

