@@ -48,7 +48,7 @@ class Assistant:
         self._store = store
         self._in_use = EngineInUse(home, settings)
         self._answering = Answering(store, self._in_use, self._tell)
-        self._suggestions = Suggestions(store, self._answering.retriever)
+        self._suggestions = Suggestions(store, self._answering.nearest)
 
     @classmethod
     def open(cls, home: Path | str | None = None, **settings: Any) -> Assistant:

@@ -49,7 +49,7 @@ def hits_json(query: str, hits: Iterable[Hit]) -> dict[str, Any]:
                 "page": hit.page,
                 "line_start": hit.line_start,
                 "line_end": hit.line_end,
-                "heading": " › ".join(hit.heading),
+                "heading": hit.heading_path,
                 "text": hit.text,
             }
             for hit in hits

@@ -14,6 +14,7 @@ from small_model import Passage, Question, build_prompt, variations
 
 from ingest import sentence_spans
 from kb_assistant import Assistant
+from vectorstore import from_documents
 
 __all__ = ["SETTINGS", "Lesson", "lessons", "training_examples"]
 
@@ -60,10 +61,11 @@ def training_examples(taught: Sequence[Lesson]) -> list[tuple[str, str]]:
 
 
 def _lesson(handbook: Assistant, asked: dict[str, Any]) -> Lesson | None:
-    documents = handbook.chain.invoke({"query": asked["question"]})["source_documents"]
-    if any(len(handbook.retriever.section(one, 20)) > 1 for one in documents):
+    chain = handbook.chain
+    hits = from_documents(chain.invoke({"query": asked["question"]})["source_documents"])
+    if any(chain.section and len(chain.section(hit.id, 20)) > 1 for hit in hits):
         return None  # a model would be given the rest of the section as well, and prompts are to be short
-    passages = tuple(Passage(one.metadata["source"], one.metadata["heading"], one.page_content) for one in documents)
+    passages = tuple(Passage(hit.source, hit.heading_path, hit.text) for hit in hits)
     for passage in passages:
         for start, end in sentence_spans(passage.text):
             sentence = passage.text[start:end]

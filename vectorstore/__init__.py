@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vectorstore.analysis import ANALYSIS_VERSION, query_terms, terms
     from vectorstore.chat_log import ChatLog, StoredChat, StoredTurn
+    from vectorstore.documents import as_document, from_documents
     from vectorstore.embeddings import Embedder, HashedEmbeddings, SentenceTransformerEmbeddings, load_embeddings
     from vectorstore.errors import (
         EmbeddingMismatchError,
@@ -23,15 +24,26 @@ if TYPE_CHECKING:
         UnknownCollectionError,
         UnknownSourceError,
     )
-    from vectorstore.hybrid import Hit, coverage, line_at
-    from vectorstore.records import Collection, CollectionInfo, Filter, NewChunk, NewSource, SourceInfo, StoredChunk
+    from vectorstore.hit import Hit
+    from vectorstore.hybrid import coverage
+    from vectorstore.records import (
+        Collection,
+        CollectionInfo,
+        Filter,
+        NewChunk,
+        NewSource,
+        Passage,
+        SourceInfo,
+        line_at,
+    )
     from vectorstore.reranker import Reranker, find_reranker
-    from vectorstore.retriever import StoreRetriever, as_document
+    from vectorstore.retriever import StoreRetriever
     from vectorstore.store import Store
 
 _MODULES = {
     "analysis": ("ANALYSIS_VERSION", "query_terms", "terms"),
     "chat_log": ("ChatLog", "StoredChat", "StoredTurn"),
+    "documents": ("as_document", "from_documents"),
     "embeddings": ("Embedder", "HashedEmbeddings", "SentenceTransformerEmbeddings", "load_embeddings"),
     "errors": (
         "EmbeddingMismatchError",
@@ -43,10 +55,20 @@ _MODULES = {
         "UnknownCollectionError",
         "UnknownSourceError",
     ),
-    "hybrid": ("Hit", "coverage", "line_at"),
-    "records": ("Collection", "CollectionInfo", "Filter", "NewChunk", "NewSource", "SourceInfo", "StoredChunk"),
+    "hit": ("Hit",),
+    "hybrid": ("coverage",),
+    "records": (
+        "Collection",
+        "CollectionInfo",
+        "Filter",
+        "NewChunk",
+        "NewSource",
+        "Passage",
+        "SourceInfo",
+        "line_at",
+    ),
     "reranker": ("Reranker", "find_reranker"),
-    "retriever": ("StoreRetriever", "as_document"),
+    "retriever": ("StoreRetriever",),
     "store": ("Store",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
@@ -65,6 +87,7 @@ __all__ = [
     "Hit",
     "NewChunk",
     "NewSource",
+    "Passage",
     "Reranker",
     "RerankerError",
     "SentenceTransformerEmbeddings",
@@ -73,7 +96,6 @@ __all__ = [
     "StoreError",
     "StoreRetriever",
     "StoredChat",
-    "StoredChunk",
     "StoredTurn",
     "UnknownChatError",
     "UnknownCollectionError",
@@ -81,6 +103,7 @@ __all__ = [
     "as_document",
     "coverage",
     "find_reranker",
+    "from_documents",
     "line_at",
     "load_embeddings",
     "query_terms",

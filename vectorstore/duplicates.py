@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from typing import Protocol
 
 from vectorstore.analysis import terms
+from vectorstore.records import Passage
 
 __all__ = ["Distinct"]
 
@@ -25,22 +25,6 @@ _TELLING = re.compile(
     r"first|second|third|not|no|never|without|cannot)\b|n['’]t\b"
 )
 """What makes another statement of the same words."""
-
-
-class Passage(Protocol):
-    """What is compared; a title or a heading with another number is another passage as well."""
-
-    @property
-    def title(self) -> str | None:
-        """Of its document."""
-
-    @property
-    def heading(self) -> tuple[str, ...]:
-        """The headings above it."""
-
-    @property
-    def text(self) -> str:
-        """What it says."""
 
 
 class Distinct:

@@ -2,63 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from operator import itemgetter
 
 import numpy as np
 
 from vectorstore.analysis import terms
 
-__all__ = ["Hit", "blend", "coverage", "fuse", "line_at", "similarity"]
+__all__ = ["blend", "coverage", "fuse", "similarity"]
 
 _RANK_CONSTANT = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A passage that was found.
-
-    Attributes:
-        rank: 1 is the best.
-        score: the reranker's, or where none has read it its similarity to the question, 0 to 1, higher
-            is better. Ranks without a reranker come from `blend`, so that scores need not fall with them at every step.
-        coverage: the share of the question's weight in terms that the passage holds, 0 to 1.
-        lines: (offset in `text`, the file's line that begins there), the first at 0.
-        repeated: how many characters of `text` are the header of its table, repeated.
-        link: an address that the file gives as its origin.
-        cosine: of its vector and the question's, negative ones as 0; None where vectors have no weight.
-    """
-
-    rank: int
-    score: float
-    coverage: float
-    chunk_id: int
-    source: str
-    title: str | None
-    page: int | None
-    lines: tuple[tuple[int, int], ...]
-    heading: tuple[str, ...]
-    text: str
-    repeated: int = 0
-    link: str | None = None
-    cosine: float | None = None
-
-    @property
-    def line_start(self) -> int:
-        """The first line of the passage in its file."""
-        return line_at(self.lines, self.repeated)
-
-    @property
-    def line_end(self) -> int:
-        """The last line of the passage in its file."""
-        return self.lines[-1][1]
-
-
-def line_at(lines: Sequence[tuple[int, int]], offset: int) -> int:
-    """Return the file's line on which `offset` stands, for a text whose lines begin as `lines` says."""
-    return lines[bisect_right(lines, offset, key=itemgetter(0)) - 1][1]
 
 
 def blend(

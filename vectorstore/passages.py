@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, func, insert, or_, select
 
 from vectorstore.fulltext import FullTextIndex
-from vectorstore.records import EVERYTHING, Filter, NewChunk, NewSource, StoredChunk, text_hash
+from vectorstore.records import EVERYTHING, Filter, NewChunk, NewSource, Passage, text_hash
 from vectorstore.schema import chroma_queue, chunks, passages, sources
 
 __all__ = ["Passages"]
@@ -169,10 +169,10 @@ class Passages:
         ids: Sequence[int],
         limit: int,
         only: Filter = EVERYTHING,
-        wanted: Callable[[StoredChunk], bool] = lambda chunk: True,
-    ) -> list[StoredChunk]:
+        wanted: Callable[[Passage], bool] = lambda chunk: True,
+    ) -> list[Passage]:
         """Return a chunk for each of the first `limit` passages that `find` finds and that are `wanted`, in order."""
-        found: list[StoredChunk] = []
+        found: list[Passage] = []
         for start in range(0, len(ids), limit):
             batch = ids[start : start + limit]
             chunks = self.find(connection, batch, only)
@@ -181,7 +181,7 @@ class Passages:
                 break
         return found[:limit]
 
-    def find(self, connection: Connection, ids: Sequence[int], only: Filter = EVERYTHING) -> dict[int, StoredChunk]:
+    def find(self, connection: Connection, ids: Sequence[int], only: Filter = EVERYTHING) -> dict[int, Passage]:
         """Return a chunk for each of the passages that exist, in the first source by name that meets the filter."""
         first = func.row_number().over(partition_by=chunks.c.passage_id, order_by=(sources.c.name, chunks.c.position))
         query = (
@@ -193,7 +193,7 @@ class Passages:
         wanted = _stored().join(chosen, chosen.c.id == chunks.c.id).where(chosen.c.place == 1)
         return {row.found_id: _chunk(row) for row in connection.execute(wanted)}
 
-    def section(self, connection: Connection, chunk_id: int, reach: int) -> list[StoredChunk]:
+    def section(self, connection: Connection, chunk_id: int, reach: int) -> list[Passage]:
         """Return the chunks of one's section, as many as `reach` to either side of it, in the document's order.
 
         Chunks are of one section where they follow each other under the same headings. None for a chunk that is gone.
@@ -244,8 +244,8 @@ def _stored() -> Select[Any]:
     )
 
 
-def _chunk(row: Row[Any]) -> StoredChunk:
-    return StoredChunk(
+def _chunk(row: Row[Any]) -> Passage:
+    return Passage(
         id=row.id,
         source=row.found_name,
         title=row.found_title,

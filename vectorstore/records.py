@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from operator import itemgetter
 
 __all__ = [
     "EVERYTHING",
@@ -13,8 +16,9 @@ __all__ = [
     "Filter",
     "NewChunk",
     "NewSource",
+    "Passage",
     "SourceInfo",
-    "StoredChunk",
+    "line_at",
     "text_hash",
 ]
 
@@ -132,20 +136,59 @@ class Filter:
 EVERYTHING = Filter()
 
 
-@dataclass(frozen=True, slots=True)
-class StoredChunk:
-    """A chunk as it is found again; see `NewChunk`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A stored chunk, with all that is needed to read it, widen it and cite it.
+
+    Unlike `NewChunk`, it has the name of its document, and no offsets into a text that is no longer at hand.
+
+    Attributes:
+        id: of the chunk; negative for a passage that another retriever found.
+        source: the name of its document.
+        title: the title of its document.
+        text: the words themselves.
+        heading: the headings above it, the topmost first.
+        page: from 1, for formats that have pages.
+        lines: (offset in `text`, the file's line that begins there), the first at 0.
+        repeated: how many characters at the beginning of `text` repeat its table's header.
+        link: the address that the file gives as its origin.
+        text_hash: the key of its vector.
+    """
 
     id: int
     source: str
-    title: str | None
+    title: str | None = None
     text: str
-    heading: tuple[str, ...]
-    page: int | None
-    lines: tuple[tuple[int, int], ...]
-    repeated: int
-    link: str | None
-    text_hash: bytes
+    heading: tuple[str, ...] = ()
+    page: int | None = None
+    lines: tuple[tuple[int, int], ...] = ((0, 1),)
+    repeated: int = 0
+    link: str | None = None
+    text_hash: bytes = b""
+
+    @property
+    def heading_path(self) -> str:
+        """The headings above it in one line."""
+        return " › ".join(self.heading)
+
+    @property
+    def line_start(self) -> int:
+        """The first line of the passage in its file."""
+        return self.line_at(self.repeated)
+
+    @property
+    def line_end(self) -> int:
+        """The last line of the passage in its file."""
+        return self.lines[-1][1]
+
+    def line_at(self, offset: int) -> int:
+        """Return the file's line on which `text[offset]` stands."""
+        return line_at(self.lines, offset)
+
+
+def line_at(lines: Sequence[tuple[int, int]], offset: int) -> int:
+    """Return the file's line on which `offset` stands, for a text whose lines begin as `lines` says."""
+    return lines[bisect_right(lines, offset, key=itemgetter(0)) - 1][1]
 
 
 def text_hash(text: str) -> bytes:

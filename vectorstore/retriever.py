@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict
 
+from vectorstore.documents import as_document
 from vectorstore.duplicates import Distinct
-from vectorstore.hybrid import Hit, fuse
-from vectorstore.records import EVERYTHING, Filter, StoredChunk
+from vectorstore.hit import Hit
+from vectorstore.hybrid import fuse
+from vectorstore.records import EVERYTHING, Filter
 from vectorstore.store import Store
 
-__all__ = ["StoreRetriever", "as_document"]
+__all__ = ["StoreRetriever"]
 
 _DEEP = 30
 """How many passages each of several wordings is searched for, at least."""
@@ -43,64 +47,46 @@ class StoreRetriever(BaseRetriever):
     weight: float = 1.0
     context: tuple[tuple[float, str], ...] = ()
 
-    def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, weights: Mapping[str, float] | None = None
+    ) -> list[Document]:
+        """Find passages; `weights` are those of `Store.term_weights` where the caller has them already."""
         if not (self.also or self.context):
-            return [as_document(hit) for hit in self._search(query, self.limit)]
-        wordings = ((self.weight, query), *self.also)
+            return [as_document(hit) for hit in self._search(query, self.limit, weights)]
         deep = max(_DEEP, 2 * self.limit)
-        judged = [(weight, self._search(text, deep)) for weight, text in wordings]
+        judged = [(self.weight, self._search(query, deep, weights))]
+        judged += [(weight, self._search(text, deep)) for weight, text in self.also]
         others = [(weight, self._search(text, deep)) for weight, text in self.context]
         distinct = Distinct()
         hits = [hit for hit in _fused(judged, others) if distinct.add(hit)][: self.limit]
         return [as_document(replace(hit, rank=rank)) for rank, hit in enumerate(hits, start=1)]
 
-    def section(self, passage: Document, reach: int) -> list[Document]:
-        """Return a passage that was found and up to `reach` to either side of it in its section, in order.
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        weights: Mapping[str, float] | None = None,
+    ) -> list[Document]:
+        search = partial(self._get_relevant_documents, query, run_manager=run_manager.get_sync(), weights=weights)
+        return await run_in_executor(None, search)
 
-        The others have its number, score and coverage, and say of themselves that they are its `neighbour`.
-        """
+    def _search(self, query: str, limit: int, weights: Mapping[str, float] | None = None) -> list[Hit]:
         store: Store = self.store
-        around = store.section(self.collection, int(passage.id or 0), reach)
-        return [passage if str(one.id) == passage.id else _neighbour(passage, one) for one in around]
-
-    def _search(self, query: str, limit: int) -> list[Hit]:
-        store: Store = self.store
-        return store.search(self.collection, query, limit, self.only)
+        return store.search(self.collection, query, limit, self.only, weights)
 
 
 def _fused(judged: Sequence[tuple[float, Sequence[Hit]]], others: Sequence[tuple[float, Sequence[Hit]]]) -> list[Hit]:
     """The hits of all (weight, hits) rankings as one, with the best weighted coverage and score of those `judged`."""
     rankings = [*judged, *others]
-    hits = {hit.chunk_id: hit for _, ranking in reversed(rankings) for hit in ranking}
+    hits = {hit.id: hit for _, ranking in reversed(rankings) for hit in ranking}
     coverage, score = dict.fromkeys(hits, 0.0), dict.fromkeys(hits, 0.0)
     for weight, ranking in judged:
         for hit in ranking:
-            coverage[hit.chunk_id] = max(coverage[hit.chunk_id], weight * hit.coverage)
-            score[hit.chunk_id] = max(score[hit.chunk_id], weight * hit.score)
-    order = fuse([(weight, [hit.chunk_id for hit in ranking]) for weight, ranking in rankings])
+            coverage[hit.id] = max(coverage[hit.id], weight * hit.coverage)
+            score[hit.id] = max(score[hit.id], weight * hit.score)
+    order = fuse([(weight, [hit.id for hit in ranking]) for weight, ranking in rankings])
     return [
         replace(hits[key], rank=rank, coverage=coverage[key], score=round(score[key], 4))
         for rank, key in enumerate(order, start=1)
     ]
-
-
-def _neighbour(passage: Document, chunk: StoredChunk) -> Document:
-    own = {"page": chunk.page, "lines": [list(mark) for mark in chunk.lines], "link": chunk.link, "neighbour": True}
-    return Document(page_content=chunk.text, metadata={**passage.metadata, **own}, id=str(chunk.id))
-
-
-def as_document(hit: Hit) -> Document:
-    """Return a hit as a LangChain document, what is known of it in the metadata."""
-    metadata = {
-        "number": hit.rank,
-        "source": hit.source,
-        "title": hit.title or "",
-        "heading": " › ".join(hit.heading),
-        "page": hit.page,
-        "lines": [list(mark) for mark in hit.lines],
-        "score": hit.score,
-        "coverage": hit.coverage,
-        "link": hit.link,
-        "cosine": hit.cosine,
-    }
-    return Document(page_content=hit.text, metadata=metadata, id=str(hit.chunk_id))

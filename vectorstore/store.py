@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -21,9 +21,10 @@ from vectorstore.duplicates import Distinct
 from vectorstore.embeddings import Embedder
 from vectorstore.errors import EmbeddingMismatchError, StoreError, UnknownSourceError
 from vectorstore.fulltext import MOST_OF_A_TERM, FullTextIndex
-from vectorstore.hybrid import Hit, blend, coverage, similarity
+from vectorstore.hit import Hit
+from vectorstore.hybrid import blend, coverage, similarity
 from vectorstore.passages import Passages
-from vectorstore.records import EVERYTHING, Collection, Filter, NewSource, StoredChunk, text_hash
+from vectorstore.records import EVERYTHING, Collection, Filter, NewSource, Passage, text_hash
 from vectorstore.reranker import Reranker
 
 __all__ = ["Store"]
@@ -72,10 +73,18 @@ class Store:
 
     # Reading
 
-    def search(self, collection_name: str, question: str, limit: int, only: Filter = EVERYTHING) -> list[Hit]:
+    def search(
+        self,
+        collection_name: str,
+        question: str,
+        limit: int,
+        only: Filter = EVERYTHING,
+        weights: Mapping[str, float] | None = None,
+    ) -> list[Hit]:
         """Return the passages nearest to the question, the best first, in the documents that meet the filter.
 
-        Of nearly the same text only the best is among them, see `duplicates`.
+        Of nearly the same text only the best is among them, see `duplicates`. `weights` are those of `term_weights`,
+        where the caller has them already.
 
         Raises:
             UnknownCollectionError: there is no such collection.
@@ -95,7 +104,7 @@ class Store:
             else:
                 keep = partial(passages.among, connection, only=only) if only else None
                 lexical = full_text.search(connection, asked, candidates, keep)
-            weights = full_text.weights(connection, asked)
+            weights = full_text.weights(connection, asked) if weights is None else weights
             # Vectors of no weight only add to what full text finds, and here that is enough.
             enough = not self.embedder.weight and len(lexical) >= candidates
             dense = [] if enough else self._nearest(connection, collection, query, candidates, only, few)
@@ -142,7 +151,7 @@ class Store:
                 return kept[:limit]
             wanted *= 4
 
-    def _reranked(self, question: str, found: list[StoredChunk]) -> tuple[list[StoredChunk], dict[int, float]]:
+    def _reranked(self, question: str, found: list[Passage]) -> tuple[list[Passage], dict[int, float]]:
         """What was found, the best of it in the reranker's order, and its scores of those by chunk."""
         if not self.reranker:
             return found, {}
@@ -152,25 +161,12 @@ class Store:
         return [*sorted(best, key=lambda one: -read[one.id]), *found[len(best) :]], read
 
     def _hit(
-        self, rank: int, chunk: StoredChunk, weights: dict[str, float], cosine: float | None, read: float | None
+        self, rank: int, chunk: Passage, weights: Mapping[str, float], cosine: float | None, read: float | None
     ) -> Hit:
         covered = coverage(weights, " ".join((chunk.source, chunk.title or "", *chunk.heading, chunk.text)))
         alike = self.embedder.weight * (cosine or 0.0) + (1 - self.embedder.weight) * covered
-        return Hit(
-            rank=rank,
-            score=round(alike if read is None else read, 4),
-            coverage=covered,
-            chunk_id=chunk.id,
-            source=chunk.source,
-            title=chunk.title,
-            page=chunk.page,
-            lines=chunk.lines,
-            repeated=chunk.repeated,
-            link=chunk.link,
-            heading=chunk.heading,
-            text=chunk.text,
-            cosine=cosine,
-        )
+        score = round(alike if read is None else read, 4)
+        return Hit.of(chunk, rank=rank, score=score, coverage=covered, cosine=cosine)
 
     def text(self, collection_name: str, source: str) -> str:
         """Return a document's text as its chunks hold it.
@@ -186,7 +182,7 @@ class Store:
             raise UnknownSourceError(f"no text of {source!r} in collection {collection_name!r}; see kb sources")
         return text
 
-    def section(self, collection_name: str, chunk_id: int, reach: int) -> list[StoredChunk]:
+    def section(self, collection_name: str, chunk_id: int, reach: int) -> list[Passage]:
         """Return a chunk and those around it in its section, in the document's order; see `Passages.section`."""
         collection = self.catalog.collection(collection_name)
         with self.catalog.transaction() as connection:

@@ -21,13 +21,14 @@ from langchain_core.language_models import BaseLanguageModel
 from langchain_core.prompts import StringPromptTemplate
 from langchain_core.retrievers import BaseRetriever
 
-from kb_assistant.answering.context import within_budget
-from kb_assistant.answering.extractive.engine import REACH, SECTION_REACH, ExtractiveChain
+from kb_assistant.answering.context import FindSection, fit_to_budget
+from kb_assistant.answering.extractive.engine import REACH, ExtractiveChain
 from kb_assistant.answering.grounding.entities import codes_in, years_in
-from kb_assistant.answering.relevance.cross_lingual import Likeness
-from kb_assistant.answering.relevance.judge import judged
+from kb_assistant.answering.relevance.cross_lingual import CrossLingualSimilarity
+from kb_assistant.answering.relevance.judge import judge_relevance
 from kb_assistant.language import language_of
 from prompts import LANGUAGES, load_prompt
+from vectorstore import Hit, StoreRetriever, as_document, from_documents
 
 __all__ = ["KnowledgeBaseQA", "build_chain", "is_refusal"]
 
@@ -36,7 +37,7 @@ _FENCE = re.compile(r"</(?=\s*(?:passages|资料)\s*>)", re.IGNORECASE)
 """What ends the passages in the prompts; inside a passage it must end nothing."""
 
 _READ_REACH = 20
-"""So many passages to either side of one that was found a model is given, where there is room."""
+"""How many neighbouring passages to add on each side when the budget allows."""
 _EVERYWHERE = {"zh": "的 是 在 和", "en": "the of and is"}
 """Words that hardly any document of a language is without."""
 _PARTS = re.compile(r"[A-Za-z]+|\d+")
@@ -72,11 +73,13 @@ class KnowledgeBaseQA(RetrievalQA):
     refuse_below: float
     context_tokens: int
     count_tokens: Callable[[str], int]
-    section: Callable[[Document], Sequence[Document]] | None = None
-    """Gives the passages of the section that one stands in, in order; None where none but those found are wanted."""
+    section: FindSection | None = None
+    """Finds the neighbours of a passage; None to add none."""
+    reach: int = 0
+    """How many neighbours on each side to add when the budget allows."""
     holds: Callable[[str], bool] | None = None
     """Whether any document holds one of some words; None where that is not known."""
-    likeness: Likeness | None = None
+    similarity: CrossLingualSimilarity | None = None
     """How alike texts of different languages are; None where the vectors know nothing of it."""
     quotes: bool = False
     """Whether it can only quote: what other years say is then no answer. A model may conclude something from it."""
@@ -90,22 +93,28 @@ class KnowledgeBaseQA(RetrievalQA):
     def _call(self, inputs: dict[str, Any], run_manager: CallbackManagerForChainRun | None = None) -> dict[str, Any]:
         manager = run_manager or CallbackManagerForChainRun.get_noop_manager()
         question = inputs.get("search_query") or inputs[self.input_key]
-        passages = self._get_docs(question, run_manager=manager)
         weights = self.term_weights(question)
-        relevant, passages = judged(question, weights, passages, self.refuse_below, self.likeness)
+        found = from_documents(self._search(question, weights, manager))
+        relevant, hits = judge_relevance(question, weights, found, self.refuse_below, self.similarity)
         asked = inputs[self.input_key]
-        elsewhere = self._absent(codes_in(asked)) or (self.quotes and _of_other_years(asked, passages))
-        if not passages or relevant < self.refuse_below or elsewhere:
+        elsewhere = self._absent(codes_in(asked)) or (self.quotes and _names_other_years(asked, hits))
+        if not hits or relevant < self.refuse_below or elsewhere:
             text, refused, combined = self.refusal(asked), True, {}
         else:
-            passages = within_budget(passages, self.context_tokens, self._size, self.section)
-            combined = self.combine_documents_chain.invoke(
-                {"input_documents": passages, "question": question}, {"callbacks": manager.get_child()}
-            )
+            hits = fit_to_budget(hits, self.context_tokens, self._size, self.section, self.reach)
+            given = {"input_documents": [as_document(hit) for hit in hits], "question": question, "weights": weights}
+            combined = self.combine_documents_chain.invoke(given, {"callbacks": manager.get_child()})
             text, refused = combined[self.combine_documents_chain.output_key], False
         told = {"relevance": relevant, "refused": refused, "citations": combined.get("citations")}
         told["highlights"] = combined.get("highlights", ())
-        return {self.output_key: text, "source_documents": passages, **told}
+        return {self.output_key: text, "source_documents": [as_document(hit) for hit in hits], **told}
+
+    def _search(
+        self, question: str, weights: dict[str, float], manager: CallbackManagerForChainRun
+    ) -> Sequence[Document]:
+        """What the retriever finds; the store's own is told the weights, so that it need not count them again."""
+        known = {"weights": weights} if isinstance(self.retriever, StoreRetriever) else {}
+        return self.retriever.invoke(question, {"callbacks": manager.get_child()}, **known)
 
     def refusal(self, question: str) -> str:
         """Return what is said, in the question's language, where the documents hold no answer to it.
@@ -129,9 +138,9 @@ class KnowledgeBaseQA(RetrievalQA):
         forms = {code: ([code.replace("-", "")], code.split("-"), _PARTS.findall(code)) for code in codes}
         return [code for code, ways in forms.items() if not any(all(map(self.holds, way)) for way in ways)]
 
-    def _size(self, passage: Document) -> int:
+    def _size(self, hit: Hit) -> int:
         """How many tokens a passage takes in the prompt, with the line above it."""
-        return self.count_tokens("[{number}] {source} {heading}\n".format(**passage.metadata) + passage.page_content)
+        return self.count_tokens(f"[{hit.rank}] {hit.source} {hit.heading_path}\n{hit.text}")
 
 
 def build_chain(
@@ -141,31 +150,24 @@ def build_chain(
     term_weights: Callable[[str], dict[str, float]],
     refuse_below: float,
     context_tokens: int,
-    section: Callable[[Document, int], Sequence[Document]] | None = None,
+    section: FindSection | None = None,
     holds: Callable[[str], bool] | None = None,
-    likeness: Likeness | None = None,
+    similarity: CrossLingualSimilarity | None = None,
 ) -> KnowledgeBaseQA:
     """Return the chain that answers from `retriever` with `engine`, or without one by extraction.
 
     Args:
-        retriever: gives passages with the metadata of `vectorstore.as_document`.
+        retriever: any LangChain retriever; see `vectorstore.from_documents` for what its documents must say.
         engine: any LangChain language model; None for the extractive engine.
         term_weights: a question's terms, each with how much it says.
         refuse_below: least `relevance`, 0 to 1, at which an answer is tried.
         context_tokens: how many of the engine's tokens the passages may take; extraction is given all.
-        section: gives the passages of the section that one stands in, in order, up to so many to either side:
-            the room that the passages found leave is theirs. Extraction takes the next one to either side.
+        section: finds the neighbours of a passage, which are added when the budget allows.
         holds: whether any document holds one of some words; what a question names and none holds is refused.
-        likeness: how alike texts of different languages are, so that a question finds its answer in the other one.
+        similarity: how alike texts of different languages are, so that a question finds its answer in the other one.
     """
-
-    def within(reach: int) -> Callable[[Document], Sequence[Document]] | None:
-        return (lambda passage: section(passage, reach)) if section else None
-
     if engine is None:
-        combine: BaseCombineDocumentsChain = ExtractiveChain(
-            term_weights=term_weights, section=within(SECTION_REACH), likeness=likeness
-        )
+        combine: BaseCombineDocumentsChain = ExtractiveChain(section=section, similarity=similarity)
     else:
         combine = _stuffing(engine)
     with warnings.catch_warnings():
@@ -177,9 +179,10 @@ def build_chain(
             refuse_below=refuse_below,
             context_tokens=context_tokens,
             count_tokens=engine.get_num_tokens if engine else lambda text: 0,
-            section=within(_READ_REACH if engine else REACH),
+            section=section,
+            reach=_READ_REACH if engine else REACH,
             holds=holds,
-            likeness=likeness,
+            similarity=similarity,
             quotes=engine is None,
         )
 
@@ -201,14 +204,12 @@ def _stuffing(engine: BaseLanguageModel[str]) -> StuffDocumentsChain:
         )
 
 
-def _of_other_years(question: str, passages: Sequence[Document]) -> bool:
-    """Whether a question names years, none of the passages does, and the first names others."""
+def _names_other_years(question: str, hits: Sequence[Hit]) -> bool:
+    """Whether a question names years, none of the passages names them, and the best passage names others."""
     asked = years_in(question)
-    if not asked or not passages:
+    if not asked or not hits:
         return False
-    first, *others = (
-        years_in(f"{one.metadata['source']} {one.metadata['title']} {one.page_content}") for one in passages
-    )
+    first, *others = (years_in(f"{hit.source} {hit.title or ''} {hit.text}") for hit in hits)
     return bool(first) and asked.isdisjoint(first.union(*others))
 
 

@@ -10,7 +10,7 @@ from ingest.page_image import PageImage, render_page
 from kb_assistant.errors import UsageError
 
 if TYPE_CHECKING:
-    from vectorstore import Store, StoredChunk
+    from vectorstore import Passage, Store
 
 __all__ = ["OpenedPassage", "open_passage", "page_image"]
 
@@ -84,5 +84,5 @@ def page_image(store: Store, collection: str, source: str, words: Sequence[str],
     return render_page(store.folder / path, page, words)  # an uploaded file's path is relative to the home
 
 
-def _texts(chunks: Sequence[StoredChunk]) -> tuple[str, ...]:
-    return tuple(one.text for one in chunks)
+def _texts(passages: Sequence[Passage]) -> tuple[str, ...]:
+    return tuple(passage.text for passage in passages)

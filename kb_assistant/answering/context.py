@@ -1,89 +1,96 @@
-"""What an engine is given to read: the best passages, and so much of their sections as there is room for.
+"""Chooses what an engine reads: the best passages, and as much of their sections as fits.
 
-Search finds small passages; what surrounds one often completes it. Neighbours stay passages of
-their own, with their own page and lines, so that a citation of one is as exact as any.
+Search finds small passages; the text around one often completes it. Neighbours stay passages of
+their own, with their own page and lines, so that a citation of one is just as exact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from langchain_core.documents import Document
+from vectorstore import Hit, Passage
 
-__all__ = ["is_neighbour", "within_budget"]
+__all__ = ["FindSection", "fit_to_budget", "in_section"]
+
+FindSection = Callable[[int, int], Sequence[Passage]]
+"""Takes a passage's id and a reach; returns it and up to `reach` passages on each side in its section, in order.
+
+Returns nothing for a passage that is no longer stored."""
 
 
-def within_budget(
-    passages: Sequence[Document],
+def fit_to_budget(
+    hits: Sequence[Hit],
     budget: int,
-    size: Callable[[Document], int],
-    section: Callable[[Document], Sequence[Document]] | None = None,
-) -> list[Document]:
-    """Return the best passages that fit together, the first always, and what neighbours fit beside them.
+    count_tokens: Callable[[Hit], int],
+    section: FindSection | None = None,
+    reach: int = 0,
+) -> list[Hit]:
+    """Return the best hits that fit together, always the first, and the neighbours that fit beside them.
 
-    Neighbours stand next to what they belong to, in the document's order; all are numbered anew.
+    Neighbours stand next to their hit, in the document's order; all are numbered anew.
 
     Args:
-        passages: what was found, the best first.
-        budget: tokens that all may take together.
-        size: counts a passage's tokens, as the engine is given it.
-        section: gives the passages of the section that one stands in, in order; None where none is to be widened.
+        hits: what the search found, the best first.
+        budget: how many tokens all may take together.
+        count_tokens: counts a passage's tokens as the engine reads it.
+        section: finds neighbours; None to add none.
+        reach: how many neighbours on each side at most.
     """
-    kept: list[Document] = []
+    kept: list[Hit] = []
     left = budget
-    for passage in passages:
-        left -= size(passage)
+    for hit in hits:
+        left -= count_tokens(hit)
         if left < 0 and kept:
             break
-        kept.append(passage)
+        kept.append(hit)
     if section is None:
         return kept
-    spans = [_Span.around(passage, section(passage)) for passage in kept]
-    taken = {passage.id for passage in kept}
+    spans = [_Span.around(hit, in_section(hit, section, reach)) for hit in kept]
+    taken = {hit.id for hit in kept}
     grown = True
-    while grown:  # a step at a time for each, the best first: what is near says more than what is far
+    while grown:  # one step per span and round, the best hit first: near text says more than distant text
         grown = False
         for span in spans:
             for step in (1, -1):
                 neighbour = span.next(step)
                 if neighbour is None or neighbour.id in taken:
                     continue
-                if (tokens := size(neighbour)) <= left:
+                if (tokens := count_tokens(neighbour)) <= left:
                     left -= tokens
                     taken.add(neighbour.id)
                     span.grow(step)
                     grown = True
-    together = [passage for span in spans for passage in span.passages]
-    return [
-        Document(page_content=one.page_content, metadata={**one.metadata, "number": number}, id=one.id)
-        for number, one in enumerate(together, start=1)
-    ]
+    together = [hit for span in spans for hit in span.hits]
+    return [replace(hit, rank=number) for number, hit in enumerate(together, start=1)]
 
 
-def is_neighbour(passage: Document) -> bool:
-    """Whether a passage was not found itself, but stands beside one that was."""
-    return "neighbour" in passage.metadata
+def in_section(hit: Hit, section: FindSection | None, reach: int) -> list[Hit]:
+    """Return a hit among its neighbours, in the document's order; alone where none are known."""
+    found = section(hit.id, reach) if section else ()
+    if all(passage.id != hit.id for passage in found):
+        return [hit]
+    return [hit if passage.id == hit.id else hit.beside(passage) for passage in found]
 
 
 @dataclass
 class _Span:
-    """So much of a section as is taken, from `first` to `last`."""
+    """The part of a section that is taken, from `first` to `last`."""
 
-    section: Sequence[Document]
+    section: Sequence[Hit]
     first: int
     last: int
 
     @classmethod
-    def around(cls, passage: Document, section: Sequence[Document]) -> _Span:
-        place = next((place for place, one in enumerate(section) if one.id == passage.id), None)
-        return cls([passage], 0, 0) if place is None else cls(section, place, place)
+    def around(cls, hit: Hit, section: Sequence[Hit]) -> _Span:
+        place = next(place for place, each in enumerate(section) if each.id == hit.id)
+        return cls(section, place, place)
 
     @property
-    def passages(self) -> Sequence[Document]:
+    def hits(self) -> Sequence[Hit]:
         return self.section[self.first : self.last + 1]
 
-    def next(self, step: int) -> Document | None:
+    def next(self, step: int) -> Hit | None:
         place = self.last + 1 if step > 0 else self.first - 1
         return self.section[place] if 0 <= place < len(self.section) else None
 

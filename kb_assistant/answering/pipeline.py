@@ -6,18 +6,16 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from kb_assistant.answering.types import Answer, Citation, Timing, Turn
 from kb_assistant.errors import UsageError
 
 if TYPE_CHECKING:
-    from langchain_core.documents import Document
-
     from kb_assistant.answering.chain import KnowledgeBaseQA
     from kb_assistant.answering.follow_up import Asked
-    from kb_assistant.answering.relevance.cross_lingual import Likeness
+    from kb_assistant.answering.relevance.cross_lingual import CrossLingualSimilarity
     from kb_assistant.answering.stream import ChainRun
     from kb_assistant.llms.active_engine import EngineInUse
     from vectorstore import Filter, Hit, Store, StoreRetriever
@@ -45,18 +43,20 @@ class Answering:
 
     def relevance(self, question: str, hits: Sequence[Hit], collection: str) -> float:
         """Return what a refusal is decided by: how likely passages that were found hold the answer, 0 to 1."""
-        from kb_assistant.answering.relevance.judge import judged
-        from vectorstore import as_document
+        from kb_assistant.answering.relevance.judge import judge_relevance
 
-        weights, passages = self._store.term_weights(collection, question), [as_document(hit) for hit in hits]
-        return judged(question, weights, passages, self._in_use.settings.refuse_below, self.likeness)[0]
+        weights = self._store.term_weights(collection, question)
+        return judge_relevance(question, weights, hits, self._in_use.settings.refuse_below, self.similarity)[0]
+
+    def nearest(self, question: str, collection: str | None = None, only: Filter | None = None) -> list[Hit]:
+        """Return as many of the nearest passages as an answer begins with."""
+        from vectorstore import Filter
+
+        return self.search(question, self._in_use.settings.passages, collection, only or Filter())
 
     def covered(self, question: str, collection: str | None, only: Filter | None) -> float:
         """Return the share of a question, 0 to 1, that the passage nearest to it covers."""
-        from vectorstore import Filter
-
-        hits = self.search(question, self._in_use.settings.passages, collection, only or Filter())
-        return max((hit.coverage for hit in hits), default=0.0)
+        return max((hit.coverage for hit in self.nearest(question, collection, only)), default=0.0)
 
     def stream(
         self,
@@ -72,9 +72,10 @@ class Answering:
         """Yield the answer's text as it is written, then the `Answer`; see `Assistant.stream`."""
         from kb_assistant.answering.follow_up import settle
         from kb_assistant.answering.stream import ChainRun
+        from vectorstore import from_documents
 
         words, written = _checked(question), False
-        found = (lambda passages: on_passages(_beginnings(passages))) if on_passages else None
+        found = (lambda documents: on_passages(_beginnings(from_documents(documents)))) if on_passages else None
         try:
             asked = settle(words, history, lambda wording: self.covered(wording, collection, only))
             chain = self.chain(collection, asked, only)
@@ -122,26 +123,27 @@ class Answering:
             term_weights=lambda question: self._store.term_weights(name, question),
             refuse_below=settings.refuse_below,
             context_tokens=settings.context_tokens or (engine.passage_tokens if engine else 0),
-            section=retriever.section,
+            section=partial(self._store.section, name),
             holds=lambda words: self._store.holds(name, words),
-            likeness=self.likeness,
+            similarity=self.similarity,
         )
 
     @cached_property
-    def likeness(self) -> Likeness | None:
+    def similarity(self) -> CrossLingualSimilarity | None:
         """How alike texts of different languages are; None with the built-in vectors, which know nothing of it."""
-        from kb_assistant.answering.relevance.cross_lingual import Likeness
+        from kb_assistant.answering.relevance.cross_lingual import CrossLingualSimilarity
 
-        return Likeness(self._store.embedder) if self._store.embedder.weight else None
+        return CrossLingualSimilarity(self._store.embedder) if self._store.embedder.weight else None
 
     def _answer(self, asked: Asked, run: ChainRun, chain: KnowledgeBaseQA) -> Answer:
         from kb_assistant.answering.chain import is_refusal
         from kb_assistant.answering.grounding.cite import Grounded, ground
+        from vectorstore import from_documents
 
         text = run.result["result"]
-        passages: list[Document] = run.result["source_documents"]
+        passages = from_documents(run.result["source_documents"])
         cited = run.result["citations"]
-        grounded = ground(text, passages, self.likeness) if cited is None else Grounded(text, cited)
+        grounded = ground(text, passages, self.similarity) if cited is None else Grounded(text, cited)
         refused = run.result["refused"] or is_refusal(text) or not grounded.citations
         timing = Timing(
             round(run.retrieval_s or run.elapsed_s, 4),
@@ -173,11 +175,10 @@ def _checked(question: str) -> str:
     return words
 
 
-def _beginnings(passages: Iterable[Document]) -> tuple[Citation, ...]:
+def _beginnings(passages: Iterable[Hit]) -> tuple[Citation, ...]:
     """Each passage, cited by its first sentence."""
-    from kb_assistant.answering.context import is_neighbour
     from kb_assistant.answering.grounding.cite import cite, statements
 
-    found = (passage for passage in passages if not is_neighbour(passage))
+    found = (passage for passage in passages if not passage.neighbour)
     cited = (cite(passage, *next(iter(statements(passage)), (0, 0))) for passage in found)
     return tuple(replace(one, number=number) for number, one in enumerate(cited, start=1))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from kb_assistant.language import language_of
 
 if TYPE_CHECKING:
-    from vectorstore import Store, StoreRetriever
+    from vectorstore import Hit, Store
 
 __all__ = ["Suggestions", "suggested"]
 
@@ -30,10 +30,10 @@ _HEADINGS = 400
 class Suggestions:
     """Questions that a store's collections answer, worked out once for each state of a collection."""
 
-    def __init__(self, store: Store, retriever: Callable[[str], StoreRetriever]) -> None:
-        """Take the store, and what gives the retriever of a collection by its name."""
+    def __init__(self, store: Store, search: Callable[[str, str], Sequence[Hit]]) -> None:
+        """Take the store, and the search for (question, collection) that answers begin with."""
         self._store = store
-        self._retriever = retriever
+        self._search = search
         self._known: dict[int, tuple[int, int, tuple[str, ...]]] = {}
 
     def of(self, collection: str, limit: int, *, refuse_below: float) -> tuple[str, ...]:
@@ -43,13 +43,13 @@ class Suggestions:
         info = self._store.catalog.collection(collection)
         known = self._known.get(info.id)
         if known is None or known[:2] != (info.generation, limit):
-            retriever = self._retriever(info.name)
 
             def answered(source: str, question: str) -> bool:
-                passages = retriever.invoke(question)
-                held = bool(passages) and passages[0].metadata["source"] == source
+                hits = self._search(question, info.name)
+                if not hits or hits[0].source != source:
+                    return False
                 weights = self._store.term_weights(info.name, question)
-                return held and relevance(question, weights, passages) >= max(_SURE, refuse_below)
+                return relevance(question, weights, hits) >= max(_SURE, refuse_below)
 
             headings = self._store.headings(info.name, _HEADINGS)
             known = info.generation, limit, suggested(headings, answered, limit)

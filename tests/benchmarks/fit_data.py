@@ -13,16 +13,14 @@ import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from langchain_core.documents import Document
-
 from kb_assistant import Assistant
-from kb_assistant.answering.context import within_budget
+from kb_assistant.answering.context import fit_to_budget
 from kb_assistant.answering.extractive.engine import REACH, SECTION_REACH
-from vectorstore import StoreRetriever, as_document
+from vectorstore import Hit, Passage
 
 ROOT = Path(__file__).parents[2]
 EVAL = Path(os.environ.get("KB_SHARED", ROOT.parent / "shared")) / "data" / "eval"
@@ -55,23 +53,19 @@ class Asked:
     document: str
     indexed: bool
     weights: dict[str, float]
-    passages: tuple[Document, ...]
-    sections: tuple[tuple[Document, ...], ...]
+    passages: tuple[Hit, ...]
+    sections: tuple[tuple[Passage, ...], ...]
 
-    def section(self, passage: Document) -> Sequence[Document]:
-        """Return the passages around one that was found."""
-        return next(around for one, around in zip(self.passages, self.sections, strict=True) if one.id == passage.id)
+    def section(self, passage_id: int, reach: int) -> Sequence[Passage]:
+        """Return the passages around a hit, as `Store.section` does."""
+        around = next(near for hit, near in zip(self.passages, self.sections, strict=True) if hit.id == passage_id)
+        at = [passage.id for passage in around].index(passage_id)
+        return around[max(0, at - reach) : at + reach + 1]
 
     @property
-    def read(self) -> list[Document]:
+    def read(self) -> list[Hit]:
         """The passages and their neighbours, as the extractive engine is given them."""
-
-        def beside(passage: Document) -> Sequence[Document]:
-            around = self.section(passage)
-            at = [one.id for one in around].index(passage.id)
-            return around[max(0, at - REACH) : at + REACH + 1]
-
-        return within_budget(self.passages, 0, lambda passage: 0, beside)
+        return fit_to_budget(self.passages, 0, lambda hit: 0, self.section, REACH)
 
 
 def asked(name: str, part: str, cache: Path) -> list[Asked]:
@@ -90,19 +84,20 @@ def asked(name: str, part: str, cache: Path) -> list[Asked]:
 
 
 def _written(one: Asked) -> dict[str, Any]:
-    def plain_documents(passages: Sequence[Document]) -> list[dict[str, Any]]:
-        return [{"id": p.id, "page_content": p.page_content, "metadata": p.metadata} for p in passages]
+    def plain(passages: Sequence[Passage]) -> list[dict[str, Any]]:
+        return [{**asdict(passage), "text_hash": passage.text_hash.hex()} for passage in passages]
 
-    sections = [plain_documents(section) for section in one.sections]
-    return {**vars(one), "passages": plain_documents(one.passages), "sections": sections}
+    return {**vars(one), "passages": plain(one.passages), "sections": [plain(section) for section in one.sections]}
 
 
 def _read(row: dict[str, Any]) -> Asked:
-    def documents(rows: list[dict[str, Any]]) -> tuple[Document, ...]:
-        return tuple(Document(**one) for one in rows)
+    def fields(one: dict[str, Any]) -> dict[str, Any]:
+        lines = tuple((offset, line) for offset, line in one["lines"])
+        return {**one, "heading": tuple(one["heading"]), "lines": lines, "text_hash": bytes.fromhex(one["text_hash"])}
 
-    found = {"passages": documents(row["passages"]), "sections": tuple(documents(one) for one in row["sections"])}
-    return Asked(**{**row, "answers": tuple(row["answers"]), **found})
+    hits = tuple(Hit(**fields(one)) for one in row["passages"])
+    sections = tuple(tuple(Passage(**fields(one)) for one in section) for section in row["sections"])
+    return Asked(**{**row, "answers": tuple(row["answers"]), "passages": hits, "sections": sections})
 
 
 def _ask(name: str, part: str, cache: Path) -> Iterator[Asked]:
@@ -124,10 +119,9 @@ def _ask(name: str, part: str, cache: Path) -> Iterator[Asked]:
             questions += [(number, document, one) for one in paragraph["qas"] if one["question"].strip()]
     with Assistant.open(folder / "home", passages=PASSAGES) as kb:
         kb.ingest(folder / "docs")
-        retriever = StoreRetriever(store=kb._store, collection="default", limit=PASSAGES)
         for number, document, one in questions[::every]:
             question = one["question"].strip()
-            passages = tuple(as_document(hit) for hit in kb.search(question, limit=PASSAGES))
+            passages = tuple(kb.search(question, limit=PASSAGES))
             yield Asked(
                 article=articles[number]["title"] if "QuAD" in name else f"{name} {number}",
                 question=question,
@@ -136,7 +130,7 @@ def _ask(name: str, part: str, cache: Path) -> Iterator[Asked]:
                 indexed=indexed[part](number),
                 weights=kb._store.term_weights("default", question),
                 passages=passages,
-                sections=tuple(tuple(retriever.section(passage, SECTION_REACH)) for passage in passages),
+                sections=tuple(tuple(kb._store.section("default", hit.id, SECTION_REACH)) for hit in passages),
             )
 
 
@@ -165,5 +159,5 @@ def write_model(
         "intercept": round(intercept, 4),
         "coefficients": {key: round(float(value), 4) for key, value in sorted(coefficients.items())},
     }
-    path = ROOT / "kb_assistant" / "coefficients" / f"{name}.json"
+    path = ROOT / "kb_assistant" / "answering" / "coefficients" / f"{name}.json"
     path.write_text(json.dumps(found, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

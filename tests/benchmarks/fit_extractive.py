@@ -48,7 +48,7 @@ def cases(cache: Path) -> tuple[list[Case], list[str], dict[str, list[Asked]]]:
             answers = [plain(answer) for answer in one.answers]
             holds = np.array([_holds(s.text, answers) for s in found], dtype=bool)
             joined = np.array([_hold_together(found[at : at + 2], answers) for at in range(len(found))], dtype=bool)
-            right = np.array([s.passage.metadata["source"] == one.document for s in found], dtype=bool)
+            right = np.array([s.passage.source == one.document for s in found], dtype=bool)
             rows = features(one.question, one.weights, found, one.section)
             tables.append((name, one.article, rows, (holds & right, holds, joined)))
     names = sorted({key for _, _, rows, _ in tables for row in rows for key in row})

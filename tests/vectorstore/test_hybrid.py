@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vectorstore import Hit, coverage, terms
+from vectorstore import coverage, terms
 from vectorstore.hybrid import blend, fuse, similarity
 
 IDS = st.lists(st.integers(0, 30), unique=True, max_size=20)
@@ -104,13 +104,3 @@ def test_coverage_goes_by_weight() -> None:
 )
 def test_similarity(left: list[float], right: list[float], expected: float) -> None:
     assert similarity(np.array(left, np.float32), np.array(right, np.float32)) == expected
-
-
-def test_a_hits_lines_are_its_first_and_last() -> None:
-    hit = Hit(1, 0.5, 0.5, 7, "a.md", None, None, ((0, 3), (2, 4), (4, 9)), (), "a\nb\nc")
-    assert (hit.line_start, hit.line_end) == (3, 9)
-
-
-def test_the_header_that_a_table_repeats_does_not_count_for_its_lines() -> None:
-    hit = Hit(1, 0.5, 0.5, 7, "a.csv", None, None, ((0, 1), (6, 40), (12, 41)), (), "| a |\n| 1 |\n| 2 |", repeated=6)
-    assert (hit.line_start, hit.line_end) == (40, 41)

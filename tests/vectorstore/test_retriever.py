@@ -10,15 +10,19 @@ def test_it_gives_langchain_documents_the_best_first(store: Store) -> None:
     documents = StoreRetriever(store=store, collection="handbook", limit=2).invoke("工龄满五年有几天年假？")
     hits = store.search("handbook", "工龄满五年有几天年假？", 2)
     assert [document.page_content for document in documents] == [hit.text for hit in hits]
-    assert documents[0].id == str(hits[0].chunk_id)
+    assert documents[0].id == str(hits[0].id)
     assert documents[0].metadata == {
         "number": 1,
         "source": "制度/年假.md",
         "title": "",
         "heading": "员工手册 › 假期",
+        "headings": ["员工手册", "假期"],
         "page": None,
         "lines": [[0, 1]],
+        "repeated": 0,
         "link": None,
+        "text_hash": hits[0].text_hash.hex(),
+        "neighbour": False,
         "cosine": None,
         "score": hits[0].score,
         "coverage": hits[0].coverage,
@@ -62,13 +66,11 @@ def test_a_section_is_what_follows_each_other_under_the_same_headings(store: Sto
         for page, (heading, text) in enumerate(parts, start=1)
     )
     store.replace(collection, [NewSource("fruit.md", "/fruit.md", "h", "1", "ready", None, None, (), chunks)])
-    retriever = StoreRetriever(store=store, collection="sections", limit=1)
     expected = {"two": ["one apple", "two apples"], "three": ["three pears"], "four": ["four apples"]}
     for asked, texts in expected.items():
-        (found,) = retriever.invoke(asked)
-        section = retriever.section(found, 20)
-        assert [one.page_content for one in section] == texts
-        assert [parts[one.metadata["page"] - 1][1] for one in section] == texts, "each has a page of its own"
-        assert [one.metadata.get("neighbour", False) for one in section] == [one.id != found.id for one in section]
+        (found,) = store.search("sections", asked, 1)
+        section = store.section("sections", found.id, 20)
+        assert [passage.text for passage in section] == texts
+        assert [parts[(passage.page or 0) - 1][1] for passage in section] == texts, "each has a page of its own"
     store.remove(collection, ["fruit.md"])
-    assert retriever.section(found, 20) == []
+    assert store.section("sections", found.id, 20) == []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,19 +15,20 @@ from langchain_classic.chains.combine_documents.base import BaseCombineDocuments
 from langchain_core.documents import Document
 
 from kb_assistant.answering.coefficients import load_coefficients
-from kb_assistant.answering.context import is_neighbour
+from kb_assistant.answering.context import FindSection, in_section
 from kb_assistant.answering.extractive.ranking import Candidate, Section, sentence_features
 from kb_assistant.answering.extractive.short_answer import short_answer
 from kb_assistant.answering.grounding.cite import cite, statements, without_marks
-from kb_assistant.answering.relevance.cross_lingual import Likeness, in_other_language, other_language
+from kb_assistant.answering.relevance.cross_lingual import CrossLingualSimilarity, in_other_language, other_language
 from kb_assistant.language import language_of
+from vectorstore import Hit, from_documents
 
 __all__ = ["REACH", "SECTION_REACH", "ExtractiveChain", "Sentence", "best_sentences", "features", "sentences"]
 
 REACH = 1
-"""So many passages to either side of one that was found are searched for the answer as well."""
+"""How many neighbours on each side of a hit are searched for the answer as well."""
 SECTION_REACH = 4
-"""So many to either side tell what one is about."""
+"""How many neighbours on each side tell what a passage is about."""
 
 _SECOND = 0.03
 """A second sentence is added where it is at least this likely to hold the answer."""
@@ -50,7 +51,7 @@ _LONGEST_JOINED = 400
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence, list item or table row of a passage, `page_content[start:end]`.
+    """A sentence, list item or table row of a passage, `text[start:end]` of it.
 
     Attributes:
         header: the first row of its table, for a row.
@@ -58,7 +59,7 @@ class Sentence:
         score: how likely it is that it holds the answer rather than the others, 0 to 1.
     """
 
-    passage: Document
+    passage: Hit
     start: int
     end: int
     header: str
@@ -68,7 +69,7 @@ class Sentence:
     @property
     def text(self) -> str:
         """The words as they stand in the document."""
-        return self.passage.page_content[self.start : self.end]
+        return self.passage.text[self.start : self.end]
 
     @property
     def readable(self) -> str:
@@ -84,29 +85,32 @@ class Sentence:
 class ExtractiveChain(BaseCombineDocumentsChain):
     """Picks the one or two sentences that most likely hold the answer."""
 
-    term_weights: Callable[[str], dict[str, float]]
-    """Gives a question's terms, each with how much it says."""
-    section: Callable[[Document], Sequence[Document]] | None = None
-    """Gives the passages around one that was found, with it, in order; None where nothing is known of them."""
-    likeness: Likeness | None = None
+    section: FindSection | None = None
+    """Finds the neighbours of a passage; None where they are not known."""
+    similarity: CrossLingualSimilarity | None = None
     """How alike texts of different languages are; None where the vectors know nothing of it."""
 
     def combine_docs(self, docs: list[Document], **kwargs: Any) -> tuple[str, dict[str, Any]]:
-        """Return the sentences that answer `kwargs["question"]`, their `citations`, and `highlights` in the text."""
-        question = kwargs["question"]
-        if self.likeness and len(in_other_language(question, docs)) == len(docs) and self._knows(question):
-            chosen = _most_alike(question, docs, self.likeness)
+        """Return the sentences that answer a question, their `citations`, and the `highlights` in the text.
+
+        Args:
+            docs: the passages, the best first, as `vectorstore.as_document` gives them.
+            kwargs: `question`, and `weights`: its terms, each with how much it says.
+        """
+        question, hits = kwargs["question"], from_documents(docs)
+        if self.similarity and len(in_other_language(question, hits)) == len(hits) and self._knows(question):
+            chosen = _most_alike(question, hits, self.similarity)
         else:
-            chosen = best_sentences(question, self.term_weights(question), docs, self.section)
+            chosen = best_sentences(question, kwargs["weights"], hits, self.section)
         said = [without_marks(one.readable) for one in chosen]
-        text = "\n".join(f"{words} [{one.passage.metadata['number']}]" for words, one in zip(said, chosen, strict=True))
+        text = "\n".join(f"{words} [{one.passage.rank}]" for words, one in zip(said, chosen, strict=True))
         span = short_answer(question, said[0]) if chosen and chosen[0].score >= _SURE else None
         citations = tuple(cite(one.passage, one.start, one.end) for one in chosen)
         return text, {"citations": citations, "highlights": (span,) if span else ()}
 
     def _knows(self, question: str) -> bool:
         language = language_of(question)
-        return self.likeness is not None and self.likeness.knows(language, other_language(language))
+        return self.similarity is not None and self.similarity.supports(language, other_language(language))
 
     async def acombine_docs(self, docs: list[Document], **kwargs: Any) -> tuple[str, dict[str, Any]]:
         """As `combine_docs`; it takes milliseconds."""
@@ -116,8 +120,8 @@ class ExtractiveChain(BaseCombineDocumentsChain):
 def best_sentences(
     question: str,
     weights: Mapping[str, float],
-    passages: Sequence[Document],
-    section: Callable[[Document], Sequence[Document]] | None = None,
+    passages: Sequence[Hit],
+    section: FindSection | None = None,
 ) -> list[Sentence]:
     """Return the sentence that most likely holds the answer, and the next one if it may as well, the best first.
 
@@ -125,7 +129,7 @@ def best_sentences(
         question: as it was asked.
         weights: its terms, each with how much it says.
         passages: where to look, the best first, their neighbours beside them.
-        section: gives the passages around one of them, with it, in order; None where nothing is known of them.
+        section: finds the neighbours of a passage; None where they are not known.
     """
     model = load_coefficients(f"extractive_{language_of(question)}")
     found = sentences(passages)
@@ -137,10 +141,10 @@ def best_sentences(
     return [one for place, one in enumerate(likely[:2]) if place == 0 or one.score >= _SECOND]
 
 
-def _most_alike(question: str, passages: Sequence[Document], likeness: Likeness) -> list[Sentence]:
+def _most_alike(question: str, passages: Sequence[Hit], similarity: CrossLingualSimilarity) -> list[Sentence]:
     """The sentence that is most like the question in meaning; shared terms tell nothing across languages."""
-    found = sentences([one for one in passages if not is_neighbour(one)])  # a model takes its time for each
-    alike = likeness.between(question, [one.readable for one in found])
+    found = sentences([one for one in passages if not one.neighbour])  # a model takes its time for each
+    alike = similarity.compare(question, [one.readable for one in found])
     return [max(zip(alike, found, strict=True), key=lambda one: one[0])[1]] if found else []
 
 
@@ -148,18 +152,18 @@ def features(
     question: str,
     weights: Mapping[str, float],
     found: Sequence[Sentence],
-    section: Callable[[Document], Sequence[Document]] | None = None,
+    section: FindSection | None = None,
 ) -> list[dict[str, float]]:
     """Return what the ranking goes by, for each of the passages' `sentences`; the rest is as in `best_sentences`."""
-    places, sections, ranks = _sections(list({_key(one.passage): one.passage for one in found}.values()), section)
+    places, sections, ranks = _sections(list({one.passage.id: one.passage for one in found}.values()), section)
     candidates = []
     for one in found:
-        number, order = places[_key(one.passage)]
+        number, order = places[one.passage.id]
         candidates.append(
             Candidate(
                 text=f"{one.header} {one.text}".strip(),
                 section=number,
-                rank=ranks.get(_key(one.passage), sections[number].rank),
+                rank=ranks.get(one.passage.id, sections[number].rank),
                 order=order,
                 place=one.place,
                 asks=bool(_QUESTION.search(one.text)),
@@ -170,45 +174,39 @@ def features(
 
 
 def _sections(
-    passages: Sequence[Document], section: Callable[[Document], Sequence[Document]] | None
-) -> tuple[dict[str, tuple[int, int]], list[Section], dict[str, int]]:
+    passages: Sequence[Hit], section: FindSection | None
+) -> tuple[dict[int, tuple[int, int]], list[Section], dict[int, int]]:
     """Where each passage stands (its section, its place there), the sections, and the ranks of those found."""
-    places: dict[str, tuple[int, int]] = {}
+    places: dict[int, tuple[int, int]] = {}
     sections: list[Section] = []
-    ranks: dict[str, int] = {}
-    for passage in sorted(passages, key=is_neighbour):
-        key, rank = _key(passage), len(ranks)
-        if not is_neighbour(passage):
+    ranks: dict[int, int] = {}
+    for passage in sorted(passages, key=lambda hit: hit.neighbour):
+        key, rank = passage.id, len(ranks)
+        if not passage.neighbour:
             ranks[key] = rank
         if key in places:
             number = places[key][0]
             sections[number] = replace(sections[number], found=sections[number].found + (key in ranks))
             continue
-        around = section(passage) if section else ()
-        if key not in map(_key, around):  # it has been taken out of the store meanwhile, or there is none
-            around = [passage]
+        around = in_section(passage, section, SECTION_REACH)
         for order, one in enumerate(around):
-            places.setdefault(_key(one), (len(sections), order))
+            places.setdefault(one.id, (len(sections), order))
         sections.append(_section(passage, around, rank))
     return places, sections, ranks
 
 
-def _section(passage: Document, around: Sequence[Document], rank: int) -> Section:
+def _section(passage: Hit, around: Sequence[Hit], rank: int) -> Section:
     lead = next(_sentences(around[0]), None)
     return Section(
-        around=" ".join(passage.metadata[key] for key in ("source", "title", "heading")),
+        around=" ".join((passage.source, passage.title or "", passage.heading_path)),
         lead=lead.text if lead else "",
-        text="\n".join(one.page_content for one in around),
+        text="\n".join(one.text for one in around),
         rank=rank,
         found=1,
     )
 
 
-def _key(passage: Document) -> str:
-    return passage.id or passage.page_content
-
-
-def sentences(passages: Sequence[Document]) -> list[Sentence]:
+def sentences(passages: Sequence[Hit]) -> list[Sentence]:
     """Return the sentences, list items and table rows of the passages, each text once, in their order."""
     found: dict[str, Sentence] = {}
     for passage in passages:
@@ -217,8 +215,8 @@ def sentences(passages: Sequence[Document]) -> list[Sentence]:
     return list(found.values())
 
 
-def _sentences(passage: Document) -> Iterator[Sentence]:
-    text = passage.page_content
+def _sentences(passage: Hit) -> Iterator[Sentence]:
+    text = passage.text
     spans = _whole(text, statements(passage))
     header = ""
     for place, (start, end) in enumerate(spans):

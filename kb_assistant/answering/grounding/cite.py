@@ -12,14 +12,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from langchain_core.documents import Document
-
 from ingest import sentence_spans
 from kb_assistant.answering.grounding.entities import missing_specifics
-from kb_assistant.answering.relevance.cross_lingual import Likeness, in_other_language, other_language
+from kb_assistant.answering.relevance.cross_lingual import CrossLingualSimilarity, in_other_language, other_language
 from kb_assistant.answering.types import Citation
 from kb_assistant.language import language_of
-from vectorstore import line_at, query_terms, terms
+from vectorstore import Hit, query_terms, terms
 
 __all__ = ["UNSUPPORTED", "Grounded", "cite", "ground", "statements", "without_marks"]
 
@@ -32,7 +30,7 @@ _MARKS = re.compile(rf"(?:\s*{_MARK.pattern})+")
 _SUPPORTED = 0.6
 """Share of a sentence's terms that its passage must hold for the passage to support it."""
 _ALIKE = 0.8
-"""Likeness from which on a sentence in another language says the same, where it has all numbers as well."""
+"""Similarity from which on a sentence in another language says the same, where it has all numbers as well."""
 _CLAUSE = re.compile(r"[,;，；]\s*|\s+(?:and|but|while|whereas)\s+|(?:而且|并且|以及|而|但是|但)")
 _PREAMBLE = re.compile(
     r"^\s*(?:(?:根据|依据|按照|基于)[^，,：:。]{0,8}(?:资料|文档|文件|段落|内容|信息)[^，,：:。]{0,4}[，,：:]"
@@ -53,7 +51,7 @@ class Grounded:
     citations: tuple[Citation, ...]
 
 
-def ground(text: str, passages: Sequence[Document], likeness: Likeness | None = None) -> Grounded:
+def ground(text: str, passages: Sequence[Hit], similarity: CrossLingualSimilarity | None = None) -> Grounded:
     """Cite what supports each sentence of `text`, and mark those that nothing supports.
 
     No citation at all means that nothing is supported. A bracketed number that is the
@@ -62,14 +60,14 @@ def ground(text: str, passages: Sequence[Document], likeness: Likeness | None = 
     Args:
         text: what a model wrote.
         passages: what it was shown.
-        likeness: how alike texts of different languages are; without it, nothing in another language supports.
+        similarity: how alike texts of different languages are; without it, nothing in another language supports.
     """
     found: dict[tuple[int, str], Citation] = {}
     parts: list[str] = []
     position = 0
     for start, end in _sentences(text):
         words, named = _unmarked(text[start:end], passages)
-        citations = _support(words, named, passages) or _across(words, passages, likeness)
+        citations = _support(words, named, passages) or _across(words, passages, similarity)
         parts.append(text[position:start] + words)
         if citations:
             found.update({(one.number, one.quote): one for one in citations})
@@ -89,27 +87,24 @@ def without_marks(text: str) -> str:
     return _MARK.sub(r"(\1)", text)
 
 
-def cite(passage: Document, start: int, end: int) -> Citation:
-    """Return the citation of `page_content[start:end]` of a passage."""
-    text = passage.page_content
-    lines = passage.metadata["lines"]
+def cite(passage: Hit, start: int, end: int) -> Citation:
+    """Return the citation of `text[start:end]` of a passage."""
     return Citation(
-        number=passage.metadata["number"],
-        source=passage.metadata["source"],
-        page=passage.metadata["page"],
-        line_start=line_at(lines, start),
-        line_end=line_at(lines, max(start, end - 1)),
-        heading=passage.metadata["heading"],
-        quote=text[start:end],
-        score=passage.metadata["score"],
+        number=passage.rank,
+        source=passage.source,
+        page=passage.page,
+        line_start=passage.line_at(start),
+        line_end=passage.line_at(max(start, end - 1)),
+        heading=passage.heading_path,
+        quote=passage.text[start:end],
+        score=passage.score,
     )
 
 
-def statements(passage: Document) -> list[tuple[int, int]]:
+def statements(passage: Hit) -> list[tuple[int, int]]:
     """Return the spans of a passage's sentences, without the headings that it begins with if there is more."""
-    headings = set(passage.metadata["heading"].split(" › "))
-    spans = list(sentence_spans(passage.page_content))
-    said = [span for span in spans if _HEADING_MARK.sub("", passage.page_content[slice(*span)]) not in headings]
+    spans = list(sentence_spans(passage.text))
+    said = [span for span in spans if _HEADING_MARK.sub("", passage.text[slice(*span)]) not in passage.heading]
     return said or spans
 
 
@@ -126,10 +121,10 @@ def _sentences(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def _unmarked(sentence: str, passages: Sequence[Document]) -> tuple[str, set[int]]:
+def _unmarked(sentence: str, passages: Sequence[Hit]) -> tuple[str, set[int]]:
     """Return a sentence without the markers that a model set, and the numbers in them."""
     named: set[int] = set()
-    own = ["".join(passage.page_content.split()) for passage in passages]
+    own = ["".join(passage.text.split()) for passage in passages]
 
     def replaced(match: re.Match[str]) -> str:
         before = "".join(sentence[: match.start()].split())[-_CONTEXT:]
@@ -147,7 +142,7 @@ def _said(sentence: str) -> list[str]:
     return query_terms(words) if any(map(str.isalnum, words)) else []
 
 
-def _support(sentence: str, named: set[int], passages: Sequence[Document]) -> list[Citation]:
+def _support(sentence: str, named: set[int], passages: Sequence[Hit]) -> list[Citation]:
     """Return the citations for a sentence, from the one passage that supports it, or from one for each clause.
 
     A passage that the sentence names goes before others that support it as well.
@@ -165,39 +160,39 @@ def _support(sentence: str, named: set[int], passages: Sequence[Document]) -> li
     return [citation for citations in each for citation in citations] if all(each) else []
 
 
-def _one_support(words: str, named: set[int], passages: Sequence[Document]) -> list[Citation]:
+def _one_support(words: str, named: set[int], passages: Sequence[Hit]) -> list[Citation]:
     """Return the citations from the passage that holds the most of a sentence, empty if none holds enough."""
     wanted = set(_said(words))
     able = []
     for passage in passages:
-        text = " ".join((passage.page_content, *(passage.metadata[key] for key in ("heading", "source"))))
+        text = " ".join((passage.text, passage.heading_path, passage.source))
         share = _share(wanted, text)
         if share >= _SUPPORTED and not missing_specifics(words, text):
-            able.append((passage.metadata["number"] in named, share, passage))
+            able.append((passage.rank in named, share, passage))
     if not able:
         return []
     passage = max(able, key=lambda one: one[:2])[2]
     return [cite(passage, *span) for span in _quoted(words, wanted, passage)]
 
 
-def _across(sentence: str, passages: Sequence[Document], likeness: Likeness | None) -> list[Citation]:
+def _across(sentence: str, passages: Sequence[Hit], similarity: CrossLingualSimilarity | None) -> list[Citation]:
     """Return the citation of what says the same in another language, empty if nothing does."""
     words, language = _PREAMBLE.sub("", sentence), language_of(sentence)
     others = in_other_language(words, passages)
-    if not (likeness and others and _said(words) and likeness.knows(language, other_language(language))):
+    if not (similarity and others and _said(words) and similarity.supports(language, other_language(language))):
         return []
     found = [(passage, span) for passage in others for span in statements(passage)]
     if not found:
         return []
-    alike = likeness.between(words, [passage.page_content[slice(*span)] for passage, span in found])
+    alike = similarity.compare(words, [passage.text[slice(*span)] for passage, span in found])
     best, (passage, span) = max(zip(alike, found, strict=True), key=lambda one: one[0])
-    lacking = missing_specifics(words, passage.page_content, across=True)
+    lacking = missing_specifics(words, passage.text, across=True)
     return [cite(passage, *span)] if best >= _ALIKE and not lacking else []
 
 
-def _quoted(words: str, wanted: set[str], passage: Document) -> list[tuple[int, int]]:
+def _quoted(words: str, wanted: set[str], passage: Hit) -> list[tuple[int, int]]:
     """The statements to quote: the nearest one, and others that hold numbers, dates or names which it lacks."""
-    text = passage.page_content
+    text = passage.text
     spans = sorted(statements(passage), key=lambda span: -_share(wanted, text[slice(*span)]))
     chosen, held = spans[:1], text[slice(*spans[0])]
     lacking = missing_specifics(words, held)

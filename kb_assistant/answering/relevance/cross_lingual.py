@@ -20,13 +20,17 @@ from kb_assistant.answering.coefficients import load_coefficients
 from kb_assistant.language import language_of
 
 if TYPE_CHECKING:
-    from langchain_core.documents import Document
+    from vectorstore import Embedder, Hit
 
-    from vectorstore import Embedder
+__all__ = [
+    "CALIBRATION_PAIRS",
+    "CrossLingualSimilarity",
+    "cross_lingual_relevance",
+    "in_other_language",
+    "other_language",
+]
 
-__all__ = ["KNOWN", "Likeness", "across_relevance", "in_other_language", "other_language"]
-
-KNOWN = {
+CALIBRATION_PAIRS = {
     "zh": (
         ("员工每年有多少天带薪休假？", "每位员工每年享有十五天带薪休假。"),
         ("合同什么时候到期？", "合同于十二月三十一日到期。"),
@@ -70,7 +74,7 @@ class _Scale:
     found: float
 
 
-class Likeness:
+class CrossLingualSimilarity:
     """How alike an embedding model finds texts, on a scale that is the same for all models."""
 
     def __init__(self, embedder: Embedder) -> None:
@@ -78,20 +82,20 @@ class Likeness:
         self._embedder = embedder
         self._asking = threading.Lock()
 
-    def knows(self, language: str, other: str) -> bool:
+    def supports(self, language: str, other: str) -> bool:
         """Whether the model finds answers in `other` to questions in `language`."""
         return self._embedder.weight > 0 and self._scale(language, other).found >= _FOUND
 
-    def of(self, cosine: float, language: str, other: str) -> float:
+    def scale(self, cosine: float, language: str, other: str) -> float:
         """Return what a cosine means between a question in `language` and a text in `other`."""
         scale = self._scale(language, other)
         return (cosine - scale.unrelated) / max(scale.answered - scale.unrelated, 1e-6)
 
-    def between(self, text: str, others: Sequence[str]) -> list[float]:
+    def compare(self, text: str, others: Sequence[str]) -> list[float]:
         """Return how alike `text` is to each of some texts in the other language; a model reads them all."""
         language = language_of(text)
         vectors = self._embedder.embed([text, *others])
-        return [self.of(float(one), language, other_language(language)) for one in vectors[1:] @ vectors[0]]
+        return [self.scale(float(one), language, other_language(language)) for one in vectors[1:] @ vectors[0]]
 
     def _scale(self, language: str, other: str) -> _Scale:
         with self._asking:
@@ -100,10 +104,14 @@ class Likeness:
     @cached_property
     def _scales(self) -> dict[tuple[str, str], _Scale]:
         questions, answers = {}, {}
-        for language, pairs in KNOWN.items():
+        for language, pairs in CALIBRATION_PAIRS.items():
             questions[language] = np.array([self._embedder.embed_query(asked) for asked, _ in pairs], dtype=np.float32)
             answers[language] = self._embedder.embed([answer for _, answer in pairs])
-        return {(one, other): _scale(questions[one] @ answers[other].T) for one in KNOWN for other in KNOWN}
+        return {
+            (one, other): _scale(questions[one] @ answers[other].T)
+            for one in CALIBRATION_PAIRS
+            for other in CALIBRATION_PAIRS
+        }
 
 
 def _scale(cosines: np.ndarray) -> _Scale:
@@ -113,26 +121,26 @@ def _scale(cosines: np.ndarray) -> _Scale:
     return _Scale(float(cosines[~own].mean()), float(cosines[own].mean()), found)
 
 
-def across_relevance(question: str, passages: Sequence[Document], likeness: Likeness) -> float:
+def cross_lingual_relevance(question: str, passages: Sequence[Hit], similarity: CrossLingualSimilarity) -> float:
     """Return how likely it is, 0 to 1, that passages in the other language than the question's hold its answer.
 
-    Goes by the largest likeness of one to the question; 0 where the model does not know both languages.
-    Fitted by tests/benchmarks/fit_across.py on English questions and passages, since of no model of both
+    Goes by the largest similarity of one to the question; 0 where the model does not know both languages.
+    Fitted by tests/benchmarks/fit_cross_lingual.py on English questions and passages, since of no model of both
     languages the weights were at hand.
     """
     language = language_of(question)
-    cosines = [one.metadata["cosine"] for one in in_other_language(question, passages)]
+    cosines = [one.cosine for one in in_other_language(question, passages)]
     known = [cosine for cosine in cosines if cosine is not None]
-    if not known or not likeness.knows(language, other_language(language)):
+    if not known or not similarity.supports(language, other_language(language)):
         return 0.0
-    likely = likeness.of(max(known), language, other_language(language))
-    return load_coefficients("across").probability({"likeness": likely})
+    likely = similarity.scale(max(known), language, other_language(language))
+    return load_coefficients("cross_lingual").probability({"similarity": likely})
 
 
-def in_other_language(text: str, passages: Sequence[Document]) -> list[Document]:
+def in_other_language(text: str, passages: Sequence[Hit]) -> list[Hit]:
     """Return the passages that are not in the language of `text`."""
     language = language_of(text)
-    return [one for one in passages if language_of(one.page_content) != language]
+    return [one for one in passages if language_of(one.text) != language]
 
 
 def other_language(language: str) -> str:

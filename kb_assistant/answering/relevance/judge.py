@@ -17,15 +17,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from langchain_core.documents import Document
-
 from kb_assistant.answering.coefficients import load_coefficients
 from kb_assistant.answering.overlap import pairs, share, spelled_out, words
-from kb_assistant.answering.relevance.cross_lingual import Likeness, across_relevance, in_other_language
+from kb_assistant.answering.relevance.cross_lingual import (
+    CrossLingualSimilarity,
+    cross_lingual_relevance,
+    in_other_language,
+)
 from kb_assistant.answering.relevance.term_rarity import rarities
-from vectorstore import terms
+from vectorstore import Hit, terms
 
-__all__ = ["judged", "relevance", "relevance_features"]
+__all__ = ["judge_relevance", "relevance", "relevance_features"]
 
 PASSAGES = 5
 """How many of the passages are judged: as many as the coefficients were fitted with."""
@@ -48,13 +50,13 @@ class _Passage:
     phrases: float
 
 
-def relevance(question: str, weights: Mapping[str, float], passages: Sequence[Document]) -> float:
+def relevance(question: str, weights: Mapping[str, float], passages: Sequence[Hit]) -> float:
     """Return how likely it is, 0 to 1, that the passages' collection holds the question's answer.
 
     Args:
         question: as it was searched for.
         weights: its terms, each with its inverse document frequency.
-        passages: the nearest ones, the best first, with the metadata of `vectorstore.as_document`.
+        passages: the nearest ones, the best first.
     """
     nearest = passages[:PASSAGES]
     if not nearest:
@@ -62,13 +64,13 @@ def relevance(question: str, weights: Mapping[str, float], passages: Sequence[Do
     return load_coefficients("relevance").probability(relevance_features(question, weights, nearest))
 
 
-def judged(
+def judge_relevance(
     question: str,
     weights: Mapping[str, float],
-    passages: Sequence[Document],
+    passages: Sequence[Hit],
     refuse_below: float,
-    likeness: Likeness | None = None,
-) -> tuple[float, list[Document]]:
+    similarity: CrossLingualSimilarity | None = None,
+) -> tuple[float, list[Hit]]:
     """Return the relevance of what was found, 0 to 1, and the passages that have it.
 
     Where shared terms would not do, and passages in the other language say more, it is those.
@@ -76,19 +78,19 @@ def judged(
     Args:
         question: as it was searched for.
         weights: its terms, each with its inverse document frequency.
-        passages: the nearest ones, the best first, with the metadata of `vectorstore.as_document`.
+        passages: the nearest ones, the best first.
         refuse_below: the relevance that would do.
-        likeness: how alike texts of different languages are; None where the vectors know nothing of it.
+        similarity: how alike texts of different languages are; None where the vectors know nothing of it.
     """
     relevant = relevance(question, weights, passages)
-    if relevant < refuse_below and likeness:
-        across = across_relevance(question, passages, likeness)
+    if relevant < refuse_below and similarity:
+        across = cross_lingual_relevance(question, passages, similarity)
         if across > relevant:
             return across, in_other_language(question, passages)
     return relevant, list(passages)
 
 
-def relevance_features(question: str, weights: Mapping[str, float], passages: Sequence[Document]) -> dict[str, float]:
+def relevance_features(question: str, weights: Mapping[str, float], passages: Sequence[Hit]) -> dict[str, float]:
     """Return what the judgement goes by; nothing where the question has no terms."""
     here = {term: weight for term, weight in weights.items() if not _FUNCTION.intersection(term)} or dict(weights)
     if not passages or not any(here.values()):
@@ -121,9 +123,8 @@ def relevance_features(question: str, weights: Mapping[str, float], passages: Se
     }
 
 
-def _seen(wanted: Mapping[str, float], short: Sequence[str], phrases: Sequence[str], passage: Document) -> _Passage:
-    known = passage.metadata
-    text = f"{known['source']} {known['title']} {known['heading']} {passage.page_content}"
+def _seen(wanted: Mapping[str, float], short: Sequence[str], phrases: Sequence[str], passage: Hit) -> _Passage:
+    text = f"{passage.source} {passage.title or ''} {passage.heading_path} {passage.text}"
     tokens = list(terms(text))
     as_they_are = set(tokens)
     tokens += [term for term in spelled_out(short, "".join(words(tokens))) if term not in as_they_are]

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from pydantic import Field
+from sqlalchemy import Connection
 from stand_in import StandInEngine
 
 from kb_assistant import Answer, Assistant
 from kb_assistant.llms.base import Piece
 from kb_assistant.serialization import answer_json
+from vectorstore.fulltext import FullTextIndex
 
 
 class Parrot(StandInEngine):
@@ -120,3 +122,22 @@ def test_the_engine_reads_on_in_the_section_and_what_it_finds_there_is_cited_the
     assert lines[citation.line_start - 1] == far
     assert f"[{citation.number}] rules.md" in shown
     assert shown.index(f"[{citation.number}] rules.md") < shown.index(far)
+
+
+@pytest.mark.parametrize("engine", ["extractive", "ipex"])
+def test_a_question_s_terms_are_weighed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    weighed: list[tuple[str, ...]] = []
+    weights = FullTextIndex.weights
+
+    def counted(index: FullTextIndex, connection: Connection, terms: Sequence[str]) -> dict[str, float]:
+        weighed.append(tuple(terms))
+        return weights(index, connection, terms)
+
+    (tmp_path / "leave.md").write_text("# Leave\n\nStaff get 15 days of annual leave.\n")
+    monkeypatch.setattr(FullTextIndex, "weights", counted)
+    with Assistant.open(engine=engine, model="unused") as kb:
+        kb.ingest(tmp_path / "leave.md")
+        kb._in_use.loaded = Parrot(says="Staff get 15 days of annual leave. [1]")
+        assert not kb.ask("How many days of annual leave do staff get?").refused
+        assert not kb.ask("How many days of annual leave do staff get?").refused
+    assert len(weighed) == 2, "once a question"

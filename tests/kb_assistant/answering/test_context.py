@@ -6,29 +6,34 @@ from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.documents import Document
 
-from kb_assistant.answering.context import within_budget
-
-
-def document(name: int, words: int = 10) -> Document:
-    return Document(page_content=" ".join([str(name)] * words), metadata={"number": 0}, id=str(name))
+from kb_assistant.answering.context import FindSection, fit_to_budget
+from vectorstore import Hit
 
 
-def tokens(passage: Document) -> int:
-    return len(passage.page_content.split())
+def passage(name: int, words: int = 10) -> Hit:
+    return Hit(id=name, source="a.md", text=" ".join([str(name)] * words), rank=0, score=0.5)
 
 
-SECTION = [document(name) for name in range(10)]
+def tokens(hit: Hit) -> int:
+    return len(hit.text.split())
 
 
-def names(found: Sequence[Document]) -> list[int]:
-    assert [one.metadata["number"] for one in found] == list(range(1, len(found) + 1))
-    return [int(one.id or "") for one in found]
+def within(section: Sequence[Hit]) -> FindSection:
+    return lambda name, reach: section[max(0, name - reach) : name + reach + 1]
+
+
+SECTION = [passage(name) for name in range(10)]
+FAR = 40
+
+
+def names(found: Sequence[Hit]) -> list[int]:
+    assert [hit.rank for hit in found] == list(range(1, len(found) + 1))
+    return [hit.id for hit in found]
 
 
 def widened(places: Sequence[int], budget: int) -> list[int]:
-    return names(within_budget([SECTION[place] for place in places], budget, tokens, lambda _: SECTION))
+    return names(fit_to_budget([SECTION[place] for place in places], budget, tokens, within(SECTION), FAR))
 
 
 def test_room_that_is_left_is_the_neighbours_the_nearest_first() -> None:
@@ -53,23 +58,23 @@ def test_the_ends_of_a_section_end_it() -> None:
 
 
 def test_one_that_does_not_fit_is_not_passed_over() -> None:
-    section = [document(0), document(1, words=30), document(2)]
-    assert names(within_budget([section[0]], 30, tokens, lambda _: section)) == [0]
+    section = [passage(0), passage(1, words=30), passage(2)]
+    assert names(fit_to_budget([section[0]], 30, tokens, within(section), FAR)) == [0]
 
 
 def test_without_sections_nothing_is_widened_and_nothing_renumbered() -> None:
-    found = within_budget(SECTION[:3], 20, tokens)
+    found = fit_to_budget(SECTION[:3], 20, tokens)
     assert found == SECTION[:2]
-    gone = within_budget([SECTION[3]], 100, tokens, lambda _: [])
+    gone = fit_to_budget([SECTION[3]], 100, tokens, lambda name, reach: [], FAR)
     assert names(gone) == [3]
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.integers(0, 200), st.data())
 def test_the_budget_holds_whatever_the_lengths(lengths: list[int], budget: int, data: st.DataObject) -> None:
-    section = [document(name, words) for name, words in enumerate(lengths)]
+    section = [passage(name, words) for name, words in enumerate(lengths)]
     found = data.draw(st.permutations(section))[: data.draw(st.integers(1, len(section)))]
-    given_ = within_budget(found, budget, tokens, lambda _: section)
-    plain = within_budget(found, budget, tokens)
+    given_ = fit_to_budget(found, budget, tokens, within(section), FAR)
+    plain = fit_to_budget(found, budget, tokens)
     assert sum(tokens(one) for one in given_) <= max(budget, tokens(found[0]))
     assert len(set(names(given_))) == len(given_)
     assert {one.id for one in plain} <= {one.id for one in given_}, "no neighbour takes the place of what was found"

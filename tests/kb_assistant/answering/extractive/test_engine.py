@@ -1,17 +1,23 @@
+from typing import Any
+
 import pytest
-from langchain_core.documents import Document
 
 from kb_assistant.answering.extractive.engine import ExtractiveChain, best_sentences, sentences
 from kb_assistant.answering.extractive.expected_types import answer_kind, answer_words, cues
-from vectorstore import query_terms
+from vectorstore import Hit, as_document, query_terms
 
 
-def passage(text: str, number: int = 1, heading: str = "") -> Document:
-    metadata = {"number": number, "source": f"{number}.md", "title": "", "heading": heading, "page": None}
-    return Document(page_content=text, metadata={**metadata, "lines": [[0, 1]], "score": 0.5})
+def passage(text: str, number: int = 1, heading: str = "") -> Hit:
+    above = (heading,) if heading else ()
+    return Hit(id=number, source=f"{number}.md", text=text, heading=above, rank=number, score=0.5)
 
 
-def best(question: str, *passages: Document) -> str:
+def combine(question: str, *passages: Hit) -> tuple[str, dict[str, Any]]:
+    weights = dict.fromkeys(query_terms(question), 1.0)
+    return ExtractiveChain().combine_docs([as_document(one) for one in passages], question=question, weights=weights)
+
+
+def best(question: str, *passages: Hit) -> str:
     weights = dict.fromkeys(query_terms(question), 1.0)
     return best_sentences(question, weights, passages)[0].readable
 
@@ -81,19 +87,17 @@ def test_the_quote_is_the_documents_own() -> None:
 
 def test_a_bracketed_number_of_the_document_does_not_look_like_a_citation() -> None:
     text = "The alloy melts at 660 degrees, see [7] for more."
-    chain = ExtractiveChain(term_weights=lambda question: dict.fromkeys(query_terms(question), 1.0))
-    said, more = chain.combine_docs([passage(text, 3)], question="At how many degrees does the alloy melt?")
+    said, more = combine("At how many degrees does the alloy melt?", passage(text, 3))
     assert said == "The alloy melts at 660 degrees, see (7) for more. [3]"
     assert [one.quote for one in more["citations"]] == [text]
 
 
 def test_highlights_are_spans_of_the_text_that_is_shown() -> None:
-    chain = ExtractiveChain(term_weights=lambda question: dict.fromkeys(query_terms(question), 1.0))
     table = "| City [1] | Hotel |\n| --- | --- |\n| Tier 1 | 580 euros |\n| Tier 2 | 420 euros |"
-    said, more = chain.combine_docs([passage(table, 3)], question="How many euros for a hotel in tier 2?")
+    said, more = combine("How many euros for a hotel in tier 2?", passage(table, 3))
     assert said.startswith("City (1): Tier 2; Hotel: 420 euros [3]")
     assert [said[slice(*span)] for span in more["highlights"]] == ["420 euros"]
-    _, nothing = chain.combine_docs([passage(table, 3)], question="Which city has a cheap hotel?")
+    _, nothing = combine("Which city has a cheap hotel?", passage(table, 3))
     assert nothing["highlights"] == ()
 
 
@@ -131,13 +135,13 @@ def test_a_subject_is_known_from_the_passage_before(
     question: str, first: str, second: str, elsewhere: str, answer: str
 ) -> None:
     found, beside, other = passage(first), passage(second, 2), passage(elsewhere, 3)
-    beside.metadata |= {"neighbour": True, "source": "1.md"}
-    around = {first: [found, beside], elsewhere: [other]}
+    beside = found.beside(beside)
+    around = {found.id: [found, beside], other.id: [other]}
     chosen = best_sentences(
         question,
         dict.fromkeys(query_terms(question), 1.0),
         [found, beside, other],
-        lambda one: around[one.page_content],
+        lambda passage_id, reach: around[passage_id],
     )
     assert chosen[0].readable == answer
 

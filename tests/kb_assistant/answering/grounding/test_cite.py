@@ -1,17 +1,22 @@
 import re
-from typing import Any
 
 import pytest
-from langchain_core.documents import Document
 
 from kb_assistant.answering.grounding.cite import cite, ground, without_marks
+from vectorstore import Hit
 
 
-def passage(number: int, text: str, **metadata: Any) -> Document:
+def passage(number: int, text: str, source: str = "", heading: str = "") -> Hit:
     starts = [0] + [match.end() for match in re.finditer("\n", text)]
-    lines = [[start, 10 * number + line] for line, start in enumerate(starts)]
-    known = {"source": f"{number}.md", "page": None, "heading": "", "score": 0.5, "lines": lines}
-    return Document(page_content=text, metadata={**known, "number": number, **metadata})
+    return Hit(
+        id=number,
+        source=source or f"{number}.md",
+        text=text,
+        heading=(heading,) if heading else (),
+        lines=tuple((start, 10 * number + line) for line, start in enumerate(starts)),
+        rank=number,
+        score=0.5,
+    )
 
 
 LEAVE = passage(1, "Staff get 15 days of annual leave.\nSick leave is 8 days a year.")
@@ -132,7 +137,7 @@ def test_supported_and_invented_sentences_are_told_apart() -> None:
     assert chinese.text == "员工每年有 15 天年假。 [2]加班每小时 300 元。（文档中没有依据）年假由李雷批准。 [2]"
     for grounded in (english, chinese):
         for citation in grounded.citations:
-            assert citation.quote in SAMPLE[citation.number - 1].page_content
+            assert citation.quote in SAMPLE[citation.number - 1].text
 
 
 def test_a_sentence_from_two_passages_cites_both() -> None:

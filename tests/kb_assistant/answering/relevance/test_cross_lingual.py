@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 from bilingual_model import make_bilingual_model
-from langchain_core.documents import Document
 
 from kb_assistant import Assistant
 from kb_assistant.answering.grounding.cite import UNSUPPORTED, ground
-from kb_assistant.answering.relevance.cross_lingual import KNOWN, Likeness, across_relevance
+from kb_assistant.answering.relevance.cross_lingual import (
+    CALIBRATION_PAIRS,
+    CrossLingualSimilarity,
+    cross_lingual_relevance,
+)
 from kb_assistant.language import language_of
-from vectorstore import HashedEmbeddings, load_embeddings
+from vectorstore import HashedEmbeddings, Hit, load_embeddings
 
 ENGLISH = (
     "# Desk\n\nVisitors sign in at the desk.\n\n# Meals\n\nThe canteen closes at 14:00. It is beside the parking.\n\n"
@@ -31,8 +34,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def likeness(model: Path) -> Likeness:
-    return Likeness(load_embeddings(str(model), model.parent))
+def similarity(model: Path) -> CrossLingualSimilarity:
+    return CrossLingualSimilarity(load_embeddings(str(model), model.parent))
 
 
 @pytest.fixture
@@ -53,14 +56,13 @@ def opened(folder: Path, text: str, model: str) -> Iterator[Assistant]:
         yield kb
 
 
-def passage(text: str, cosine: float | None) -> Document:
-    known = {"number": 1, "source": "a.md", "title": "", "heading": "", "page": None, "lines": [[0, 1]], "score": 0.5}
-    return Document(page_content=text, metadata={**known, "cosine": cosine})
+def passage(text: str, cosine: float | None) -> Hit:
+    return Hit(id=1, source="a.md", text=text, rank=1, score=0.5, cosine=cosine)
 
 
 def test_what_is_known_is_the_same_in_both_languages() -> None:
-    assert len(KNOWN["zh"]) == len(KNOWN["en"])
-    for language, pairs in KNOWN.items():
+    assert len(CALIBRATION_PAIRS["zh"]) == len(CALIBRATION_PAIRS["en"])
+    for language, pairs in CALIBRATION_PAIRS.items():
         assert all(language_of(text) == language for pair in pairs for text in pair)
 
 
@@ -88,40 +90,44 @@ def test_in_one_language_shared_terms_decide(english: Assistant) -> None:
 
 
 def test_vectors_that_do_not_know_both_languages_tell_nothing(shared: Path) -> None:
-    one_language = Likeness(load_embeddings(str(shared / "models" / "potion-static-en-st"), shared))
-    assert one_language.knows("en", "en")
-    assert not one_language.knows("zh", "en")
-    assert not one_language.knows("en", "zh")
-    assert across_relevance("食堂几点关门？", [passage(ENGLISH, 0.9)], one_language) == 0.0
-    assert not Likeness(HashedEmbeddings()).knows("en", "en")
+    one_language = CrossLingualSimilarity(load_embeddings(str(shared / "models" / "potion-static-en-st"), shared))
+    assert one_language.supports("en", "en")
+    assert not one_language.supports("zh", "en")
+    assert not one_language.supports("en", "zh")
+    assert cross_lingual_relevance("食堂几点关门？", [passage(ENGLISH, 0.9)], one_language) == 0.0
+    assert not CrossLingualSimilarity(HashedEmbeddings()).supports("en", "en")
 
 
-def test_relevance_rises_with_the_cosine(likeness: Likeness) -> None:
-    assert likeness.knows("zh", "en")
-    assert likeness.knows("en", "zh")
-    judged = [across_relevance("食堂几点关门？", [passage(ENGLISH, cosine)], likeness) for cosine in (0.0, 0.5, 1.0)]
+def test_relevance_rises_with_the_cosine(similarity: CrossLingualSimilarity) -> None:
+    assert similarity.supports("zh", "en")
+    assert similarity.supports("en", "zh")
+    judged = [
+        cross_lingual_relevance("食堂几点关门？", [passage(ENGLISH, cosine)], similarity) for cosine in (0.0, 0.5, 1.0)
+    ]
     assert judged[0] < 0.05 < judged[1] < 0.9 < judged[2]
-    assert across_relevance("食堂几点关门？", [passage(CHINESE, 1.0)], likeness) == 0.0, "that is in its own language"
-    assert across_relevance("食堂几点关门？", [passage(ENGLISH, None)], likeness) == 0.0
+    assert cross_lingual_relevance("食堂几点关门？", [passage(CHINESE, 1.0)], similarity) == 0.0, (
+        "that is in its own language"
+    )
+    assert cross_lingual_relevance("食堂几点关门？", [passage(ENGLISH, None)], similarity) == 0.0
 
 
-def test_a_sentence_is_tied_to_what_says_the_same_in_the_other_language(likeness: Likeness) -> None:
+def test_a_sentence_is_tied_to_what_says_the_same_in_the_other_language(similarity: CrossLingualSimilarity) -> None:
     shown = [passage("The warranty of the machine lasts 24 months. The canteen closes at 14:00.", 0.8)]
-    held = ground("机器的保修期持续24个月。", shown, likeness)
+    held = ground("机器的保修期持续24个月。", shown, similarity)
     assert held.text == "机器的保修期持续24个月。 [1]"
     assert held.citations[0].quote == "The warranty of the machine lasts 24 months."
     assert not ground("机器的保修期持续24个月。", shown).citations, "without a model of both languages"
 
 
 @pytest.mark.parametrize("said", ["机器的保修期持续36个月。", "Lenovo机器的保修期持续24个月。", "水稻收割持续24个月。"])
-def test_other_numbers_names_and_things_are_not_supported(likeness: Likeness, said: str) -> None:
+def test_other_numbers_names_and_things_are_not_supported(similarity: CrossLingualSimilarity, said: str) -> None:
     shown = [passage("The warranty of the machine lasts 24 months.", 0.8)]
-    found = ground(said, shown, likeness)
+    found = ground(said, shown, similarity)
     assert found.text == said + UNSUPPORTED["zh"]
     assert found.citations == ()
 
 
-def test_an_english_sentence_needs_the_numbers_of_a_chinese_one(likeness: Likeness) -> None:
+def test_an_english_sentence_needs_the_numbers_of_a_chinese_one(similarity: CrossLingualSimilarity) -> None:
     shown = [passage("食堂十四点关门。", 0.8)]
-    assert ground("The canteen closes at fourteen.", shown, likeness).citations
-    assert not ground("The canteen closes at fifteen.", shown, likeness).citations
+    assert ground("The canteen closes at fourteen.", shown, similarity).citations
+    assert not ground("The canteen closes at fifteen.", shown, similarity).citations

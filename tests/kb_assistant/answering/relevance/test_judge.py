@@ -3,24 +3,22 @@ import math
 from pathlib import Path
 
 import pytest
-from langchain_core.documents import Document
 from paths import ROOT
 
 from kb_assistant import Assistant
 from kb_assistant.answering.relevance.judge import relevance, relevance_features
 from kb_assistant.settings import Settings
-from vectorstore import query_terms
+from vectorstore import Hit, query_terms
 
 BELOW = Settings.model_fields["refuse_below"].default
 CANTEEN = "The canteen closes at 14:00. Visitors sign in at the desk."
 
 
-def passage(text: str, **metadata: float) -> Document:
-    known = {"number": 1, "source": "office.md", "title": "", "heading": "", "coverage": 0.0, "score": 0.0}
-    return Document(page_content=text, metadata={**known, **metadata})
+def passage(text: str) -> Hit:
+    return Hit(id=1, source="office.md", text=text, rank=1, score=0.0)
 
 
-def judge(question: str, *passages: Document) -> float:
+def judge(question: str, *passages: Hit) -> float:
     return relevance(question, dict.fromkeys(query_terms(question), 3.0), passages)
 
 
