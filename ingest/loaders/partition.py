@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from unstructured.documents.elements import Element
 
-__all__ = ["partition_docx", "partition_html", "table_rows"]
+__all__ = ["partition_docx"]
 
 
 @cache
@@ -30,14 +30,6 @@ def _prepare() -> None:
     tokenize._get_nlp = lambda: pipeline
 
 
-def partition_html(html: str) -> list[Element]:
-    """Return the elements of an HTML text."""
-    _prepare()
-    from unstructured.partition.html import partition_html as partition
-
-    return _partition(partition, text=html)
-
-
 def partition_docx(file: IO[bytes]) -> list[Element]:
     """Return the elements of a DOCX file."""
     _prepare()
@@ -50,17 +42,3 @@ def _partition(partition: Any, **arguments: Any) -> list[Element]:
     # Language detection is only metadata, and the slowest step.
     elements: list[Element] = partition(languages=[""], **arguments)
     return elements
-
-
-def table_rows(element: Element) -> list[list[str]]:
-    """Return a table element's cells, row by row, white space folded; empty rows are left out."""
-    from lxml import html
-
-    markup = element.metadata.text_as_html
-    if not markup:
-        return [[element.text]]
-    rows = [
-        [" ".join(cell.text_content().split()) for cell in row.iter("td", "th")]
-        for row in html.fragment_fromstring(markup).iter("tr")
-    ]
-    return [row for row in rows if any(row)]

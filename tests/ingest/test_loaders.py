@@ -267,9 +267,9 @@ def test_html_keeps_its_text_however_deep(tmp_path: Path, tag: str, depth: int) 
     first, last = document.blocks[0], document.blocks[-1]
     assert document.lines_of(first.start, first.end) == ((0, 1),)
     assert document.lines_of(last.start, last.end)[-1][1] == 5
-    if depth >= 260:
+    if depth >= 3000:  # libxml2 stops at 2048
         assert document.notes == ("nested too deeply to tell its structure",)
-    if depth <= 230:
+    else:
         assert document.notes == ()
 
 

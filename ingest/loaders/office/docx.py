@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from lxml import etree
 
 from ingest.errors import TooLargeError, UnreadableError
+from ingest.loaders.markdown_table import markdown_table
 from ingest.loaders.office.chinese_numbers import count_in_chinese
 from ingest.loaders.office.ooxml import Package, open_package
 from ingest.loaders.office.regions import Cells
-from ingest.loaders.office.shared import Kind, kind_of, markdown_table
+from ingest.loaders.office.shared import Kind, kind_of
 from ingest.loaders.office.word_body import WordBody, plain_body
 from ingest.loaders.office.word_styles import plain_styles
 from ingest.loaders.partition import partition_docx

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ingest.errors import TooLargeError
-from ingest.loaders.office.shared import markdown_table
+from ingest.loaders.markdown_table import markdown_table
 from ingest.options import Limits
 from ingest.parsed import BlockKind, TextBuilder
 

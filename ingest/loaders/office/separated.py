@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ingest.errors import TooLargeError
+from ingest.loaders.markdown_table import markdown_table
 from ingest.loaders.office.regions import Cells
-from ingest.loaders.office.shared import markdown_table
 from ingest.loaders.plain_text import read_text
 from ingest.options import LoadOptions
 from ingest.parsed import BlockKind, ParsedDocument, TextBuilder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Sequence
 from contextlib import suppress
 from enum import Enum, auto
 from pathlib import Path
@@ -18,7 +17,7 @@ from ingest.options import LoadOptions
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-__all__ = ["Kind", "chart_rows", "decrypted", "drawn_texts", "kind_of", "markdown_table"]
+__all__ = ["Kind", "chart_rows", "decrypted", "drawn_texts", "kind_of"]
 
 # Excel's own, for workbooks that are only protected against changes.
 _WITHOUT_ASKING = "VelvetSweatshop"
@@ -123,26 +122,6 @@ def decrypted(path: Path, options: LoadOptions) -> BinaryIO | None:
                 return plain
     tried = "it is encrypted, and no password given opens it" if options.passwords else "it is encrypted"
     raise PasswordRequiredError(f"{path.name}: {tried}; give its password with --password, or save a copy without")
-
-
-def markdown_table(rows: Sequence[Sequence[str]]) -> tuple[list[str], list[int]]:
-    """Return a table as lines of Markdown, a rule under its first row, and which row each line is.
-
-    White space is folded and "|" escaped; short rows are padded; rows and columns that are
-    empty throughout are left out. No line comes of a table without text.
-    """
-    folded = [["\\|".join(" ".join(cell.split()).split("|")) for cell in row] for row in rows]
-    used = sorted({column for row in folded for column, cell in enumerate(row) if cell})
-    lines: list[str] = []
-    numbers: list[int] = []
-    for number, row in enumerate(folded):
-        if any(row):
-            lines.append(f"| {' | '.join(row[column] if column < len(row) else '' for column in used)} |")
-            numbers.append(number)
-            if len(lines) == 1:
-                lines.append("|" + " --- |" * len(used))
-                numbers.append(number)
-    return lines, numbers
 
 
 def drawn_texts(drawing: _Element) -> list[str]:

@@ -107,3 +107,59 @@ def test_a_piece_of_html_is_read_from_a_text() -> None:
     assert [line for _, line in document.line_marks] == [1, 2]
     assert document.notes == ("known",)
     assert parse_html("").blocks == ()
+
+
+def test_tags_and_remarks_over_several_lines_shift_no_line(tmp_path: Path) -> None:
+    document = read(
+        tmp_path / "a.html",
+        "<p\n class='a\nb'>three<!-- 3\n4 --> four</p>\n<script>\nvar x\n</script>seven\n<p>up<b\n>date</b>d\n</p>",
+    )
+    found = [(document.text[b.start : b.end], document.lines_of(b.start, b.end)) for b in document.blocks]
+    assert found == [("three four", ((0, 3), (6, 4))), ("seven", ((0, 7),)), ("updated", ((0, 8),))]
+
+
+@pytest.mark.parametrize("before", ["<br>\n", "<p>x</p>\n", "<p>x<!--\n--></p>"])
+def test_lines_are_counted_beyond_those_that_libxml2_can_number(tmp_path: Path, before: str) -> None:
+    document = read(tmp_path / "a.html", before * 70_000 + "<p>deep\ndown</p>")
+    last = document.blocks[-1]
+    assert [line for _, line in document.lines_of(last.start, last.end)] == [70_001, 70_002]
+
+
+def test_tags_within_a_word_do_not_part_it_in_a_table(tmp_path: Path) -> None:
+    page = "<table><tr><td>CO<sub>2</sub>-Gehalt<td>a<br>b<p>c</p>d<tr><td><table><tr><td>i<td>j</table><td>k</table>"
+    document = read(tmp_path / "a.html", page)
+    assert document.text == "| CO2-Gehalt | a b c d |\n| --- | --- |\n| i j | k |"
+
+
+def test_code_is_code_whatever_tags_are_in_it(tmp_path: Path) -> None:
+    document = read(tmp_path / "a.html", "<pre><div>if x:</div><div>    go()</div><toggle></toggle></pre>")
+    assert of_kind(document, BlockKind.CODE) == ["if x:\n    go()"]
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("<p>• one</p><p>- two</p><p>-3 degrees</p>", ["one", "two"]),
+        ("<ul><li><p>one</p><p>more</p></li><li>two<p>more</p></ul>", ["one", "two"]),
+    ],
+)
+def test_list_items_by_their_tag_or_their_bullet(tmp_path: Path, page: str, expected: list[str]) -> None:
+    assert of_kind(read(tmp_path / "a.html", page), BlockKind.LIST_ITEM) == expected
+
+
+def test_a_heading_that_is_never_closed_is_only_its_first_text(tmp_path: Path) -> None:
+    document = read(tmp_path / "a.html", "<h2>Prices<div>Tea costs 3.</div><div>Milk costs 4.</div>")
+    assert of_kind(document, BlockKind.HEADING) == ["Prices"]
+    assert of_kind(document, BlockKind.PARAGRAPH) == ["Tea costs 3.", "Milk costs 4."]
+
+
+def test_formulas_are_read_as_tex(tmp_path: Path) -> None:
+    note = "<math><semantics><mi>E</mi><annotation encoding='application/x-tex'>E=mc^2</annotation></semantics></math>"
+    drawn = f"<span class='katex'><span class='katex-mathml'>{note}</span><span class='katex-html'>Emc2</span></span>"
+    assert read(tmp_path / "a.html", f"<p>So {drawn} holds, {note}.</p>").text == "So E=mc^2 holds, E=mc^2."
+
+
+def test_only_the_main_part_is_read_where_a_page_names_it(tmp_path: Path) -> None:
+    document = read(tmp_path / "a.html", "<div>menu</div>\n<main>\n<p>words</p> and more</main>\n<div>imprint</div>")
+    assert [line for _, line in document.line_marks] == [3, 3]
+    assert document.text == "words\n\nand more"
