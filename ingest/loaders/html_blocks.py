@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["add_blocks"]
 
 # libxml2 keeps line numbers in 16 bits; further down, a line break inside a tag goes uncounted.
-_LAST_KNOWN_LINE = 65_534
+_LAST_KNOWN_LINE = 65_533
 _UNSEEN = frozenset(
     (
         *("head", "title", "script", "style", "noscript", "template", "xml", "ix:header"),
