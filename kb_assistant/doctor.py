@@ -7,21 +7,25 @@ import platform
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kb_assistant.answering.knowledge_base import open_store
 from kb_assistant.errors import KbError
 from kb_assistant.llms.active_engine import EngineInUse
 from kb_assistant.machine import Machine
 from kb_assistant.settings import home_folder, load_settings
+from kb_assistant.sync.uploads import Uploads
 from vectorstore.errors import StoreError
 
 if TYPE_CHECKING:
     from kb_assistant.settings import Settings
+    from vectorstore import Store
 
-__all__ = ["Finding", "examine", "examine_machine"]
+__all__ = ["Finding", "check_store", "examine", "examine_machine"]
 
 _TROUBLE = (KbError, StoreError, OSError)
 
@@ -107,25 +111,39 @@ def _disk(folder: Path) -> Finding:
 
 def _settled(folder: Path, settings: dict[str, str | None]) -> Iterator[Finding]:
     """Look at what the settings name; where they cannot be read, at nothing."""
-    settled = _tried("settings", lambda: f"embedding model {load_settings(folder, **settings).embedding_model}")
-    yield settled
-    if settled.ok:
-        yield from _store(folder, settings)
-        yield _tried("engine", lambda: _engine(EngineInUse(folder, load_settings(folder, **settings))))
+    try:
+        loaded = load_settings(folder, **settings)
+    except _TROUBLE as error:
+        yield Finding("settings", False, str(error))
+        return
+    yield Finding("settings", True, f"embedding model {loaded.embedding_model}")
+    yield from _store(folder, loaded)
+    yield _tried("engine", lambda: _engine(EngineInUse(folder, loaded)))
 
 
-def _store(folder: Path, settings: dict[str, str | None]) -> Iterator[Finding]:
-    from kb_assistant.assistant import Assistant
-
+def _store(folder: Path, settings: Settings) -> Iterator[Finding]:
     if not (folder / "catalog.db").exists():
         yield Finding("store", True, "empty; run: kb ingest FOLDER")
         return
     try:
-        with Assistant.open(folder, **settings) as assistant:
-            yield from (Finding(*found) for found in assistant.check())
-            yield _tried("reranker", assistant.check_reranker)
+        with closing(open_store(folder, settings)) as store:
+            yield from (Finding(*found) for found in check_store(store))
+            yield _tried("reranker", lambda: _reranker(store))
     except _TROUBLE as error:
         yield Finding("store", False, str(error))
+
+
+def check_store(store: Store) -> list[tuple[str, bool, str]]:
+    """Return (what, whether it is sound, detail) for each part of a store."""
+    return [*store.check(), ("uploads", *Uploads(store).check())]
+
+
+def _reranker(store: Store) -> str:
+    """Load the reranker, and say which it is."""
+    if store.reranker is None:
+        return "none; the setting reranker takes the folder of a cross-encoder"
+    store.reranker.load()
+    return f"{store.reranker.directory.name} loads"
 
 
 def _engine(used: EngineInUse) -> str:

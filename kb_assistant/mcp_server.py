@@ -14,10 +14,11 @@ from mcp.server.mcpserver.exceptions import ResourceError, ToolError
 from mcp.types import Resource
 from pydantic import Field
 
+from kb_assistant.answering.presentation import answer_json
 from kb_assistant.answering.types import Answer
 from kb_assistant.assistant import MAX_QUESTION_CHARACTERS
 from kb_assistant.errors import KbError
-from kb_assistant.serialization import answer_json, hits_json
+from kb_assistant.serialization import hits_json
 from vectorstore import StoreError
 
 if TYPE_CHECKING:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kb_assistant.answering.types import Answer
     from vectorstore import CollectionInfo, Hit, SourceInfo
 
-__all__ = ["answer_json", "collections_json", "hits_json", "printable", "sources_json", "to_json"]
+__all__ = ["collections_json", "hits_json", "printable", "sources_json", "to_json"]
 
 
 def to_json(value: Any) -> str:
@@ -26,15 +24,6 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 def printable(text: str) -> str:
     """Return text without what steers a terminal: a document must not be able to."""
     return _CONTROL.sub("", text)
-
-
-def answer_json(answer: Answer) -> dict[str, Any]:
-    """Return an answer in the form that `kb ask --json` prints."""
-    values = asdict(answer)
-    text = values.pop("text")
-    for extra in ("searched", "highlights"):  # no part of the contract
-        values.pop(extra)
-    return {"question": values.pop("question"), "answer": text, **values}
 
 
 def hits_json(query: str, hits: Iterable[Hit]) -> dict[str, Any]:

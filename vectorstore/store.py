@@ -125,6 +125,29 @@ class Store:
             for rank, chunk in enumerate(order[:limit], start=1)
         ]
 
+    def search_full_text(self, collection_name: str, question: str, limit: int) -> list[Passage]:
+        """Return the passages that full text alone finds, the best first.
+
+        Raises:
+            UnknownCollectionError: there is no such collection.
+        """
+        collection = self.catalog.collection(collection_name)
+        with self.catalog.transaction() as connection:
+            found = FullTextIndex(collection.id).search(connection, query_terms(question), limit)
+            return Passages(collection.id).first(connection, [one for one, _ in found], limit)
+
+    def search_vectors(self, collection_name: str, question: str, limit: int) -> list[Passage]:
+        """Return the passages that vectors alone find, the nearest first.
+
+        Raises:
+            UnknownCollectionError: there is no such collection.
+            EmbeddingMismatchError: it was embedded with another model.
+        """
+        collection = self._readable(collection_name)
+        found = self._index.search(collection, self.embedder.embed_query(question), limit)
+        with self.catalog.transaction() as connection:
+            return Passages(collection.id).first(connection, found, limit)
+
     def _nearest(
         self,
         connection: Connection,

@@ -36,10 +36,12 @@ class Answering:
         self._in_use = in_use
         self._tell = tell
 
-    def search(self, question: str, limit: int, collection: str | None, only: Filter) -> list[Hit]:
+    def search(self, question: str, limit: int, collection: str | None = None, only: Filter | None = None) -> list[Hit]:
         """Return the passages nearest to a question, the best first."""
+        from vectorstore import Filter
+
         name = collection or self._in_use.settings.collection
-        return self._store.search(name, _checked(question), limit, only)
+        return self._store.search(name, _checked(question), limit, only or Filter())
 
     def relevance(self, question: str, hits: Sequence[Hit], collection: str) -> float:
         """Return what a refusal is decided by: how likely passages that were found hold the answer, 0 to 1."""
@@ -50,24 +52,35 @@ class Answering:
 
     def nearest(self, question: str, collection: str | None = None, only: Filter | None = None) -> list[Hit]:
         """Return as many of the nearest passages as an answer begins with."""
-        from vectorstore import Filter
-
-        return self.search(question, self._in_use.settings.passages, collection, only or Filter())
+        return self.search(question, self._in_use.settings.passages, collection, only)
 
     def covered(self, question: str, collection: str | None, only: Filter | None) -> float:
         """Return the share of a question, 0 to 1, that the passage nearest to it covers."""
         return max((hit.coverage for hit in self.nearest(question, collection, only)), default=0.0)
 
+    def ask(
+        self,
+        question: str,
+        *,
+        collection: str | None = None,
+        history: Sequence[Turn] = (),
+        only: Filter | None = None,
+    ) -> Answer:
+        """Answer a question; see `stream`."""
+        *_, answer = self.stream(question, collection=collection, history=history, only=only)
+        assert isinstance(answer, Answer)  # a stream ends with its answer, or raises
+        return answer
+
     def stream(
         self,
         question: str,
         *,
-        collection: str | None,
-        history: Sequence[Turn],
-        only: Filter | None,
-        on_passages: Callable[[tuple[Citation, ...]], None] | None,
-        on_waiting: Callable[[int], None] | None,
-        stop: threading.Event | None,
+        collection: str | None = None,
+        history: Sequence[Turn] = (),
+        only: Filter | None = None,
+        on_passages: Callable[[tuple[Citation, ...]], None] | None = None,
+        on_waiting: Callable[[int], None] | None = None,
+        stop: threading.Event | None = None,
     ) -> Iterator[str | Answer]:
         """Yield the answer's text as it is written, then the `Answer`; see `Assistant.stream`."""
         from kb_assistant.answering.follow_up import settle

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
 
-__all__ = ["Answer", "Citation", "Timing", "Turn", "Usage"]
+if TYPE_CHECKING:
+    from vectorstore import Filter
+
+__all__ = ["Answer", "AskOptions", "Citation", "StreamOptions", "Timing", "Turn", "Usage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +93,31 @@ class Turn:
     question: str
     searched: str
     about: str = ""
+
+
+class AskOptions(TypedDict, total=False):
+    """Options of `Assistant.ask`.
+
+    Attributes:
+        collection: where to look; default: the collection that is set.
+        history: the conversation so far, so that a follow-up is understood.
+        only: only documents that meet this; see `kb_assistant.answering.filters`.
+    """
+
+    collection: str | None
+    history: Sequence[Turn]
+    only: Filter | None
+
+
+class StreamOptions(AskOptions, total=False):
+    """Options of `Assistant.stream`.
+
+    Attributes:
+        on_passages: called with the beginnings of the passages once they are found, before any text.
+        on_waiting: called with how many other callers the engine answers first, when that changes.
+        stop: ends the answer when it is set.
+    """
+
+    on_passages: Callable[[tuple[Citation, ...]], None] | None
+    on_waiting: Callable[[int], None] | None
+    stop: threading.Event | None

@@ -2,6 +2,6 @@
 
 from kb_assistant.bench.measurements import EmbeddingSpeed, GenerationSpeed, LoadSpeed, Measurement
 from kb_assistant.bench.shapes import SHAPES
-from kb_assistant.bench.suite import bench
+from kb_assistant.bench.suite import BenchOptions, bench
 
-__all__ = ["SHAPES", "EmbeddingSpeed", "GenerationSpeed", "LoadSpeed", "Measurement", "bench"]
+__all__ = ["SHAPES", "BenchOptions", "EmbeddingSpeed", "GenerationSpeed", "LoadSpeed", "Measurement", "bench"]

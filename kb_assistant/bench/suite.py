@@ -9,6 +9,7 @@ from dataclasses import replace
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypedDict
 
 from kb_assistant.bench.embedding import measure_embedding
 from kb_assistant.bench.generation import Task, measure
@@ -16,11 +17,21 @@ from kb_assistant.bench.measurements import Measurement
 from kb_assistant.bench.shapes import make_shape
 from kb_assistant.settings import Settings
 
-__all__ = ["bench"]
+__all__ = ["BenchOptions", "bench"]
 
 PROMPT_TOKENS = (128, 1024, 4096)
 _EMBEDDED = 256
 """How many chunks are embedded for each setting."""
+
+
+class BenchOptions(TypedDict, total=False):
+    """Options of `Assistant.bench`; see `bench`."""
+
+    shape: str | None
+    tokenizer: Path | None
+    prompt_tokens: Sequence[int]
+    new_tokens: int
+    progress: Callable[[str], None]
 
 
 def bench(
@@ -29,7 +40,7 @@ def bench(
     *,
     shape: str | None = None,
     tokenizer: Path | None = None,
-    prompt_tokens: Sequence[int] = PROMPT_TOKENS,
+    prompt_tokens: Sequence[int] = (),
     new_tokens: int = 64,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Iterator[Measurement]:
@@ -41,7 +52,7 @@ def bench(
         shape: one of `SHAPES`: measure every engine on random weights of that shape instead, made on the spot
             and thrown away, and beside them plain ipex-llm and plain transformers in bfloat16.
         tokenizer: for a shape, the folder of the tokenizer.
-        prompt_tokens: lengths of the prompts.
+        prompt_tokens: lengths of the prompts; none: 128, 1,024 and 4,096.
         new_tokens: how many tokens an answer has.
         progress: called with what is being measured.
 

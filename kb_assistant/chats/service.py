@@ -18,7 +18,7 @@ from kb_assistant.serialization import printable
 from vectorstore import StoreError, UnknownChatError
 
 if TYPE_CHECKING:
-    from kb_assistant.assistant import Assistant
+    from kb_assistant.answering.knowledge_base import KnowledgeBase
     from vectorstore import ChatLog, StoredChat, StoredTurn
 
 __all__ = ["Chats", "KeptTurn", "TurnState", "delete_chats_of"]
@@ -72,9 +72,9 @@ class KeptTurn:
 class Chats:
     """The conversations of each owner: the user's name, or '' where there are no users."""
 
-    def __init__(self, assistant: Assistant, log: ChatLog) -> None:
-        """Take who answers, and where it is kept."""
-        self._assistant = assistant
+    def __init__(self, kb: KnowledgeBase, log: ChatLog) -> None:
+        """Take what answers, and where it is kept."""
+        self._kb = kb
         self._log = log
 
     def list(self, owner: str) -> list[StoredChat]:
@@ -147,7 +147,7 @@ class Chats:
         """
         if not question.strip():
             raise UsageError("the question is empty; ask something")
-        name = collection or self._assistant.settings.collection
+        name = collection or self._kb.settings.collection
         kept_in = chat_id or self._log.begin(owner, _title(question), name)
         chat, before = self.open(owner, kept_in)
         if all(one.id != instead_of for one in before):
@@ -155,7 +155,7 @@ class Chats:
         history = [one.turn for one in before if one.searched and (instead_of is None or one.id < instead_of)]
         turn_id = self._log.add_turn(owner, kept_in, question.strip(), "interrupted")
         on_begun(self._turn(owner, kept_in, turn_id))
-        answering = self._assistant.stream(
+        answering = self._kb.pipeline.stream(
             question,
             collection=chat.collection,
             history=history,

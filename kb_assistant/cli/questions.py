@@ -143,7 +143,7 @@ def print_answer(
     """Print an answer, as it is written or as one JSON document, and return it."""
     from kb_assistant import serialization
     from kb_assistant.answering.follow_up import searched_text
-    from kb_assistant.cli import render
+    from kb_assistant.answering.presentation import CHECKED, answer_json, citations_text
 
     answer: Answer | None = None
     written = ""
@@ -156,7 +156,7 @@ def print_answer(
             say(piece, end="")
     assert answer is not None  # a stream ends with its answer, or raises
     if as_json:
-        say(serialization.to_json(serialization.answer_json(answer)))
+        say(serialization.to_json(answer_json(answer)))
         return answer
     if at_once:
         click.echo(
@@ -166,8 +166,8 @@ def print_answer(
             nl=False,
         )
     elif written.split() != answer.text.split():  # what nothing supports is gone, numbers are put right
-        say(f"\n\n{render.CHECKED[language_of(question)]}\n{answer.text}", end="")
-    say("\n\n" + "\n".join(part for part in (searched_text(answer), render.citations_text(answer)) if part))
+        say(f"\n\n{CHECKED[language_of(question)]}\n{answer.text}", end="")
+    say("\n\n" + "\n".join(part for part in (searched_text(answer), citations_text(answer)) if part))
     return answer
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kb_assistant.assistant import Assistant
+from kb_assistant.answering.knowledge_base import KnowledgeBase
 from kb_assistant.errors import UsageError
 from kb_assistant.evaluation.metrics import contains
 from kb_assistant.evaluation.questions import Question, read_questions
@@ -72,13 +72,11 @@ class Calibration:
     written: Path | None
 
 
-def calibrate(
-    assistant: Assistant, path: Path, *, collection: str, limit: int | None, progress: Progress
-) -> Calibration:
+def calibrate(kb: KnowledgeBase, path: Path, *, collection: str, limit: int | None, progress: Progress) -> Calibration:
     """Fit `refuse_below` to a collection, and write it to the home's kb.toml if it tells questions apart better.
 
     Args:
-        assistant: whose collection, and whose settings.
+        kb: whose collection, and whose settings.
         path: the questions: JSON lines about the collection.
         collection: what they are about.
         limit: most questions asked, drawn with a fixed seed; None for all.
@@ -100,11 +98,11 @@ def calibrate(
     inside: list[float] = []
     outside: list[float] = []
     for number, question in enumerate(asked.questions, start=1):
-        score = _relevance(assistant, question, collection, left_out=False)
+        score = _relevance(kb, question, collection, left_out=False)
         (inside if question.answerable else outside).append(score or 0.0)
         progress(number, total, "asking")
     for number, question in enumerate(again, start=len(asked.questions) + 1):
-        score = _relevance(assistant, question, collection, left_out=True)
+        score = _relevance(kb, question, collection, left_out=True)
         outside += [] if score is None else [score]
         progress(number, total, "asking without their documents")
     if min(len(inside), len(outside)) < FEWEST:
@@ -112,7 +110,7 @@ def calibrate(
             f"{path} is too little to calibrate on: {len(inside)} questions that {collection!r} answers, and "
             f"{len(outside)} that it does not; it takes {FEWEST} of each. Nothing was written"
         )
-    before = _figures(assistant.settings.refuse_below, inside, outside)
+    before = _figures(kb.settings.refuse_below, inside, outside)
     after = _validated(inside, outside)
     better = after.threshold != before.threshold and after.told_apart > before.told_apart
     scores, kinds = [*inside, *outside], [True] * len(inside) + [False] * len(outside)
@@ -123,14 +121,14 @@ def calibrate(
         auroc=refusal_figures(scores, [False] * len(scores), kinds).auroc or 0.0,
         before=before,
         after=after,
-        written=save_settings(assistant.home, refuse_below=after.threshold) if better else None,
+        written=save_settings(kb.home, refuse_below=after.threshold) if better else None,
     )
 
 
-def _relevance(assistant: Assistant, question: Question, collection: str, *, left_out: bool) -> float | None:
+def _relevance(kb: KnowledgeBase, question: Question, collection: str, *, left_out: bool) -> float | None:
     """What a refusal is decided by; with what holds the answer left out, None where too little remains to judge."""
-    judged = assistant.settings.passages
-    hits = assistant.search(question.text, limit=_DEEP if left_out else judged, collection=collection)
+    judged = kb.settings.passages
+    hits = kb.pipeline.search(question.text, _DEEP if left_out else judged, collection)
     if left_out:
         sources = {name for place in question.places for name in place.sources}
         hits = [
@@ -141,7 +139,7 @@ def _relevance(assistant: Assistant, question: Question, collection: str, *, lef
         ]
         if len(hits) < judged:
             return None
-    return assistant._answering.relevance(question.text, hits[:judged], collection)
+    return kb.pipeline.relevance(question.text, hits[:judged], collection)
 
 
 def fitted_threshold(inside: Sequence[float], outside: Sequence[float]) -> float:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from ingest.loaders.plain_text import parse_text
-from kb_assistant.assistant import Assistant
+from kb_assistant.answering.knowledge_base import KnowledgeBase
 from kb_assistant.errors import UsageError
 from kb_assistant.evaluation.questions import EvalDocument
 from kb_assistant.settings import Settings, load_settings
-from kb_assistant.sync.indexer import _new_chunk
+from kb_assistant.sync.indexer import new_chunk
 from kb_assistant.sync.mirror import chunk_settings
 from vectorstore import NewSource
 
@@ -21,10 +21,10 @@ __all__ = ["changed_settings", "index_documents", "throw_away"]
 _BATCH_DOCUMENTS = 200
 
 
-def changed_settings(assistant: Assistant, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of `assistant` with these changes, for `Assistant.open` with another home.
+def changed_settings(kb: KnowledgeBase, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a knowledge base with these changes, to open another home with.
 
-    Models that are named by their folder in the assistant's own home are named by path.
+    Models that are named by their folder in its own home are named by path.
 
     Raises:
         UsageError: there is no such setting, or it cannot have that value.
@@ -32,30 +32,33 @@ def changed_settings(assistant: Assistant, changes: Mapping[str, Any]) -> dict[s
     for name in changes:
         if name not in Settings.model_fields:
             raise UsageError(f"unknown setting {name!r}; there are: {', '.join(Settings.model_fields)}")
-    settings = {**assistant.settings.model_dump(), **changes}
-    models = assistant.home / "models"
+    settings = {**kb.settings.model_dump(), **changes}
+    models = kb.home / "models"
     for name, value in settings.items():
         if isinstance(value, str) and value and (models / value).is_dir():
             settings[name] = str(models / value)
-    load_settings(assistant.home, **settings)  # tells now what does not hold
+    load_settings(kb.home, **settings)  # tells now what does not hold
     return settings
 
 
 @contextmanager
-def throw_away(assistant: Assistant, changes: Mapping[str, Any]) -> Iterator[Assistant]:
-    """Give an assistant like this one, with these changes, over an empty home that is deleted afterwards."""
-    settings = changed_settings(assistant, changes)
-    with tempfile.TemporaryDirectory(prefix="kb-eval-") as home, Assistant.open(home, **settings) as made:
+def throw_away(kb: KnowledgeBase, changes: Mapping[str, Any]) -> Iterator[KnowledgeBase]:
+    """Give a knowledge base with these changed settings over an empty home that is deleted afterwards."""
+    settings = changed_settings(kb, changes)
+    with (
+        tempfile.TemporaryDirectory(prefix="kb-eval-") as home,
+        closing(KnowledgeBase.open(home, **settings)) as made,
+    ):
         yield made
 
 
-def index_documents(assistant: Assistant, documents: Iterable[EvalDocument], collection: str) -> None:
+def index_documents(kb: KnowledgeBase, documents: Iterable[EvalDocument], collection: str) -> None:
     """Store documents in a collection as if they were text files."""
-    store = assistant._store
-    chunker = chunk_settings(assistant.settings, store).chunker()
+    store = kb.store
+    chunker = chunk_settings(kb.settings, store).chunker()
     made: list[NewSource] = []
     for document in documents:
-        chunks = tuple(_new_chunk(chunk) for chunk in chunker.chunk(parse_text(document.text)))
+        chunks = tuple(new_chunk(chunk) for chunk in chunker.chunk(parse_text(document.text)))
         made.append(NewSource(document.name, document.name, "", "", "ready", None, None, (), chunks))
     with store.writing(lambda message: None):
         info = store.prepare(collection)

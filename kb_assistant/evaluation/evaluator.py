@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kb_assistant.assistant import Assistant
+from kb_assistant.answering.knowledge_base import KnowledgeBase
 from kb_assistant.evaluation.corpus import changed_settings, index_documents, throw_away
 from kb_assistant.evaluation.metrics import contains, exact_match, f1, ndcg, recall, reciprocal_rank
 from kb_assistant.evaluation.questions import Question, QuestionSet, read_questions
-from kb_assistant.evaluation.runner import Asked, Progress, ask_all, milliseconds, rank_by, ranks_of
+from kb_assistant.evaluation.runner import (
+    Asked,
+    Progress,
+    QuestionOptions,
+    ask_all,
+    ignore,
+    milliseconds,
+    rank_by,
+    ranks_of,
+)
 from kb_assistant.evaluation.statistics import (
     Difference,
     Interval,
@@ -29,6 +38,7 @@ __all__ = [
     "RANK_METRICS",
     "Comparison",
     "Evaluation",
+    "EvaluationOptions",
     "Latency",
     "evaluate",
     "measure",
@@ -96,21 +106,31 @@ class Comparison:
     differences: Mapping[str, Difference]
 
 
+class EvaluationOptions(QuestionOptions, total=False):
+    """Options of `Assistant.evaluate`.
+
+    Attributes:
+        compare: settings of a second run on the same questions, by name.
+    """
+
+    compare: Mapping[str, str]
+
+
 def evaluate(
-    assistant: Assistant,
+    kb: KnowledgeBase,
     path: Path,
     *,
     collection: str,
-    limit: int | None,
-    compare: Mapping[str, str],
-    progress: Progress,
+    limit: int | None = None,
+    compare: Mapping[str, str] | None = None,
+    progress: Progress = ignore,
 ) -> Comparison:
-    """Measure an assistant on the questions in a file, and with `compare` a second one beside it.
+    """Measure a knowledge base on the questions in a file, and with `compare` a second one beside it.
 
     Documents that the file brings go into a home that is thrown away.
 
     Args:
-        assistant: whose settings, and for questions without documents whose store, are measured.
+        kb: whose settings, and for questions without documents whose store, are measured.
         path: the file; see `questions`.
         collection: what the questions are about, where the file brings no documents.
         limit: most questions asked, drawn with a fixed seed; None for all.
@@ -121,37 +141,38 @@ def evaluate(
         UsageError: the file or a setting cannot be used.
     """
     asked = read_questions(path).sampled(limit)
-    changed_settings(assistant, compare)  # what is wrong with them is told before anything is measured
-    base = measure(assistant, asked, collection, {}, progress)
-    if not compare:
+    changes = dict(compare or {})
+    changed_settings(kb, changes)  # what is wrong with them is told before anything is measured
+    base = measure(kb, asked, collection, {}, progress)
+    if not changes:
         return Comparison(base, {}, None, {})
-    other = measure(assistant, asked, collection, compare, progress)
+    other = measure(kb, asked, collection, changes, progress)
     differences = {name: paired_difference(other.scores[name], base.scores[name]) for name in base.scores}
-    return Comparison(base, dict(compare), other, differences)
+    return Comparison(base, changes, other, differences)
 
 
 def measure(
-    assistant: Assistant,
+    kb: KnowledgeBase,
     asked: QuestionSet,
     collection: str,
     changes: Mapping[str, Any],
     progress: Progress,
     methods: Sequence[str] = (),
 ) -> Evaluation:
-    """Return the figures of an assistant with these changes on a question set.
+    """Return the figures of a knowledge base with these changes on a question set.
 
     Args:
-        assistant: as for `evaluate`.
+        kb: as for `evaluate`.
         asked: the questions, and their documents.
         collection: what questions without documents are about.
-        changes: settings that differ from the assistant's own.
+        changes: settings that differ from its own.
         progress: called for each question.
         methods: of `running.METHODS`, those whose rank metrics are wanted beside, in `alone`.
     """
-    with _ready(assistant, asked, changes) as ready:
+    with _ready(kb, asked, changes) as ready:
         if asked.documents:
             index_documents(ready, asked.documents, collection)
-        _ = ready.engine  # loaded before the first question is timed
+        _ = ready.active_engine.engine  # loaded before the first question is timed
         results = ask_all(ready, asked.questions, collection, progress, "asking")
         alone = {method: _alone(method, ready, asked.questions, collection) for method in methods}
         refusals, held = results, [one.question.answerable for one in results]
@@ -167,16 +188,16 @@ def measure(
 
 
 @contextmanager
-def _ready(assistant: Assistant, asked: QuestionSet, changes: Mapping[str, str]) -> Iterator[Assistant]:
+def _ready(kb: KnowledgeBase, asked: QuestionSet, changes: Mapping[str, str]) -> Iterator[KnowledgeBase]:
     """Give what is asked: over the set's own documents, or over the store as it is."""
     if asked.documents:
-        with throw_away(assistant, changes) as made:
+        with throw_away(kb, changes) as made:
             yield made
     elif changes:
-        with Assistant.open(assistant.home, **changed_settings(assistant, changes)) as other:
+        with closing(KnowledgeBase.open(kb.home, **changed_settings(kb, changes))) as other:
             yield other
     else:
-        yield assistant
+        yield kb
 
 
 def _held(question: Question, inside: set[str]) -> bool:
@@ -184,7 +205,7 @@ def _held(question: Question, inside: set[str]) -> bool:
 
 
 def _evaluation(
-    assistant: Assistant,
+    kb: KnowledgeBase,
     asked: QuestionSet,
     results: Sequence[Asked],
     refusals: Sequence[Asked],
@@ -201,8 +222,8 @@ def _evaluation(
         answerable=len(answerable),
         articles=len({question.group for question in asked.questions if question.group}),
         documents=len(asked.documents),
-        engine=assistant.engine_name,
-        embedding=assistant._store.embedder.model_id,
+        engine=kb.active_engine.name,
+        embedding=kb.store.embedder.model_id,
         means=dict(zip(scores, values.mean(axis=1).tolist(), strict=True)) if answerable else {},
         intervals=dict(zip(scores, intervals(values), strict=True)) if answerable else {},
         refusal=refusal_figures([one.relevance for one in refusals], [one.answer.refused for one in refusals], held),
@@ -216,10 +237,10 @@ def _evaluation(
 
 
 def _alone(
-    method: str, assistant: Assistant, questions: Sequence[Question], collection: str
+    method: str, kb: KnowledgeBase, questions: Sequence[Question], collection: str
 ) -> dict[str, tuple[float, ...]]:
     answerable = [question for question in questions if question.answerable]
-    found = [(one, ranks_of(rank_by(method, assistant, one.text, collection), one)) for one in answerable]
+    found = [(one, ranks_of(rank_by(method, kb, one.text, collection), one)) for one in answerable]
     return rank_scores(found)
 
 

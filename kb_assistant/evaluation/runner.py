@@ -1,26 +1,51 @@
-"""Asks the questions of a set, through the assistant's own search and answers, and notes what came."""
+"""Asks the questions of a set as a user would, and notes what came."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import numpy as np
 
+from kb_assistant.answering.knowledge_base import KnowledgeBase
 from kb_assistant.answering.types import Answer
-from kb_assistant.assistant import Assistant
 from kb_assistant.evaluation.metrics import CUTOFF, contains
 from kb_assistant.evaluation.questions import Place, Question
-from vectorstore import query_terms
-from vectorstore.fulltext import FullTextIndex
-from vectorstore.passages import Passages
 
-__all__ = ["METHODS", "Asked", "Located", "Progress", "ask_all", "milliseconds", "rank_by", "ranks_of"]
+__all__ = [
+    "METHODS",
+    "Asked",
+    "Located",
+    "Progress",
+    "QuestionOptions",
+    "ask_all",
+    "ignore",
+    "milliseconds",
+    "rank_by",
+    "ranks_of",
+]
 
 Progress = Callable[[int, int, str], None]
 """Called with (questions asked, questions in all, what is being done)."""
+
+
+class QuestionOptions(TypedDict, total=False):
+    """Options of every run over a question set.
+
+    Attributes:
+        limit: most questions asked, drawn with a fixed seed; None for all.
+        progress: called for each question.
+    """
+
+    limit: int | None
+    progress: Progress
+
+
+def ignore(*_: object) -> None:
+    """Take progress, and do nothing with it."""
+
 
 METHODS = ("bm25", "dense", "hybrid")
 """Ways to find passages: full text alone, vectors alone, and what `Assistant.search` gives."""
@@ -73,52 +98,44 @@ class Asked:
 
 
 def ask_all(
-    assistant: Assistant, questions: Sequence[Question], collection: str, progress: Progress, doing: str
+    kb: KnowledgeBase, questions: Sequence[Question], collection: str, progress: Progress, doing: str
 ) -> list[Asked]:
     """Search for and answer every question, and return what came, in the same order.
 
     One search and one answer come first and are not timed: they load what is loaded once.
     """
     if questions:
-        _ask(assistant, questions[0], collection)
+        _ask(kb, questions[0], collection)
     results = []
     for number, question in enumerate(questions, start=1):
-        results.append(_ask(assistant, question, collection))
+        results.append(_ask(kb, question, collection))
         progress(number, len(questions), doing)
     return results
 
 
-def _ask(assistant: Assistant, question: Question, collection: str) -> Asked:
+def _ask(kb: KnowledgeBase, question: Question, collection: str) -> Asked:
     started = time.perf_counter()
-    hits = assistant.search(question.text, limit=CUTOFF, collection=collection)
+    hits = kb.pipeline.search(question.text, CUTOFF, collection)
     found = time.perf_counter()
-    answer = assistant.ask(question.text, collection=collection)
+    answer = kb.pipeline.ask(question.text, collection=collection)
     ended = time.perf_counter()
     # The answer was judged by the same passages, and does not say how.
-    relevant = assistant._answering.relevance(question.text, hits[: assistant.settings.passages], collection)
+    relevant = kb.pipeline.relevance(question.text, hits[: kb.settings.passages], collection)
     return Asked(question, ranks_of(hits, question), answer, relevant, (found - started) * 1e3, (ended - found) * 1e3)
 
 
-def rank_by(method: str, assistant: Assistant, question: str, collection: str) -> Sequence[Located]:
+def rank_by(method: str, kb: KnowledgeBase, question: str, collection: str) -> Sequence[Located]:
     """Return the first ten passages that one of `METHODS` finds, the best first.
 
     Raises:
         ValueError: there is no such method.
     """
     if method == "hybrid":
-        return assistant.search(question, limit=CUTOFF, collection=collection)
+        return kb.pipeline.search(question, CUTOFF, collection)
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; there are: {', '.join(METHODS)}")
-    store = assistant._store
-    info = store.catalog.collection(collection)
-    ids: list[int] = []
-    if method == "dense":
-        ids = store._index.search(info, store.embedder.embed_query(question), CUTOFF)
-    with store.catalog.transaction() as connection:
-        if method == "bm25":
-            ids = [one for one, _ in FullTextIndex(info.id).search(connection, query_terms(question), CUTOFF)]
-        found = Passages(info.id).find(connection, ids)
-    return [found[one] for one in ids if one in found]
+    find = kb.store.search_vectors if method == "dense" else kb.store.search_full_text
+    return find(collection, question, CUTOFF)
 
 
 def ranks_of(hits: Iterable[Located], question: Question) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from kb_assistant.sync.plan import FAILED, MadeWith, Plan, ToParse, file_state, 
 from kb_assistant.sync.uploads import UPLOADS, Upload, Uploads
 from vectorstore import ANALYSIS_VERSION, Collection, NewChunk, NewSource, SourceInfo, Store
 
-__all__ = ["FileOutcome", "Indexer", "IngestReport", "Progress", "Waiting", "in_a_row", "merged"]
+__all__ = ["FileOutcome", "Indexer", "IngestReport", "Progress", "Waiting", "ignore", "in_a_row", "merged", "new_chunk"]
 
 _BATCH_CHUNKS = 512
 _CHANGED = "changed while it was read"
@@ -29,6 +29,10 @@ Progress = Callable[[int, int, str], None]
 
 Waiting = Callable[[str], None]
 """Called with a message where another process is writing and this one waits."""
+
+
+def ignore(*_: object) -> None:
+    """Take progress or a message, and do nothing with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +234,7 @@ class Indexer:
             pages=reading.pages,
             # An archive's notes may name it, and an uploaded one is not called what its file is.
             notes=tuple(note.replace(item.found.path.name, Path(item.name).name) for note in reading.notes),
-            chunks=tuple(_new_chunk(chunk) for chunk in reading.chunks),
+            chunks=tuple(new_chunk(chunk) for chunk in reading.chunks),
             modified_ns=item.state[1],
             replaces=item.old.path if item.old else None,
         )
@@ -244,7 +248,8 @@ def _still(item: ToParse) -> bool:
         return False
 
 
-def _new_chunk(chunk: Chunk) -> NewChunk:
+def new_chunk(chunk: Chunk) -> NewChunk:
+    """Return a chunk that was read in the form that the store takes."""
     return NewChunk(**{name: getattr(chunk, name) for name in NewChunk.__dataclass_fields__})
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ingest import ChunkSettings, Limits, LoadOptions
 from kb_assistant.errors import EmptiedFolderError, UsageError
 from kb_assistant.settings import Settings
-from kb_assistant.sync.indexer import Indexer, IngestReport, Progress, Waiting
+from kb_assistant.sync.indexer import Indexer, IngestReport, Progress, Waiting, ignore
 from kb_assistant.sync.uploads import Upload, Uploads
 from vectorstore import Store
 
@@ -31,11 +31,11 @@ class Mirroring:
         self,
         paths: Sequence[Path],
         *,
-        dry_run: bool,
-        keep_missing: bool,
-        delete_missing: bool,
-        progress: Progress,
-        waiting: Waiting,
+        dry_run: bool = False,
+        keep_missing: bool = False,
+        delete_missing: bool = False,
+        progress: Progress = ignore,
+        waiting: Waiting = ignore,
     ) -> IngestReport:
         """Mirror the folders and files at `paths`; without any, what is mirrored already."""
         if not paths:
@@ -47,7 +47,14 @@ class Mirroring:
             paths, keep_missing=keep_missing, delete_missing=delete_missing, progress=progress, waiting=waiting
         )
 
-    def upload(self, files: Sequence[Upload], *, replacing: bool, progress: Progress, waiting: Waiting) -> IngestReport:
+    def upload(
+        self,
+        files: Sequence[Upload],
+        *,
+        replacing: bool = False,
+        progress: Progress = ignore,
+        waiting: Waiting = ignore,
+    ) -> IngestReport:
         """Take in files that were sent."""
         most = self._settings.max_uploads
         if len(files) > most:
@@ -58,17 +65,17 @@ class Mirroring:
         self,
         folders: Sequence[Path],
         *,
-        keep_missing: bool,
-        progress: Progress,
-        waiting: Waiting,
-        stop: threading.Event,
+        keep_missing: bool = False,
+        progress: Progress = ignore,
+        waiting: Waiting = ignore,
+        stop: threading.Event | None = None,
     ) -> Iterator[IngestReport]:
         """Yield the report of a first run, and of another one after each change."""
         from kb_assistant.sync.watch import changes  # watchfiles, which only this needs
 
         indexer = self._indexer()
         begun = False
-        for _ in changes(folders, self._store.folder, stop):
+        for _ in changes(folders, self._store.folder, stop or threading.Event()):
             try:
                 yield indexer.run(folders, keep_missing=keep_missing, progress=progress, waiting=waiting)
             except EmptiedFolderError as error:
@@ -77,7 +84,7 @@ class Mirroring:
                 waiting(f"{error.folder} is {error.state} now; its {error.documents} documents stay as they are")
             begun = True
 
-    def remove(self, names: Sequence[str], *, patterns: bool, waiting: Waiting) -> list[str]:
+    def remove(self, names: Sequence[str], *, patterns: bool = True, waiting: Waiting = ignore) -> list[str]:
         """Remove documents by name or pattern, and return the names removed."""
         info = self._store.catalog.collection(self._collection)
         present = [source.name for source in self._store.catalog.sources(info.id)]

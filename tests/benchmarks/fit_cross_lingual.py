@@ -34,7 +34,7 @@ def similarities(name: str, part: int, cache: Path, model: Path) -> Iterator[tup
             questions += [(number % 2 == part, one["question"].strip()) for one in paragraph["qas"]]
     with Assistant.open(docs / "home", embedding_model=str(model), passages=5) as kb:
         kb.ingest(docs / "docs")
-        similarity = CrossLingualSimilarity(kb._store.embedder)
+        similarity = CrossLingualSimilarity(kb.knowledge_base.store.embedder)
         for indexed, question in questions[::every]:
             hits = kb.search(question, limit=5) if question else []
             if cosines := [hit.cosine for hit in hits if hit.cosine is not None]:

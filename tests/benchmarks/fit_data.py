@@ -128,9 +128,11 @@ def _ask(name: str, part: str, cache: Path) -> Iterator[Asked]:
                 answers=tuple(dict.fromkeys(answer["text"] for answer in one["answers"])),
                 document=document,
                 indexed=indexed[part](number),
-                weights=kb._store.term_weights("default", question),
+                weights=kb.knowledge_base.store.term_weights("default", question),
                 passages=passages,
-                sections=tuple(tuple(kb._store.section("default", hit.id, SECTION_REACH)) for hit in passages),
+                sections=tuple(
+                    tuple(kb.knowledge_base.store.section("default", hit.id, SECTION_REACH)) for hit in passages
+                ),
             )
 
 

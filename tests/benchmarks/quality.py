@@ -108,7 +108,7 @@ def _rows(options: argparse.Namespace) -> Iterator[Row]:
                 if only_language not in ("", language):
                     continue
                 begun = time.perf_counter()
-                figures = measure(assistant, asked, "eval", changes, lambda *_: None, METHODS)
+                figures = measure(assistant.knowledge_base, asked, "eval", changes, lambda *_: None, METHODS)
                 row = Row(name, language, setting, figures, len(everything.questions))
                 print(f"{name} {language}, {setting}: {time.perf_counter() - begun:.0f} s", flush=True)
                 print("  " + "  ".join(f"{key} {percent(value)}" for key, value in figures.means.items()), flush=True)

@@ -69,7 +69,6 @@ def measure(folder: Path, size: int, asked: Sequence[Asked], *, dense: bool, exh
         build(store, size, dense=dense)
         print(f"{size:,} passages: built in {time.perf_counter() - started:.0f} s", flush=True)
     collection = store.catalog.collection(_NAME)
-    vectors = {one.text: store.embedder.embed_query(one.text) for one in asked}
 
     indexes = {"full text": FullTextIndex(collection.id)}
     if exhaustive:
@@ -78,7 +77,7 @@ def measure(folder: Path, size: int, asked: Sequence[Asked], *, dense: bool, exh
         found = timed(f"{size:,} {what}", partial(_full_text, store, index), asked)
         show_recall(store, collection, asked, found)
     if dense:
-        timed(f"{size:,} vectors", lambda one: store._index.search(collection, vectors[one.text], 50), asked)
+        timed(f"{size:,} vectors", lambda one: store.search_vectors(_NAME, one.text, 50), asked)
     whole = "whole search" if dense else "whole search, no vectors"
     timed(f"{size:,} {whole}", lambda one: store.search(_NAME, one.text, 10), asked)
     store.close()

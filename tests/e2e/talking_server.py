@@ -37,5 +37,5 @@ class Talker(StandInEngine):
 
 if __name__ == "__main__":
     with Assistant.open(sys.argv[1], engine="ipex", model="unused", port=0) as kb:
-        kb._in_use.loaded = Talker(said=Path(sys.argv[2]))
+        kb.knowledge_base.active_engine.loaded = Talker(said=Path(sys.argv[2]))
         serve(kb, announce=lambda url: print(url, flush=True))  # noqa: T201 - it is how the test learns it

@@ -14,8 +14,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from kb_assistant.answering.presentation import CHECKED, citations_text
 from kb_assistant.answering.types import Answer
-from kb_assistant.cli.render import CHECKED, citations_text
 from kb_assistant.errors import UsageError
 from kb_assistant.language import language_of
 from kb_assistant.web.api.answers import Event, Pieces, answering, event_stream, last

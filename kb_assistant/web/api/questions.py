@@ -10,8 +10,9 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from kb_assistant.answering.presentation import answer_json
 from kb_assistant.answering.types import Answer
-from kb_assistant.serialization import answer_json, hits_json
+from kb_assistant.serialization import hits_json
 from kb_assistant.web.api.answers import Event, Pieces, answering, event_stream
 from kb_assistant.web.api.errors import ERRORS, ErrorBody
 from kb_assistant.web.api.forms import LONGEST_MESSAGE, CollectionName, Question

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from stand_in import StandInEngine
 
 from kb_assistant import Answer, Assistant
+from kb_assistant.answering.presentation import answer_json
 from kb_assistant.llms.base import Piece
-from kb_assistant.serialization import answer_json
 from vectorstore.fulltext import FullTextIndex
 
 
@@ -43,7 +43,7 @@ def ask(tmp_path: Path):
     def run(says: str) -> tuple[list[str], Answer, Parrot]:
         with Assistant.open(engine="ipex", model="unused") as kb:
             kb.ingest(tmp_path / "docs")
-            engine = kb._in_use.loaded = Parrot(says=says, heard=[])
+            engine = kb.knowledge_base.active_engine.loaded = Parrot(says=says, heard=[])
             *pieces, answer = kb.stream("How many days of annual leave do staff get?")
         assert isinstance(answer, Answer)
         return [piece for piece in pieces if isinstance(piece, str)], answer, engine
@@ -93,7 +93,7 @@ def test_the_command_line_takes_back_what_is_not_supported(ask, capsys: pytest.C
 
     ask("x")  # ingests
     with Assistant.open(engine="ipex", model="unused") as kb:
-        kb._in_use.loaded = Parrot(says="The moon is made of green cheese. [1]", heard=[])
+        kb.knowledge_base.active_engine.loaded = Parrot(says="The moon is made of green cheese. [1]", heard=[])
         print_answer(kb, "How many days of annual leave do staff get?", None)
     shown = capsys.readouterr().out
     assert "(checked against the documents:)\nThe answer is not in these documents." in shown
@@ -108,7 +108,7 @@ def test_the_engine_reads_on_in_the_section_and_what_it_finds_there_is_cited_the
         kb.ingest(tmp_path / "rules.md")
         (hit,) = kb.search(asked, limit=1)
         far = next(one for one in sentences[21:] if one not in hit.text)
-        engine = kb._in_use.loaded = Parrot(says=far)
+        engine = kb.knowledge_base.active_engine.loaded = Parrot(says=far)
         answer = kb.ask(asked)
     (prompt,) = engine.heard
     shown = prompt[prompt.index("[1]") : prompt.index("</passages>")]
@@ -137,7 +137,7 @@ def test_a_question_s_terms_are_weighed_once(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(FullTextIndex, "weights", counted)
     with Assistant.open(engine=engine, model="unused") as kb:
         kb.ingest(tmp_path / "leave.md")
-        kb._in_use.loaded = Parrot(says="Staff get 15 days of annual leave. [1]")
+        kb.knowledge_base.active_engine.loaded = Parrot(says="Staff get 15 days of annual leave. [1]")
         assert not kb.ask("How many days of annual leave do staff get?").refused
         assert not kb.ask("How many days of annual leave do staff get?").refused
     assert len(weighed) == 2, "once a question"

@@ -11,7 +11,7 @@ from paths import DATA
 
 from kb_assistant import Answer, Assistant, Turn
 from kb_assistant.answering.follow_up import dependence, searched_text, settle
-from kb_assistant.serialization import answer_json
+from kb_assistant.answering.presentation import answer_json
 
 CONVERSATIONS = DATA / "conversations.jsonl"
 ZH = [Turn("Tidebook 支持哪些系统？", "Tidebook 支持哪些系统？")]
@@ -136,7 +136,7 @@ def held(handbook: Assistant, turns: list[dict[str, Any]]) -> list[tuple[dict[st
         if place and turn["conversation"] != turns[place - 1]["conversation"]:
             history = []
         asked = settle(turn["question"], history, handbook.covered)
-        passages = handbook._answering.retriever(None, asked).invoke(asked.searched)
+        passages = handbook.knowledge_base.pipeline.retriever(None, asked).invoke(asked.searched)
         rank = next((number for number, one in enumerate(passages, start=1) if holds(one, turn)), 0)
         answer = handbook.ask(turn["question"], history=history)
         assert answer.searched == asked.searched

@@ -78,7 +78,7 @@ def shown(zoo: tuple[Path, Path]) -> Callable[[str], str]:
 
     def ask(question: str) -> str:
         with Assistant.open(zoo[0], engine="ipex", model="unused") as kb:
-            engine = kb._in_use.loaded = Listener(heard=[])
+            engine = kb.knowledge_base.active_engine.loaded = Listener(heard=[])
             kb.ask(question)
         (prompt,) = engine.heard
         return prompt
@@ -197,7 +197,7 @@ def test_chatglm_reads_control_strings_as_text(shared: Path) -> None:
 def test_a_hostile_turn_before_is_part_of_the_question_only(zoo: tuple[Path, Path]) -> None:
     """What is folded in from the turns before are questions, never documents or answers."""
     with Assistant.open(zoo[0], engine="ipex", model="unused") as kb:
-        engine = kb._in_use.loaded = Listener(heard=[])
+        engine = kb.knowledge_base.active_engine.loaded = Listener(heard=[])
         first = kb.ask("What is the zebra quota per year?")
         followed = kb.ask("and how is it counted?", history=[first.turn])
     assert followed.searched == "What is the zebra quota per year? and how is it counted?"

@@ -104,7 +104,7 @@ def test_answered_anew_it_takes_the_place_of_the_turn_and_those_after_it(assista
 
 def test_what_is_closed_half_way_is_kept_as_interrupted(assistant: Assistant) -> None:
     assistant.settings = assistant.settings.model_copy(update={"engine": "ipex"})
-    assistant._in_use.loaded = Slow()
+    assistant.knowledge_base.active_engine.loaded = Slow()
     answering = assistant.chats.ask(BATTERIES)
     assert next(answering) == "word0 "
     answering.close()
@@ -121,7 +121,7 @@ def test_an_answer_in_place_of_another_that_is_broken_off_leaves_the_former_one(
     assistant.chats.rate("", first.id, 1, "出处正确")
     before = assistant.chats.open("", first.chat_id)[1]
     assistant.settings = assistant.settings.model_copy(update={"engine": "ipex"})
-    assistant._in_use.loaded = Slow()
+    assistant.knowledge_base.active_engine.loaded = Slow()
     stop = threading.Event()
     answering = assistant.chats.ask(HOTEL, chat_id=first.chat_id, instead_of=first.id, stop=stop)
     assert next(answering) == "word0 "
@@ -145,7 +145,7 @@ def test_what_is_in_another_conversation_is_not_replaced(assistant: Assistant) -
 @pytest.mark.parametrize("silent_s", [0.0, 60.0])
 def test_stop_ends_it_also_before_the_first_token(assistant: Assistant, silent_s: float) -> None:
     assistant.settings = assistant.settings.model_copy(update={"engine": "ipex"})
-    assistant._in_use.loaded = Slow(silent_s=silent_s)
+    assistant.knowledge_base.active_engine.loaded = Slow(silent_s=silent_s)
     stop = threading.Event()
     threading.Timer(1.0, stop.set).start()
     started = time.perf_counter()
@@ -157,7 +157,7 @@ def test_stop_ends_it_also_before_the_first_token(assistant: Assistant, silent_s
 
 def test_stop_ends_it_in_the_queue(assistant: Assistant) -> None:
     assistant.settings = assistant.settings.model_copy(update={"engine": "ipex"})
-    assistant._in_use.loaded = Slow()
+    assistant.knowledge_base.active_engine.loaded = Slow()
     ahead, waiting = assistant.chats.ask(BATTERIES), []
     next(ahead)
     stop = threading.Event()
@@ -182,7 +182,7 @@ def test_a_killed_answer_is_interrupted(assistant: Assistant) -> None:
 
 
 def test_a_chat_is_kept_while_documents_are_being_written(assistant: Assistant, tmp_path: Path) -> None:
-    with assistant._store.writing(lambda message: None):  # as a long ingest does
+    with assistant.knowledge_base.store.writing(lambda message: None):  # as a long ingest does
         assert asked(assistant, BATTERIES).state == "answered"
     for number in range(150):
         (tmp_path / f"{number}.md").write_text(f"# 通知 {number}\n\nNotice {number} holds {number * 7} widgets.\n" * 20)

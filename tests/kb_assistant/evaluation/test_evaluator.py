@@ -182,20 +182,20 @@ def test_limit_draws_the_same_questions_every_time(squad: Path) -> None:
 def test_every_way_to_find_passages_finds_them(squad: Path, own_home: Path) -> None:
     asked = read_questions(squad)
     with Assistant.open(own_home) as assistant:
-        index_documents(assistant, asked.documents, "four")
+        index_documents(assistant.knowledge_base, asked.documents, "four")
         for method in METHODS:
             for question in asked.questions:
-                hits = rank_by(method, assistant, question.text, "four")
+                hits = rank_by(method, assistant.knowledge_base, question.text, "four")
                 assert len({hit.source for hit in hits}) == len(hits) <= 4
                 assert ranks_of(hits, question), (method, question.text)
         with pytest.raises(ValueError, match="bm25, dense, hybrid"):
-            rank_by("guess", assistant, "?", "four")
+            rank_by("guess", assistant.knowledge_base, "?", "four")
 
 
 def test_on_a_shared_set_what_is_there_is_found(shared: Path, own_home: Path) -> None:
     asked = read_questions(shared / "data/eval/squad_xquad/xquad_zh_13articles_SHARE.json").sampled(60)
     with Assistant.open(own_home) as assistant:
-        found = measure(assistant, asked, "eval", {}, lambda *_: None, METHODS)
+        found = measure(assistant.knowledge_base, asked, "eval", {}, lambda *_: None, METHODS)
     assert (found.n, found.documents, found.articles) == (60, 65, len({one.group for one in asked.questions}))
     assert found.means["recall@5"] > 0.95
     assert found.means["contains"] > 0.7
@@ -207,7 +207,7 @@ def test_on_a_shared_set_what_is_there_is_found(shared: Path, own_home: Path) ->
 
 def test_the_relevance_measured_is_what_refusal_goes_by(handbook: Assistant) -> None:
     asked = read_questions(HANDBOOK_QUESTIONS).questions
-    results = ask_all(handbook, asked, "default", lambda *_: None, "")
+    results = ask_all(handbook.knowledge_base, asked, "default", lambda *_: None, "")
     assert {one.answer.refused for one in results} == {True, False}
     for one in results:
         assert one.answer.refused == (one.relevance < handbook.settings.refuse_below), one.question.text

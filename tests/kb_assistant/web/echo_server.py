@@ -38,5 +38,5 @@ class Echo(StandInEngine):
 
 if __name__ == "__main__":
     with Assistant.open(sys.argv[1], engine="ipex", model="unused", port=0) as kb:
-        kb._in_use.loaded = Echo(wait=Path(sys.argv[1]) / "wait")
+        kb.knowledge_base.active_engine.loaded = Echo(wait=Path(sys.argv[1]) / "wait")
         serve(kb, announce=lambda url: print(url, flush=True))  # noqa: T201 - it is how the test learns it

@@ -126,7 +126,7 @@ def test_the_next_of_a_name_does_not_get_the_formers_conversations(kb_process: C
     with Assistant.open(own_home) as kb:
         for name in ("王芳", "anna"):
             Accounts(own_home).add_user(name, "correct horse")
-            ChatLog(kb._store.catalog).begin(name, "年假有几天？", "default")
+            ChatLog(kb.knowledge_base.store.catalog).begin(name, "年假有几天？", "default")
         removed = kb_process("user", "remove", "王芳")
         assert removed.out == "removed: 王芳, and their conversations: 1\n"
         assert kb_process("user", "add", "王芳", stdin="another person\n").code == 0
