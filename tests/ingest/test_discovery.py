@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ingest import content_hash, find_files
 
@@ -104,6 +108,130 @@ def test_a_folder_whose_path_is_too_long_is_unreadable(tmp_path: Path) -> None:
             os.close(handle)
     assert found == ["z.txt"]
     assert len(unreadable) == 1
+
+
+# Exclusions
+
+
+def put(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+def test_files_that_kbignore_excludes_are_not_found(tmp_path: Path) -> None:
+    put(tmp_path, {".kbignore": "*.log\n/drafts/\n!kept.log\n"})
+    put(tmp_path, dict.fromkeys(["a.log", "kept.log", "drafts/a.md", "deep/drafts/a.md", "deep/b.log", "c.md"], ""))
+    assert names(tmp_path) == ["c.md", "deep/drafts/a.md", "kept.log"]
+
+
+def test_kbignore_in_a_subfolder_applies_there_and_overrides_those_above(tmp_path: Path) -> None:
+    put(tmp_path, {".kbignore": "*.md\n", "a/.kbignore": "!*.md\n/x.txt\n"})
+    put(tmp_path, dict.fromkeys(["1.md", "a/2.md", "a/x.txt", "a/b/x.txt", "x.txt"], ""))
+    assert names(tmp_path) == ["a/2.md", "a/b/x.txt", "x.txt"]
+
+
+def test_kbignore_of_folders_above_applies_where_it_is_asked_for(tmp_path: Path) -> None:
+    put(tmp_path, {".kbignore": "*.log\nsecret/\n", "a/.kbignore": "/b/x.md\n"})
+    put(tmp_path, dict.fromkeys(["a/b/x.md", "a/b/y.log", "a/b/z.md", "secret/inner/s.md"], ""))
+    assert names(tmp_path / "a/b") == ["x.md", "y.log", "z.md"]
+
+    def below(name: str) -> list[str]:
+        return [found.relative for found in find_files(tmp_path / name, ignore_from=tmp_path)]
+
+    assert below("a/b") == ["z.md"]
+    assert below("a/b/z.md") == ["z.md"]
+    assert below("a/b/y.log") == below("secret/inner") == below("secret/inner/s.md") == []
+
+
+def test_kbignore_may_be_in_any_encoding_and_hold_lines_that_are_no_patterns(tmp_path: Path) -> None:
+    (tmp_path / ".kbignore").write_bytes("# 草稿不收\r\n!\r\n草稿*\r\n\\\r\n".encode("gb18030"))
+    put(tmp_path, dict.fromkeys(["草稿一.md", "正文.md"], ""))
+    assert names(tmp_path) == ["正文.md"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
+def test_a_folder_whose_kbignore_is_not_readable_is_unreadable(tmp_path: Path) -> None:
+    check_unreadable_kbignore(tmp_path, b"*.md", 0)
+
+
+def test_a_folder_whose_kbignore_is_no_text_is_unreadable(tmp_path: Path) -> None:
+    check_unreadable_kbignore(tmp_path, bytes(range(256)) * 8, 0o644)
+
+
+def check_unreadable_kbignore(root: Path, content: bytes, mode: int) -> None:
+    put(root, dict.fromkeys(["a/x.md", "b.md"], ""))
+    (root / "a/.kbignore").write_bytes(content)
+    (root / "a/.kbignore").chmod(mode)
+    errors: list[tuple[Path, str]] = []
+    found = [file.relative for file in find_files(root, lambda folder, error: errors.append((folder, error.strerror)))]
+    assert found == ["b.md"]
+    ((folder, message),) = errors
+    assert folder == root / "a"
+    assert message.startswith("its .kbignore cannot be read: ")
+    with pytest.raises(OSError, match=r"its \.kbignore cannot be read"):
+        names(root)
+
+
+def test_folders_can_be_excluded(tmp_path: Path) -> None:
+    put(tmp_path, dict.fromkeys(["home/kb.db", "home.md", "a/home/x.md"], ""))
+    (tmp_path / "link.db").symlink_to("home/kb.db")
+    (tmp_path.parent / f"{tmp_path.name}-link").symlink_to(tmp_path)
+    for root in (tmp_path, tmp_path.parent / f"{tmp_path.name}-link"):
+        for home in (tmp_path / "home", root / "home"):
+            found = [file.relative for file in find_files(root, excluded=[home])]
+            assert found == ["a/home/x.md", "home.md"]
+    assert list(find_files(tmp_path / "home", excluded=[tmp_path / "home"])) == []
+    assert list(find_files(tmp_path / "home/kb.db", excluded=[tmp_path / "home"])) == []
+
+
+PATTERNS = [
+    "*",
+    "a",
+    "b/",
+    "/a",
+    "a/b",
+    "**/c",
+    "a/**",
+    "*/",
+    "a*",
+    "[ab]",
+    "a/*",
+    "?",
+    "a/**/c",
+    "\\#",
+    "# a",
+    " ",
+    "c ",
+]
+FILES = ["a", "b", "c", "#"]
+IGNORE_FILES = st.dictionaries(
+    st.sampled_from(["", "a/", "b/", "a/b/"]),
+    st.lists(st.tuples(st.sampled_from(["", "!"]), st.sampled_from(PATTERNS)), max_size=4),
+    max_size=3,
+)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tree")
+    folders = ["", *(f"{one}/" for one in "ab"), *(f"{one}/{other}/" for one in "ab" for other in "bc")]
+    put(root, {folder + name: "" for folder in folders for name in FILES if f"{folder}{name}/" not in folders})
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    return root
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="compares with git")
+@given(IGNORE_FILES)
+@settings(deadline=None, max_examples=60)
+def test_kbignore_excludes_what_git_would(tree: Path, ignored: dict[str, list[tuple[str, str]]]) -> None:
+    for old in tree.rglob(".kbignore"):
+        old.unlink()
+    put(tree, {f"{folder}.kbignore": "\n".join(map("".join, lines)) for folder, lines in ignored.items()})
+    command = ["git", "-C", str(tree), "-c", "core.excludesFile=", "ls-files", "-z", "--others"]
+    done = subprocess.run([*command, "--exclude-per-directory=.kbignore"], check=True, capture_output=True, text=True)
+    listed = [name for name in done.stdout.split("\0") if name and not name.endswith(".kbignore")]
+    assert sorted(names(tree)) == sorted(listed)
 
 
 def test_the_hash_is_of_the_content_alone(tmp_path: Path) -> None:
