@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -249,13 +250,15 @@ class Assistant:
         """Return the share of a question, 0 to 1, that the passage nearest to it covers."""
         return self.knowledge_base.pipeline.covered(question, collection, only)
 
-    @property
+    @cached_property
     def chats(self) -> Chats:
         """The conversations that are kept."""
         from kb_assistant.chats.service import Chats
-        from vectorstore import ChatLog
+        from kb_assistant.chats.store import ChatStore, make_tables
 
-        return Chats(self.knowledge_base, ChatLog(self.knowledge_base.store.catalog))
+        catalog = self.knowledge_base.store.catalog
+        make_tables(catalog)
+        return Chats(self.knowledge_base, ChatStore(catalog))
 
     def suggestions(self, collection: str | None = None, limit: int = 4) -> tuple[str, ...]:
         """Return first questions that the documents of a collection answer; worked out once for each state of it."""

@@ -3,7 +3,8 @@
     KbError                  3
     ├── UsageError               2   a question, flag or name that cannot be meant
     │   ├── SettingsError        2   kb.toml, a KB_ variable or a flag does not hold
-    │   └── EmptiedFolderError   2   a folder that had documents is empty or gone
+    │   ├── EmptiedFolderError   2   a folder that had documents is empty or gone
+    │   └── UnknownChatError     2   the owner has no such conversation
     ├── ModelError               3   a model directory is missing, incomplete or refused
     └── Cancelled              130   the user stopped it
 
@@ -15,7 +16,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-__all__ = ["Cancelled", "EmptiedFolderError", "KbError", "ModelError", "SettingsError", "UsageError"]
+__all__ = [
+    "Cancelled",
+    "EmptiedFolderError",
+    "KbError",
+    "ModelError",
+    "SettingsError",
+    "UnknownChatError",
+    "UsageError",
+]
 
 
 class KbError(Exception):
@@ -46,6 +55,10 @@ class EmptiedFolderError(UsageError):
             f"{folder} is {self.state} now, and {documents} documents from it are in collection {collection!r}; "
             "nothing was changed; if they are to go, add --delete-missing"
         )
+
+
+class UnknownChatError(UsageError):
+    """The owner has no such conversation."""
 
 
 class ModelError(KbError):

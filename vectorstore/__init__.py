@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vectorstore.analysis import ANALYSIS_VERSION, query_terms, terms
-    from vectorstore.chat_log import ChatLog, StoredChat, StoredTurn
+    from vectorstore.catalog import Catalog
     from vectorstore.documents import as_document, from_documents
     from vectorstore.embeddings import Embedder, HashedEmbeddings, SentenceTransformerEmbeddings, load_embeddings
     from vectorstore.errors import (
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
         EmptyStoreError,
         RerankerError,
         StoreError,
-        UnknownChatError,
         UnknownCollectionError,
         UnknownSourceError,
     )
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "analysis": ("ANALYSIS_VERSION", "query_terms", "terms"),
-    "chat_log": ("ChatLog", "StoredChat", "StoredTurn"),
+    "catalog": ("Catalog",),
     "documents": ("as_document", "from_documents"),
     "embeddings": ("Embedder", "HashedEmbeddings", "SentenceTransformerEmbeddings", "load_embeddings"),
     "errors": (
@@ -51,7 +50,6 @@ _MODULES = {
         "EmptyStoreError",
         "RerankerError",
         "StoreError",
-        "UnknownChatError",
         "UnknownCollectionError",
         "UnknownSourceError",
     ),
@@ -75,7 +73,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "ANALYSIS_VERSION",
-    "ChatLog",
+    "Catalog",
     "Collection",
     "CollectionInfo",
     "Embedder",
@@ -95,9 +93,6 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreRetriever",
-    "StoredChat",
-    "StoredTurn",
-    "UnknownChatError",
     "UnknownCollectionError",
     "UnknownSourceError",
     "as_document",

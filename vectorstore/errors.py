@@ -4,7 +4,6 @@ StoreError                    the store cannot be used as it is
 ├── UnknownCollectionError    no collection of that name
 │   └── EmptyStoreError       no collection at all yet
 ├── UnknownSourceError        no source of that name
-├── UnknownChatError          no such conversation of that owner
 ├── EmbeddingMismatchError    the collection was embedded with another model
 ├── EmbeddingModelError       the embedding model cannot be loaded
 └── RerankerError             the reranker cannot be loaded
@@ -18,7 +17,6 @@ __all__ = [
     "EmptyStoreError",
     "RerankerError",
     "StoreError",
-    "UnknownChatError",
     "UnknownCollectionError",
     "UnknownSourceError",
 ]
@@ -38,10 +36,6 @@ class EmptyStoreError(UnknownCollectionError):
 
 class UnknownSourceError(StoreError):
     """There is no source of that name in the collection."""
-
-
-class UnknownChatError(StoreError):
-    """The owner has no such conversation."""
 
 
 class EmbeddingMismatchError(StoreError):

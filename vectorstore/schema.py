@@ -5,7 +5,6 @@
                  ├─ passages ──┘        each text that is indexed, once
                  └─ chroma_queue        what Chroma has yet to be told
     vectors                             embeddings by (model, text), whoever uses them
-    chats ─── turns                     conversations, and what was said of their answers
 
 The full-text indexes are FTS5 tables beside these, see `fulltext`.
 """
@@ -24,7 +23,6 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
-    Float,
     ForeignKey,
     Index,
     Integer,
@@ -43,7 +41,6 @@ from vectorstore.fulltext import FullTextIndex
 
 __all__ = [
     "WRITES",
-    "chats",
     "chroma_queue",
     "chunks",
     "collections",
@@ -51,7 +48,6 @@ __all__ = [
     "passages",
     "roots",
     "sources",
-    "turns",
     "vectors",
 ]
 
@@ -152,34 +148,6 @@ chroma_queue = Table(
     Column("passage_id", Integer, nullable=False),
     Column("removed", Boolean, nullable=False),
     Index("chroma_queue_order", "collection_id", "id"),
-)
-
-chats = Table(
-    "chats",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    # The user's name; empty where there are no users. Whoever reads a chat names its owner.
-    Column("owner", Text, nullable=False),
-    Column("title", Text, nullable=False),
-    Column("collection", Text, nullable=False),  # its name: a chat outlives a collection that is made anew
-    Column("updated_s", Float, nullable=False),
-    Index("chats_of_owner", "owner", "updated_s"),
-    sqlite_autoincrement=True,  # a page left open must not write into a chat that came later
-)
-
-turns = Table(
-    "turns",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("chat_id", Integer, ForeignKey("chats.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("asked_s", Float, nullable=False),
-    Column("question", Text, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("details", JSON, nullable=False),  # citations and what else the answer had
-    Column("verdict", Integer, nullable=False, default=0),  # 1 good, -1 not, 0 nothing said
-    Column("reason", Text, nullable=False, default=""),
-    sqlite_autoincrement=True,
 )
 
 

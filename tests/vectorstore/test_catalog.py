@@ -12,7 +12,6 @@ from sqlalchemy.exc import IntegrityError
 
 from vectorstore import CollectionInfo, NewChunk, NewSource, StoreError, UnknownCollectionError, UnknownSourceError
 from vectorstore.catalog import Catalog
-from vectorstore.chat_log import ChatLog
 from vectorstore.errors import EmptyStoreError
 from vectorstore.fulltext import FullTextIndex
 from vectorstore.passages import Passages
@@ -221,8 +220,6 @@ def test_a_catalogue_of_version_1_is_brought_up_to_date(path: Path, source: Call
         f"CREATE VIRTUAL TABLE fulltext_{collection.id}_terms USING fts5vocab(fulltext_{collection.id}, 'row')"
     )
     former.execute("ALTER TABLE sources DROP COLUMN modified_ns")
-    former.execute("DROP TABLE turns")
-    former.execute("DROP TABLE chats")
     former.execute("PRAGMA user_version = 1")
     former.close()
     for _ in range(2):  # brought up to date, and then left alone
@@ -232,7 +229,6 @@ def test_a_catalogue_of_version_1_is_brought_up_to_date(path: Path, source: Call
             assert FullTextIndex(collection.id).search(connection, ["report"], 5) != []
         (kept,) = again.sources(collection.id)
         assert (kept.name, kept.chunks, kept.modified_ns) == ("a.md", 2, None)
-        assert ChatLog(again).chats("") == []
         again.close()
 
 
@@ -242,13 +238,9 @@ def test_a_catalogue_of_version_2_is_brought_up_to_date(path: Path, source: Call
     catalog.replace_source(collection.id, source("a.md", "年假十二天"))
     catalog.close()
     former = sqlite3.connect(path)
-    former.execute("DROP TABLE turns")
-    former.execute("DROP TABLE chats")
     former.execute("PRAGMA user_version = 2")
     former.close()
     again = Catalog(path)
-    chat_id = ChatLog(again).begin("", "年假", "docs")
-    assert [one.id for one in ChatLog(again).chats("")] == [chat_id]
     assert [one.name for one in again.sources(collection.id)] == ["a.md"]
     again.close()
 

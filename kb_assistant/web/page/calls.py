@@ -12,8 +12,8 @@ import gradio as gr
 from starlette.requests import Request
 
 from ingest import IngestError
-from kb_assistant.errors import KbError, SettingsError, UsageError
-from vectorstore import EmptyStoreError, StoreError, UnknownChatError, UnknownCollectionError, UnknownSourceError
+from kb_assistant.errors import KbError, SettingsError, UnknownChatError, UsageError
+from vectorstore import EmptyStoreError, StoreError, UnknownCollectionError, UnknownSourceError
 
 __all__ = ["Asked", "Call", "called", "collection_in", "failure", "owner_of"]
 

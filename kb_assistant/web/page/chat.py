@@ -13,7 +13,7 @@ import gradio as gr
 
 from kb_assistant.answering.types import Citation
 from kb_assistant.assistant import MAX_QUESTION_CHARACTERS
-from kb_assistant.chats.service import KeptTurn
+from kb_assistant.chats.store import KeptTurn
 from kb_assistant.errors import KbError
 from kb_assistant.web.page.calls import Asked, Call, collection_in, failure, owner_of
 from vectorstore import StoreError, UnknownCollectionError

@@ -10,11 +10,11 @@ from markdown_it import MarkdownIt
 from stand_in import StandInEngine
 
 from kb_assistant import Assistant
-from kb_assistant.chats.service import KeptTurn
-from kb_assistant.errors import KbError, UsageError
+from kb_assistant.chats.store import KeptTurn
+from kb_assistant.errors import KbError, UnknownChatError, UsageError
 from kb_assistant.evaluation.questions import read_questions
 from kb_assistant.llms.base import Piece
-from vectorstore import StoreError, UnknownChatError
+from vectorstore import StoreError
 
 BATTERIES = "How long is the warranty on rechargeable batteries?"
 HOTEL = "去一类城市出差，酒店每晚最多可以报多少钱？"

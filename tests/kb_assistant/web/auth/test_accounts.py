@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from kb_assistant import Assistant
+from kb_assistant.chats.store import ChatStore, make_tables
 from kb_assistant.errors import SettingsError, UsageError
 from kb_assistant.web.auth.accounts import Accounts
-from vectorstore import ChatLog
 
 
 @pytest.fixture
@@ -126,7 +126,8 @@ def test_the_next_of_a_name_does_not_get_the_formers_conversations(kb_process: C
     with Assistant.open(own_home) as kb:
         for name in ("王芳", "anna"):
             Accounts(own_home).add_user(name, "correct horse")
-            ChatLog(kb.knowledge_base.store.catalog).begin(name, "年假有几天？", "default")
+            make_tables(kb.knowledge_base.store.catalog)
+            ChatStore(kb.knowledge_base.store.catalog).begin(name, "年假有几天？", "default")
         removed = kb_process("user", "remove", "王芳")
         assert removed.out == "removed: 王芳, and their conversations: 1\n"
         assert kb_process("user", "add", "王芳", stdin="another person\n").code == 0
