@@ -159,7 +159,7 @@ def small_model_gguf(small_model: Path, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def small_model_openvino(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same in int4, as OpenVINO saves it."""
-    from kb_assistant.models.registry import convert_model
+    from kb_assistant.models.convert import convert_model
 
     folder = tmp_path_factory.mktemp("small-qwen2")
     return folder / convert_model(small_model, folder, to="openvino").name

@@ -73,7 +73,7 @@ def bench(
 
 
 def _shape(task: Task, shape: str, tokenizer: Path, progress: Callable[[str], None]) -> Iterator[Measurement]:
-    from kb_assistant.models.registry import convert_model
+    from kb_assistant.models.convert import convert_model
 
     with tempfile.TemporaryDirectory(prefix="kb-bench-") as folder:
         models, full = Path(folder), "full"
@@ -82,7 +82,7 @@ def _shape(task: Task, shape: str, tokenizer: Path, progress: Callable[[str], No
         tasks = []
         for engine in ["ipex", *(["openvino"] if find_spec("openvino_genai") else [])]:
             started = time.perf_counter()
-            convert_model(models / full, models, name=engine, to=engine, progress=progress)
+            convert_model(models / full, models, name=engine, to=engine, notify=progress)
             own = task.settings.model_copy(update={"engine": engine, "model": engine, "adapter": ""})
             took = round(time.perf_counter() - started, 2)
             tasks.append(replace(task, name=engine, settings=own, models=models, convert_s=took))

@@ -24,7 +24,7 @@ def models() -> None:
 
 
 @models.command("list")
-@click.option("--available", is_flag=True, help="List those that kb models pull knows by name.")
+@click.option("--available", is_flag=True, help="List the models that kb models pull knows by name.")
 @with_options(JSON)
 def list_(available: bool, as_json: bool, home: Path | None) -> None:
     """List the models in KB_HOME/models."""
@@ -48,14 +48,16 @@ def list_(available: bool, as_json: bool, home: Path | None) -> None:
 
 @models.command()
 @click.argument("wanted", metavar="NAME|OWNER/REPO")
-@click.option("--from", "origin", metavar="hf|modelscope|DIR", default="hf", show_default=True, help="Where it is.")
-@click.option("--revision", metavar="R", help="Branch, tag or commit; else the catalogue's commit, or the newest.")
-@click.option("--trust-remote-code", is_flag=True, help="Bring the Python code in DIR along.")
+@click.option(
+    "--from", "origin", metavar="hf|modelscope|DIR", default="hf", show_default=True, help="Hub or folder to pull from."
+)
+@click.option("--revision", metavar="R", help="Branch, tag or commit; default: the catalogue's, or the newest.")
+@click.option("--trust-remote-code", is_flag=True, help="Also take the Python code in DIR.")
 @with_options(JSON)
 def pull(
     wanted: str, origin: str, revision: str | None, trust_remote_code: bool, as_json: bool, home: Path | None
 ) -> None:
-    """Bring a model to this machine, from a hub or a folder; run again, it goes on where it was broken off."""
+    """Pull a model from a hub or a folder; run again, it resumes an interrupted download."""
     from dataclasses import asdict
 
     from kb_assistant import serialization
@@ -70,17 +72,19 @@ def pull(
             revision=revision,
             trust_remote_code=trust_remote_code,
             progress=progress,
-            tell=tell,
+            notify=tell,
         )
     say(serialization.to_json(asdict(made)) if as_json else _pulled_text(made))
 
 
 @models.command()
 @click.argument("source", metavar="MODEL")
-@click.option("--to", metavar="ENGINE", default="ipex", show_default=True, help="ipex or openvino.")
-@click.option("--name", metavar="NAME", help="What to call it; MODEL's name and the format else.")
-@click.option("--low-bit", metavar="FORMAT", help="Format of the weights for ipex; sym_int4 else.")
-@click.option("--trust-remote-code", is_flag=True, help="Run Python code that the model brings along.")
+@click.option(
+    "--to", metavar="ENGINE", default="ipex", show_default=True, help="Engine to convert for: ipex or openvino."
+)
+@click.option("--name", metavar="NAME", help="Name of the converted model; default: MODEL's name and the format.")
+@click.option("--low-bit", metavar="FORMAT", help="Weight format for ipex; default: sym_int4.")
+@click.option("--trust-remote-code", is_flag=True, help="Run Python code from the model's folder.")
 @with_options(JSON)
 def convert(
     source: str,
@@ -91,15 +95,15 @@ def convert(
     as_json: bool,
     home: Path | None,
 ) -> None:
-    """Convert a language model once, so that it loads in seconds from then on.
+    """Convert a language model once, so that it loads in seconds.
 
-    MODEL is a pulled model's name, or a folder of full weights; for openvino also a GGUF file.
+    MODEL is the name of a pulled model, or a folder with full weights; for openvino also a GGUF file.
     """
     from dataclasses import asdict
 
     from kb_assistant import serialization
     from kb_assistant.llms import placed
-    from kb_assistant.models.registry import convert_model
+    from kb_assistant.models.convert import convert_model
     from kb_assistant.privacy import keep_offline
     from kb_assistant.settings import home_folder
 
@@ -112,9 +116,9 @@ def convert(
         to=to,
         low_bit=low_bit,
         trust_remote_code=trust_remote_code,
-        progress=tell,
+        notify=tell,
     )
-    done = f"{made.name}: {made.bytes / 1e6:,.0f} MB in {made.format}; use it: kb ask QUESTION --model {made.name}"
+    done = f"{made.name}: {made.bytes / 1e6:,.0f} MB as {made.format}; use it with: kb ask QUESTION --model {made.name}"
     say(serialization.to_json(asdict(made)) if as_json else done)
 
 
@@ -135,7 +139,10 @@ def remove_(name: str, as_json: bool, home: Path | None) -> None:
 
 def _models_text(models: Sequence[ModelInfo], folder: Path) -> str:
     lines = [f"{model.name}  {model.kind}, {model.format}, {model.bytes / 1e6:,.0f} MB" for model in models]
-    return "\n".join(lines) or f"no models in {folder}; kb models pull NAME brings one (kb models list --available)"
+    return (
+        "\n".join(lines)
+        or f"no models in {folder}; pull one: kb models pull NAME (kb models list --available shows names)"
+    )
 
 
 def _catalogue_text(entries: Iterable[CatalogueEntry]) -> str:

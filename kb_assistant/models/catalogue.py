@@ -1,4 +1,4 @@
-"""The models that `kb models pull` knows by name, as model_catalogue.toml lists them."""
+"""The models that `kb models pull` knows by name, listed in catalogue.toml."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["CatalogueEntry", "catalogue", "find_entry"]
 
 
 class CatalogueEntry(BaseModel):
-    """A model that can be pulled; model_catalogue.toml says what the figures mean."""
+    """A model that can be pulled; catalogue.toml explains the fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,7 +37,9 @@ def catalogue() -> tuple[CatalogueEntry, ...]:
 
 
 def find_entry(wanted: str) -> CatalogueEntry | None:
-    """Return the entry with this name or this id at a hub, in any case; None where there is none."""
+    """Return the entry with this name or hub id, ignoring case; None if there is none."""
     sought = wanted.lower()
-    named = (one for one in catalogue() if sought in {str(key).lower() for key in (one.name, one.hf, one.modelscope)})
-    return next(named, None)
+    for entry in catalogue():
+        if sought in {str(name).lower() for name in (entry.name, entry.hf, entry.modelscope)}:
+            return entry
+    return None

@@ -1,4 +1,4 @@
-"""Fetches a file from a hub: goes on where an earlier try broke off, and keeps only what has the right checksum."""
+"""Downloads a file from a hub: resumes an interrupted download, and keeps the file only if its checksum is right."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ import httpx
 
 from ingest import content_hash
 from kb_assistant.errors import ModelError
-from kb_assistant.models.hubs import RemoteFile, status_trouble
+from kb_assistant.models.hubs import RemoteFile, explain_status
 
-__all__ = ["fetch", "is_whole"]
+__all__ = ["download"]
 
-_MOST_FAILURES = 5  # in a row, without a byte between them
-_PASSING_STATUS = frozenset({408, 416, 429, 500, 502, 503, 504})
+_MAX_FAILURES = 5  # in a row, without a byte in between
+_TRANSIENT_STATUS = frozenset({408, 416, 429, 500, 502, 503, 504})
 
 
-class _BrokenOffError(Exception):
+class _InterruptedError(Exception):
     """The connection ended before the file did."""
 
 
-def fetch(client: httpx.Client, file: RemoteFile, target: Path, advance: Callable[[int], None]) -> None:
-    """Fetch `file` to `target`, unless it is there already; `target` only ever holds the whole file.
+def download(client: httpx.Client, file: RemoteFile, target: Path, advance: Callable[[int], None]) -> None:
+    """Download `file` to `target` unless it is there already; `target` only ever holds the complete file.
 
     Args:
         client: for the file's hub.
-        file: what to fetch.
-        target: where it goes; beside it lies what there is so far, with the suffix .part.
-        advance: called with how many bytes more are there, fewer than 0 where some have to be fetched again.
+        file: the file to download.
+        target: its path; an unfinished download lies beside it with the suffix .part.
+        advance: called with the number of bytes received; negative if some must be downloaded again.
 
     Raises:
-        ModelError: the hub does not give it out, breaks off again and again, or gives other bytes than it says.
+        ModelError: the hub refuses the file, the connection keeps failing, or the checksum is wrong.
     """
-    if target.exists() and is_whole(file, target):
+    if target.exists() and _is_complete(file, target):
         advance(file.size)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     had = part.stat().st_size if part.exists() else 0
     advance(had)
-    for last in (not had, True):  # what an earlier run left may be of another revision
+    for last in (not had, True):  # an earlier run may have left part of another revision
         _fill(client, file, part, advance)
-        if is_whole(file, part):
+        if _is_complete(file, part):
             part.replace(target)
             return
         advance(-part.stat().st_size)
@@ -53,13 +53,13 @@ def fetch(client: httpx.Client, file: RemoteFile, target: Path, advance: Callabl
         if last:
             break
     raise ModelError(
-        f"{file.path} from {httpx.URL(file.url).host} does not have the checksum that the hub gives, and was thrown "
-        "away; run the same again, and if it stays so, do not trust that hub"
+        f"{file.path} from {httpx.URL(file.url).host} does not match the checksum that the hub lists, and was deleted; "
+        "run the command again, and if this repeats, do not trust that hub"
     )
 
 
-def is_whole(file: RemoteFile, path: Path) -> bool:
-    """Return whether the bytes at `path` are those that the hub means."""
+def _is_complete(file: RemoteFile, path: Path) -> bool:
+    """Whether the bytes at `path` are the file that the hub lists."""
     if path.stat().st_size != file.size:
         return False
     if file.sha256:
@@ -74,23 +74,23 @@ def _git_sha1(path: Path) -> str:
 
 
 def _fill(client: httpx.Client, file: RemoteFile, part: Path, advance: Callable[[int], None]) -> None:
-    """Fetch until the file is as long as it should be; failures count only while nothing comes."""
+    """Request the rest of the file until its length is right; give up after failures that bring no byte."""
     part.touch()
     failures = 0
     while (had := part.stat().st_size) != file.size:
         try:
-            _go_on(client, file, part, advance)
-        except (httpx.RequestError, _BrokenOffError) as error:
+            _request_rest(client, file, part, advance)
+        except (httpx.RequestError, _InterruptedError) as error:
             failures = failures + 1 if part.stat().st_size <= had else 0
-            if failures >= _MOST_FAILURES:
+            if failures >= _MAX_FAILURES:
                 raise ModelError(
-                    f"cannot fetch {file.path} from {httpx.URL(file.url).host}: {error or type(error).__name__}; "
-                    "run the same again, and it goes on from there"
+                    f"cannot download {file.path} from {httpx.URL(file.url).host}: {error or type(error).__name__}; "
+                    "run the command again to resume"
                 ) from error
             time.sleep(min(0.1 * 2**failures, 5.0))
 
 
-def _go_on(client: httpx.Client, file: RemoteFile, part: Path, advance: Callable[[int], None]) -> None:
+def _request_rest(client: httpx.Client, file: RemoteFile, part: Path, advance: Callable[[int], None]) -> None:
     had = part.stat().st_size
     if had > file.size:
         advance(-had)
@@ -98,12 +98,12 @@ def _go_on(client: httpx.Client, file: RemoteFile, part: Path, advance: Callable
         had = 0
     headers = {"Range": f"bytes={had}-"} if had else {}
     with client.stream("GET", file.url, headers=headers) as response, part.open("r+b") as stream:
-        if response.status_code in _PASSING_STATUS:
-            raise _BrokenOffError(f"status {response.status_code}")
+        if response.status_code in _TRANSIENT_STATUS:
+            raise _InterruptedError(f"status {response.status_code}")
         if response.status_code not in (200, 206):
-            raise status_trouble(response, file.path)
+            raise explain_status(response, file.path)
         if had and not response.headers.get("content-range", "").startswith(f"bytes {had}-"):
-            advance(-had)  # it sends the file from its beginning
+            advance(-had)  # the server sends the file from its start
             stream.truncate(0)
             had = 0
         stream.seek(had)
@@ -111,9 +111,9 @@ def _go_on(client: httpx.Client, file: RemoteFile, part: Path, advance: Callable
             room = file.size - stream.tell()
             stream.write(piece[:room])
             advance(min(len(piece), room))
-            if len(piece) > room:  # longer than listed; the checksum will tell
+            if len(piece) > room:  # longer than listed: the checksum decides
                 break
         stream.flush()
         os.fsync(stream.fileno())
         if stream.tell() < file.size:
-            raise _BrokenOffError("it ended too early")
+            raise _InterruptedError("the connection ended too early")

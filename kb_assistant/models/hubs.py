@@ -1,7 +1,8 @@
-"""What the model hubs have: a model's files with their sizes and checksums, at Hugging Face or ModelScope.
+"""Asks a model hub, Hugging Face or ModelScope, which files a model has, with their sizes and checksums.
 
-Asked for without huggingface_hub and modelscope: so there is one path for both hubs, on which every file is
-checked (huggingface_hub compares sizes only), and what `privacy` has switched off stays off.
+Both hubs are asked through httpx. huggingface_hub (0.36) was tried for the transport: it compares sizes only, so a
+changed byte passes; it gives up when a connection is cut in the middle of a file; it serves one of the two hubs; and
+`privacy` switches it off for the whole process. It is used for the token that `hf auth login` keeps.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import httpx
 
 from kb_assistant.errors import ModelError, UsageError
 
-__all__ = ["HUBS", "Listing", "RemoteFile", "client_for", "list_files", "status_trouble"]
+__all__ = ["HUBS", "Listing", "RemoteFile", "client_for", "explain_status", "list_files"]
 
 _ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHA1 = re.compile(r"[0-9a-f]{40}")
-_PATIENCE = httpx.Timeout(30.0, connect=10.0)
+_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,10 @@ class RemoteFile:
     """A file at a hub.
 
     Attributes:
-        sha256: of its bytes; None where the hub gives only the other.
-        git_sha1: what git calls it: the SHA-1 of "blob", its length, a zero byte, and its bytes.
+        path: relative to the model's folder.
+        size: in bytes.
+        sha256: of its bytes; None if the hub lists only `git_sha1`.
+        git_sha1: git's object id: the SHA-1 of "blob", the length, a zero byte, and the bytes.
     """
 
     path: str
@@ -43,7 +46,7 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A model's files at one revision; `revision` is the commit's id where the hub tells it."""
+    """A model's files at one revision; `revision` is the commit's id if the hub gives it."""
 
     origin: str
     revision: str
@@ -57,35 +60,40 @@ class _Hub:
     token_variable: str
     branch: str
     read: Callable[[httpx.Client, str, str, str], Listing]
+    stored_token: Callable[[], str | None] | None = None
+    """Gives the token of the hub's own login command."""
 
     @property
     def address(self) -> str:
         return (os.environ.get(self.endpoint_variable) or self.endpoint).rstrip("/")
 
+    @property
+    def token(self) -> str | None:
+        token = os.environ.get(self.token_variable, "").strip()
+        return token or (self.stored_token() if self.stored_token else None)
+
 
 def client_for(hub: str) -> httpx.Client:
-    """Return a client for the hub, with the user's token where the environment has one.
+    """Return a client for the hub, with the user's token if there is one.
 
-    Redirects are followed, since the hubs keep large files elsewhere; the token goes to the hub alone.
-    Proxies of the environment are used.
+    The client follows redirects, since the hubs keep large files on other hosts, and sends the token to the hub only.
+    It uses the environment's proxies.
 
     Raises:
-        ModelError: such a proxy is of a kind that cannot be used.
+        ModelError: a proxy of the environment cannot be used.
     """
-    token = os.environ.get(HUBS[hub].token_variable, "").strip()
+    token = HUBS[hub].token
     headers = {"User-Agent": "kb", "Accept-Encoding": "identity"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     try:
-        return httpx.Client(headers=headers, follow_redirects=True, max_redirects=5, timeout=_PATIENCE)
-    except (ImportError, ValueError) as error:  # of the proxy: SOCKS without its package, or an unknown kind
-        raise ModelError(
-            f"the proxy of the environment cannot be used: {error}; unset ALL_PROXY, or correct it"
-        ) from error
+        return httpx.Client(headers=headers, follow_redirects=True, max_redirects=5, timeout=_TIMEOUT)
+    except (ImportError, ValueError) as error:  # a SOCKS proxy without its package, or an unknown scheme
+        raise ModelError(f"cannot use the proxy in the environment: {error}; unset ALL_PROXY, or correct it") from error
 
 
 def list_files(client: httpx.Client, hub: str, repo: str, revision: str | None) -> Listing:
-    """Ask a hub what files a model has.
+    """Return the files of a model at a hub.
 
     Args:
         client: from `client_for`.
@@ -94,61 +102,65 @@ def list_files(client: httpx.Client, hub: str, repo: str, revision: str | None) 
         revision: a branch, tag or commit; None for the newest.
 
     Raises:
-        UsageError: the id cannot be one.
-        ModelError: the hub cannot be asked, or has no such model.
+        UsageError: the id is malformed.
+        ModelError: the hub cannot be reached, or has no such model.
     """
     if not _ID.fullmatch(repo) or ".." in repo:
-        raise UsageError(f"{repo!r} cannot be a model's id at a hub; write it as OWNER/NAME")
-    there = HUBS[hub]
-    host = urlsplit(there.address).netloc
+        raise UsageError(f"{repo!r} is not a model id; write OWNER/NAME")
+    asked = HUBS[hub]
+    host = urlsplit(asked.address).netloc
     try:
-        listing = there.read(client, there.address, repo, revision or there.branch)
+        listing = asked.read(client, asked.address, repo, revision or asked.branch)
     except httpx.HTTPStatusError as error:
-        raise status_trouble(error.response, f"{repo} at revision {revision}" if revision else repo) from error
+        raise explain_status(error.response, f"{repo} at revision {revision}" if revision else repo) from error
     except httpx.HTTPError as error:
         raise ModelError(
-            f"cannot ask {host}: {error or type(error).__name__}; check the network, {_other(hub)}"
+            f"cannot reach {host}: {error or type(error).__name__}; check the network, {_alternative(hub)}"
         ) from error
     except httpx.InvalidURL as error:
-        raise UsageError(f"{there.endpoint_variable} is no address: {error}; correct it or unset it") from error
+        raise UsageError(
+            f"{asked.endpoint_variable} is not a valid address: {error}; correct it or unset it"
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{host} does not answer as a hub does; check {there.endpoint_variable}") from error
+        raise ModelError(f"{host} does not answer like a model hub; check {asked.endpoint_variable}") from error
     for file in listing.files:
         if not _is_inside(file.path):
-            raise ModelError(f"{host} lists a file {file.path!r} for {repo}, which is no plain path; do not trust it")
+            raise ModelError(
+                f"{host} lists the unsafe path {file.path!r} for {repo}; nothing was downloaded, do not trust this hub"
+            )
     return listing
 
 
-def status_trouble(response: httpx.Response, what: str) -> ModelError:
-    """Return what an HTTP status of a hub means for `what` was asked for."""
+def explain_status(response: httpx.Response, what: str) -> ModelError:
+    """Return the error that a hub's HTTP status means for the model or file `what`."""
     host, status = response.url.netloc.decode(), response.status_code
     if status in (401, 403):
         tokens = " or ".join(hub.token_variable for hub in HUBS.values())
         return ModelError(
-            f"{host} does not give out {what} ({status}): there is none, or it is private, or its terms have to be "
-            f"accepted there; correct the name, or put a token of yours into {tokens}"
+            f"{host} refuses {what} ({status}): it does not exist, is private, or its terms must be accepted on the "
+            f"site first; check the name, and set {tokens} to your access token"
         )
     if status == 404:
-        return ModelError(f"{host} has no {what}; correct the name, or take another --from or --revision")
+        return ModelError(f"{host} has no {what}; check the name, or try another --from or --revision")
     if status == 429:
-        return ModelError(f"{host} takes no more requests for now (429); run the same again later")
-    return ModelError(f"{host} has failed with {what} ({status}); run the same again later")
+        return ModelError(f"{host} is limiting requests (429); run the command again later")
+    return ModelError(f"{host} failed to send {what} ({status}); run the command again later")
 
 
 def _hugging_face(client: httpx.Client, address: str, repo: str, revision: str) -> Listing:
     answer = _json(client, f"{address}/api/models/{repo}/revision/{quote(revision, safe='')}?blobs=true")
     commit = str(answer["sha"])
     found = []
-    for one in answer["siblings"]:
-        lfs = one.get("lfs") or {}
-        path = str(one["rfilename"])
+    for listed in answer["siblings"]:
+        lfs = listed.get("lfs") or {}
+        path = str(listed["rfilename"])
         found.append(
             RemoteFile(
                 path=path,
                 url=f"{address}/{repo}/resolve/{quote(commit, safe='')}/{quote(path)}",
-                size=int(lfs.get("size", one["size"])),
+                size=int(lfs.get("size", listed["size"])),
                 sha256=_matching(_SHA256, lfs.get("sha256")),
-                git_sha1=None if lfs else _matching(_SHA1, one.get("blobId")),
+                git_sha1=None if lfs else _matching(_SHA1, listed.get("blobId")),
             )
         )
     return Listing(f"{address}/{repo}", commit, tuple(found))
@@ -158,17 +170,23 @@ def _model_scope(client: httpx.Client, address: str, repo: str, revision: str) -
     base = f"{address}/api/v1/models/{repo}/repo"
     answer = _json(client, f"{base}/files?{urlencode({'Revision': revision, 'Recursive': 'True'})}")
     found = []
-    for one in answer["Data"]["Files"]:
-        if one.get("Type") == "tree":
+    for listed in answer["Data"]["Files"]:
+        if listed.get("Type") == "tree":
             continue
-        path = str(one["Path"])
+        path = str(listed["Path"])
         url = f"{base}?{urlencode({'Revision': revision, 'FilePath': path})}"
-        found.append(RemoteFile(path, url, int(one["Size"]), _matching(_SHA256, one.get("Sha256")), None))
+        found.append(RemoteFile(path, url, int(listed["Size"]), _matching(_SHA256, listed.get("Sha256")), None))
     return Listing(f"{address}/models/{repo}", revision, tuple(found))
 
 
+def _huggingface_login() -> str | None:
+    from huggingface_hub import get_token
+
+    return get_token()
+
+
 HUBS = {
-    "hf": _Hub("HF_ENDPOINT", "https://huggingface.co", "HF_TOKEN", "main", _hugging_face),
+    "hf": _Hub("HF_ENDPOINT", "https://huggingface.co", "HF_TOKEN", "main", _hugging_face, _huggingface_login),
     "modelscope": _Hub("MODELSCOPE_ENDPOINT", "https://modelscope.cn", "MODELSCOPE_API_TOKEN", "master", _model_scope),
 }
 
@@ -189,6 +207,6 @@ def _is_inside(path: str) -> bool:
     return not any(part in ("", ".", "..") or "\\" in part or ":" in part or "\0" in part for part in parts)
 
 
-def _other(hub: str) -> str:
+def _alternative(hub: str) -> str:
     other = next(name for name in HUBS if name != hub)
     return f"set {HUBS[hub].endpoint_variable} to a mirror, or try --from {other}"

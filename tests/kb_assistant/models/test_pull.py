@@ -65,7 +65,7 @@ def test_a_model_is_pulled_recorded_and_answers(
     pulled = kb("models", "pull", REPO, "--from", origin, "--json")
     assert pulled.code == 0, pulled.err
     assert (pulled.json()["name"], pulled.json()["kind"]) == (NAME, "language")
-    assert "no revision is pinned: taking what" in pulled.err
+    assert "no revision is pinned: pulling and recording the newest" in pulled.err
     fetched = files_of(models / NAME)
     record = json.loads(fetched.pop("kb_model.json"))
     assert set(fetched) == set(record["files"])
@@ -82,11 +82,11 @@ def test_a_model_is_pulled_recorded_and_answers(
     before = len(hub.server.seen)
     again = kb("models", "pull", REPO, "--from", origin)
     assert (again.code, len(hub.server.seen)) == (0, before)
-    assert "is here already, and every file is as it was recorded" in again.err
+    assert "is installed already, and all its files match their checksums" in again.err
     (models / NAME / "config.json").write_text("{}")
     changed = kb("models", "pull", REPO, "--from", origin)
     assert changed.code == 3
-    assert "config.json is not what was pulled" in changed.err
+    assert "config.json has changed or is missing" in changed.err
     assert kb("models", "remove", NAME).code == 0
     assert not (models / NAME).exists()
 
@@ -103,8 +103,8 @@ def test_a_hub_that_always_cuts_is_given_up_and_taken_up_later(kb: Callable[...,
     hub.cuts = [10**9] * small + [300_000] + [0] * 20
     failed = kb("models", "pull", REPO)
     assert failed.code == 3
-    assert f"cannot fetch {WEIGHTS} from 127.0.0.1" in failed.err
-    assert "run the same again, and it goes on from there" in failed.err
+    assert f"cannot download {WEIGHTS} from 127.0.0.1" in failed.err
+    assert "run the command again to resume" in failed.err
     assert list_models(models) == []
     hub.cuts, hub.server.seen[:] = [], []
     assert kb("models", "pull", REPO).code == 0
@@ -127,7 +127,7 @@ def test_bytes_with_another_checksum_are_thrown_away(
     hub.damaged = {damaged}
     failed = kb("models", "pull", REPO)
     assert failed.code == 3
-    assert f"{damaged} from 127.0.0.1 does not have the checksum that the hub gives" in failed.err
+    assert f"{damaged} from 127.0.0.1 does not match the checksum that the hub lists" in failed.err
     assert list_models(models) == []
     assert not list(models.rglob(f"{damaged}*"))
     hub.damaged = set()
@@ -138,14 +138,14 @@ def test_a_disk_that_is_too_small_is_seen_before_anything_is_fetched(kb: Callabl
     hub.sizes = {WEIGHTS: 10**18}
     failed = kb("models", "pull", REPO)
     assert failed.code == 3
-    assert "GB free, and up to 1000000000.0 GB are needed; make room" in failed.err
+    assert "GB free, up to 1000000000.0 GB needed" in failed.err
     assert not hub.fetched("json")
 
 
 def test_a_file_that_is_longer_than_it_should_be(kb: Callable[..., Any], hub: Hub) -> None:
     hub.sizes = {WEIGHTS: 1000}
     failed = kb("models", "pull", REPO)
-    assert "does not have the checksum" in failed.err
+    assert "does not match the checksum" in failed.err
 
 
 def test_killed_in_the_middle_it_is_no_model_and_the_next_run_goes_on(
@@ -161,7 +161,7 @@ def test_killed_in_the_middle_it_is_no_model_and_the_next_run_goes_on(
         assert process.poll() is None
         time.sleep(0.01)
     busy = kb("models", "pull", REPO)
-    assert (busy.code, f"another kb is at work on the model {NAME}" in busy.err) == (3, True)
+    assert (busy.code, f"another kb process is using the model {NAME}" in busy.err) == (3, True)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert list_models(models) == []
@@ -196,20 +196,30 @@ def test_a_revision_is_asked_for_and_kept(kb: Callable[..., Any]) -> None:
     assert kb("models", "pull", REPO, "--revision", COMMIT).code == 0
     assert kb("models", "pull", REPO, "--revision", COMMIT).code == 0
     other = kb("models", "pull", REPO, "--revision", "v9")
-    assert (other.code, f"for another one, first: kb models remove {NAME}" in other.err) == (2, True)
+    assert (other.code, f"for another one, run first: kb models remove {NAME}" in other.err) == (2, True)
     elsewhere = kb("models", "pull", "other/Small-Qwen")
-    assert (elsewhere.code, "exists already, from http" in elsewhere.err) == (2, True)
+    assert (elsewhere.code, "already exists, pulled from http" in elsewhere.err) == (2, True)
 
 
 def test_what_a_hub_refuses(kb: Callable[..., Any], hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = kb("models", "pull", "someone/nothing")
-    assert (gone.code, "has no someone/nothing; correct the name" in gone.err) == (3, True)
+    assert (gone.code, "has no someone/nothing; check the name" in gone.err) == (3, True)
     hub.token = "hf_secret"
     wanted = kb("models", "pull", REPO)
     assert wanted.code == 3
-    assert "does not give out someone/Small-Qwen (401)" in wanted.err
+    assert "refuses someone/Small-Qwen (401)" in wanted.err
     assert "HF_TOKEN" in wanted.err
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    assert kb("models", "pull", REPO).code == 0
+
+
+def test_the_token_of_hf_auth_login_is_used(
+    kb: Callable[..., Any], hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.token = "hf_stored"
+    assert kb("models", "pull", REPO).code == 3
+    (tmp_path / "token").write_text("hf_stored\n")
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "token"))
     assert kb("models", "pull", REPO).code == 0
 
 
@@ -235,16 +245,16 @@ def test_what_is_no_hub(kb: Callable[..., Any], monkeypatch: pytest.MonkeyPatch)
     with loopback(lambda handler, _: handler.reply(200, b"<html>")) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         page = kb("models", "pull", REPO)
-    assert (page.code, "does not answer as a hub does; check HF_ENDPOINT" in page.err) == (3, True)
+    assert (page.code, "does not answer like a model hub; check HF_ENDPOINT" in page.err) == (3, True)
     closed = kb("models", "pull", REPO)  # nobody listens there any more
-    assert (closed.code, "cannot ask 127.0.0.1" in closed.err, "--from modelscope" in closed.err) == (3, True, True)
+    assert (closed.code, "cannot reach 127.0.0.1" in closed.err, "--from modelscope" in closed.err) == (3, True, True)
 
 
 @pytest.mark.parametrize("path", ["../../out.json", "/etc/out.json", "a/../../out.json", "C:\\out.json", "a//b.json"])
 def test_a_file_name_cannot_lead_out_of_the_folder(kb: Callable[..., Any], hub: Hub, models: Path, path: str) -> None:
     hub.models[REPO] = {**hub.models[REPO], path: b"{}"}
     failed = kb("models", "pull", REPO)
-    assert (failed.code, "which is no plain path" in failed.err) == (3, True)
+    assert (failed.code, "lists the unsafe path" in failed.err) == (3, True)
     assert list_models(models) == []
 
 
@@ -266,7 +276,7 @@ def test_openvino_weights_are_fetched_whole(kb: Callable[..., Any], hub: Hub, mo
     assert kb("models", "pull", "qwen3-0.6b-int4-ov").code == 0
     assert set(files_of(models / "qwen3-0.6b-int4-ov")) == {*files, "config.json", "kb_model.json"}
     elsewhere = kb("models", "pull", "qwen3-4b-int4-ov", "--from", "modelscope")
-    assert (elsewhere.code, "is not at modelscope" in elsewhere.err) == (2, True)
+    assert (elsewhere.code, "no modelscope address for" in elsewhere.err) == (2, True)
 
 
 def test_code_of_a_models_own_comes_only_from_a_folder_and_agreed_to(
@@ -275,7 +285,7 @@ def test_code_of_a_models_own_comes_only_from_a_folder_and_agreed_to(
     for unexpected in ("someone/strange", "Qwen/Qwen2-1.5B-Instruct"):
         with_code(hub, unexpected)
         strange = kb("models", "pull", unexpected, "--trust-remote-code", "--revision", "main")
-        assert (strange.code, "no code is fetched; bring its folder by hand" in strange.err) == (3, True)
+        assert (strange.code, "kb downloads no code; download the folder yourself" in strange.err) == (3, True)
         assert not hub.fetched(".py")
     assert not hub.fetched(WEIGHTS)
     brought = tmp_path / "brought"
@@ -363,7 +373,7 @@ def test_a_pickle_that_the_catalogue_knows_is_written_anew(
     whence = tmp_path if origin == "a folder" else origin
     pulled = kb("models", "pull", NAME, "--from", whence)
     assert pulled.code == 0, pulled.err
-    assert "writing its weights anew as safetensors" in pulled.err
+    assert "rewriting its weights as safetensors" in pulled.err
     assert not (models / NAME / "pytorch_model.bin").exists()
     ours, theirs = (safetensors.torch.load_file(folder / WEIGHTS) for folder in (models / NAME, small_model))
     assert ours.keys() == theirs.keys()
@@ -382,7 +392,7 @@ def test_another_pickle_of_that_name_is_not_looked_into(
 
     hub.models[REPO] = {**as_pickle, "pytorch_model.bin": pickle.dumps(Attack())}
     failed = kb("models", "pull", NAME, "--from", origin)
-    assert (failed.code, "pytorch_model.bin is not the file that the catalogue knows" in failed.err) == (3, True)
+    assert (failed.code, "pytorch_model.bin is not the file that the catalogue accepts" in failed.err) == (3, True)
     assert list_models(models) == []
     assert not (tmp_path / "harmed").exists()
     assert bool(hub.fetched("pytorch_model.bin")) is (origin == "hf")  # ModelScope's listing tells it before
@@ -398,7 +408,7 @@ def test_the_catalogues_commit_is_taken_at_hugging_face_only(kb: Callable[..., A
     name, repo = "qwen2.5-0.5b-instruct", "Qwen/Qwen2.5-0.5B-Instruct"
     hub.models[repo] = hub.models[REPO]
     moved = kb("models", "pull", name)
-    assert (moved.code, "take another --from or --revision" in moved.err) == (3, True)
+    assert (moved.code, "try another --from or --revision" in moved.err) == (3, True)
     assert kb("models", "pull", name, "--from", "modelscope").code == 0
     assert kb("models", "remove", name).code == 0
     entry = find_entry(name)
@@ -434,4 +444,4 @@ def test_a_proxy_of_a_kind_that_cannot_be_used_is_named(
 ) -> None:
     monkeypatch.setenv("all_proxy", "carrier-pigeon://192.0.2.1")
     failed = kb("models", "pull", REPO)
-    assert (failed.code, "the proxy of the environment cannot be used" in failed.err) == (3, True)
+    assert (failed.code, "cannot use the proxy in the environment" in failed.err) == (3, True)

@@ -14,7 +14,8 @@ from paths import SAMPLES
 
 from kb_assistant.errors import ModelError
 from kb_assistant.llms.checkpoints.model_files import inspect_model
-from kb_assistant.models.registry import convert_model, list_models, model_lock, remove_model
+from kb_assistant.models.convert import convert_model
+from kb_assistant.models.registry import list_models, model_lock, remove_model
 
 
 def test_a_converted_model_answers_and_is_listed_and_removed(
@@ -37,10 +38,10 @@ def test_a_converted_model_answers_and_is_listed_and_removed(
 
     again = kb("models", "convert", small_model, "--name", "small")
     assert again.code == 2
-    assert "exists already" in again.err
+    assert "already exists" in again.err
     twice = kb("models", "convert", own_home / "models" / "small", "--name", "twice")
     assert twice.code == 3
-    assert "in sym_int4 already" in twice.err
+    assert "is converted to sym_int4 already" in twice.err
     assert kb("models", "remove", "small").code == 0
     assert kb("models", "list").out.startswith("no models in ")
 
@@ -68,7 +69,7 @@ def test_a_model_converted_for_openvino_answers_and_is_listed(
 
     twice = kb("models", "convert", folder, "--to", "openvino", "--name", "twice")
     assert twice.code == 3
-    assert "is OpenVINO's own already" in twice.err
+    assert "is in OpenVINO's format already" in twice.err
     assert [path.name for path in (own_home / "models").iterdir()] == ["小模型"]
 
 
@@ -91,9 +92,9 @@ def test_what_openvino_cannot_make_is_refused(
         (other, (), 3, "of the family 'mistral', and only qwen2, llama, internlm2, baichuan are converted here"),
         (scaled, (), 3, "has rope_scaling in its config.json"),
         (smaller, (), 3, "is not that of the model"),
-        (small_model_int4, (), 3, "is in sym_int4 already"),
+        (small_model_int4, (), 3, "is converted to sym_int4 already"),
         (cut, (), 3, "is broken: it has"),
-        (small_model, ("--low-bit", "sym_int8"), 2, "cannot convert to openvino sym_int8"),
+        (small_model, ("--low-bit", "sym_int8"), 2, "--low-bit sym_int8 is for ipex only"),
     ):
         done = kb("models", "convert", source, "--to", "openvino", "--name", "made", *options)
         assert done.code == code
@@ -163,7 +164,10 @@ def test_a_conversion_begins_where_another_was_killed(small_model, tmp_path):
 
 
 def test_one_process_at_a_time_writes_a_model(small_model, tmp_path):
-    with model_lock(tmp_path / "models", "m"), pytest.raises(ModelError, match="another kb is at work on the model m"):
+    with (
+        model_lock(tmp_path / "models", "m"),
+        pytest.raises(ModelError, match="another kb process is using the model m"),
+    ):
         convert_model(small_model, tmp_path / "models", name="m")
 
 

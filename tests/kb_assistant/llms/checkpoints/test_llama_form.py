@@ -16,7 +16,7 @@ from kb_assistant.llms.checkpoints.llama_form import write_as_llama
 from kb_assistant.llms.checkpoints.model_files import inspect_model
 from kb_assistant.llms.ipex.engine import IpexEngine
 from kb_assistant.llms.openvino.engine import OpenVinoEngine
-from kb_assistant.models.registry import convert_model
+from kb_assistant.models.convert import convert_model
 
 SIZE, INNER, LAYERS = 128, 192, 2
 CODE = {"AutoModelForCausalLM": "modeling_own.Own", "AutoConfig": "configuration_own.Own"}

@@ -11,7 +11,7 @@ from kb_assistant.errors import ModelError
 from kb_assistant.llms.checkpoints.model_files import inspect_model
 from kb_assistant.llms.checkpoints.unpacking import unpack
 from kb_assistant.llms.ipex.engine import IpexEngine
-from kb_assistant.models.registry import convert_model
+from kb_assistant.models.convert import convert_model
 
 GROUP = 64
 AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)

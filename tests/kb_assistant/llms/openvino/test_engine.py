@@ -25,7 +25,7 @@ from kb_assistant.llms.openvino.engine import OpenVinoEngine
 from kb_assistant.llms.openvino.gguf_header import FORMATS
 from kb_assistant.llms.openvino.gguf_writer import write_gguf
 from kb_assistant.llms.openvino.runtime import generation_config, input_tensor, make_pipeline, make_streamer
-from kb_assistant.models.registry import convert_model
+from kb_assistant.models.convert import convert_model
 from kb_assistant.settings import Settings
 
 
