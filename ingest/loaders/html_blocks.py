@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lxml import etree
 
+from ingest.loaders.bullets import BULLET
 from ingest.loaders.html_text import BlockText, CodeText
 from ingest.loaders.markdown_table import markdown_table
 from ingest.parsed import BlockKind, TextBuilder
@@ -40,7 +41,6 @@ _BLOCKS = frozenset(
 _ROWS = ("tr", "thead", "tbody", "tfoot")
 _CELLS = ("td", "th")
 _HEADING = re.compile(r"h([1-6])")
-_BULLET = re.compile(r"(?:[•‣⁃⁌⁍∙○●◘◦☙❥❧⦾⦿\uf0b7]|[-–*·](?=\s|$))\s*")
 # A term made of these is one line with its definition.
 _WITHIN_WORDS = frozenset(
     ("a", "abbr", "b", "code", "del", "em", "font", "i", "ins", "mark", "small", "span", "strong", "sub", "sup", "u")
@@ -227,7 +227,7 @@ class _Walk:
         if not texts:
             return
         kind, level = self._frames[-1].take()
-        if kind is BlockKind.PARAGRAPH and (bullet := _BULLET.match(texts[0])):
+        if kind is BlockKind.PARAGRAPH and (bullet := BULLET.match(texts[0])):
             kind = BlockKind.LIST_ITEM
             texts[0] = texts[0][bullet.end() :]
             if not texts[0]:

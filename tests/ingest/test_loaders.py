@@ -6,6 +6,8 @@ import html
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 import docx
 import pytest
 from contract import check_document
-from paths import SAMPLES
+from paths import ROOT, SAMPLES
 
 from ingest import (
     LOADERS,
@@ -341,6 +343,17 @@ def test_a_docx_has_headings_lists_and_tables(tmp_path: Path) -> None:
         (BlockKind.LIST_ITEM, "发票"),
         (BlockKind.TABLE, "| 项 | 限额 |\n| --- | --- |\n| 酒店 | 600 元 |"),
     ]
+
+
+def test_html_and_docx_are_read_without_unstructured(samples: Path) -> None:
+    names = [str(samples / "办公室与会议室.html"), str(samples / "差旅报销.docx")]
+    code = (
+        "import sys; from pathlib import Path; from ingest import load\n"
+        "for name in sys.argv[1:]: load(Path(name))\n"
+        "print([name for name in ('unstructured', 'docx', 'spacy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
 
 
 # Files that are not what they should be

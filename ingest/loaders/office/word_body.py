@@ -1,90 +1,71 @@
-"""The body of a Word document, made plain before unstructured sees it.
+"""The body of a Word document, made plain: nothing but paragraphs and tables, in reading order.
 
-unstructured, and python-docx under it, passes over content controls, text boxes, inserted
-text, fields, formulas and notes, and loses rows of tables that are not quite regular.
-Here all of that becomes ordinary paragraphs; tables are taken out, a token left in their place.
+Content controls, links, fields and insertions give way to what they hold; text boxes,
+diagrams, charts and formulas become ordinary paragraphs and tables where they stand.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lxml import etree
 
 from ingest.loaders.office.ooxml import Package, take_alternatives
-from ingest.loaders.office.regions import Cells
 from ingest.loaders.office.shared import chart_rows, drawn_texts
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-__all__ = ["WordBody", "plain_body"]
+__all__ = ["NOTE", "WordBody", "plain_body", "texts_of"]
+
+NOTE = "note"
+"""The attribute of a run that refers to a note: its mark."""
 
 _NAMESPACE = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _W = f"{{{_NAMESPACE}}}"
 _VAL = f"{_W}val"
 _XML_SPACE = "{http://www.w3.org/XML/1998/namespace}space"
 _ANYTHING_BUT_TEXT = (
-    "del",
-    "moveFrom",
-    "rt",
-    "headerReference",
-    "footerReference",
-    "sdtPr",
-    "sdtEndPr",
-    "rPr",
-    "proofErr",
+    *("del", "moveFrom", "rt", "headerReference", "footerReference", "sdtPr", "sdtEndPr", "rPr", "proofErr"),
 )
 _WRAPPERS = (
     *("sdt", "sdtContent", "ins", "moveTo", "smartTag", "customXml", "fldSimple", "hyperlink", "dir", "bdo"),
     *("ruby", "rubyBase"),
 )
-# A document gives its columns as it likes, and Word itself has no more than 63.
-_MOST_COLUMNS = 200
 
 
-@dataclass
+@dataclass(frozen=True)
 class WordBody:
-    """What was taken out of a document's body.
+    """A document's body made plain.
 
     Attributes:
-        token: what begins the paragraphs that stand for tables.
-        tables: the tables, by the number that follows the token; their cells row by row.
-        embedded: how many documents are embedded in it that Word would show in their place.
+        root: the main part; its body holds only paragraphs and tables.
+        notes: the texts of footnotes and endnotes, by the marks put where they are referred to.
+        embedded: how many documents Word would show in it that are files of their own.
     """
 
-    token: str = field(default_factory=lambda: f"{secrets.token_hex(8)}:")
-    tables: list[list[list[str]]] = field(default_factory=list)
-    embedded: int = 0
+    root: _Element
+    notes: dict[str, str]
+    embedded: int
 
 
-def plain_body(package: Package, main: str, cells: Cells) -> tuple[_Element, WordBody]:
-    """Return a document's main part, its body a row of plain paragraphs, and what was taken out of it.
+def plain_body(package: Package, main: str) -> WordBody:
+    """Return the body of a document whose main part is called `main`.
 
     Raises:
-        TooLargeError: its tables hold more than the bounds allow.
         UnreadableError: it is broken.
     """
     root = package.tree(main)
-    body = WordBody(embedded=sum(1 for _ in root.iter(f"{_W}altChunk")))
+    embedded = sum(1 for _ in root.iter(f"{_W}altChunk"))
     _remove_hidden(root)
     take_alternatives(root)
-    _draw_out(package, main, root, body)
+    _draw_out(package, main, root)
     notes = _mark_notes(package, main, root)
-    # What stands in content controls, links, fields and insertions is put in their place.
     etree.strip_tags(root, *(f"{_W}{name}" for name in _WRAPPERS))
     _free_text_boxes(root)
-    for block in list(root.iterfind(f"{_W}body/*")):
-        if notes:
-            _place_notes(block, notes)
-        if block.tag == f"{_W}tbl":
-            _replace_table(block, body, cells)
-    _join_runs(root)
-    return root, body
+    return WordBody(root, notes, embedded)
 
 
 def _remove_hidden(root: _Element) -> None:
@@ -111,7 +92,7 @@ def _remove(element: _Element) -> None:
         parent.remove(element)
 
 
-def _draw_out(package: Package, main: str, root: _Element, body: WordBody) -> None:
+def _draw_out(package: Package, main: str, root: _Element) -> None:
     """Turn formulas, diagrams and charts into text where they stand."""
     for formula in list(root.iter("{*}oMath")):
         text = "".join(part.text or "" for part in formula.iter("{*}t"))
@@ -127,17 +108,13 @@ def _draw_out(package: Package, main: str, root: _Element, body: WordBody) -> No
         if host is None or part not in package.part_names:
             continue
         drawn = package.tree(part)
-        texts = drawn_texts(drawn)
         if kind == "chart":
-            rows = chart_rows(drawn)
-            texts = [text for title in drawn.iter("{*}title") for text in drawn_texts(title)]
-            if next(host.iterancestors(f"{_W}tc"), None) is None:
-                body.tables.append(rows)
-                texts.append(f"{body.token}{len(body.tables) - 1}")
-            else:
-                texts += [" ".join(row) for row in rows]
-        for text in reversed(texts):
-            host.addnext(_paragraph(text))
+            titles = [text for title in drawn.iter("{*}title") for text in drawn_texts(title)]
+            found = [*map(_paragraph, titles), _table(chart_rows(drawn))]
+        else:
+            found = [_paragraph(text) for text in drawn_texts(drawn)]
+        for block in reversed(found):
+            host.addnext(block)
 
 
 def _mark_notes(package: Package, main: str, root: _Element) -> dict[str, str]:
@@ -146,7 +123,7 @@ def _mark_notes(package: Package, main: str, root: _Element) -> dict[str, str]:
     for kind, part in package.related(main).values():
         if kind in ("footnotes", "endnotes") and part in package.part_names:
             for note in package.tree(part).iter(f"{_W}footnote", f"{_W}endnote"):
-                texts[kind, note.get(f"{_W}id", "")] = " ".join("".join(_texts(note)).split())
+                texts[kind, note.get(f"{_W}id", "")] = " ".join("".join(texts_of(note)).split())
     found: dict[str, str] = {}
     for reference in list(root.iter(f"{_W}footnoteReference", f"{_W}endnoteReference")):
         kind = f"{etree.QName(reference).localname.removesuffix('Reference')}s"
@@ -156,14 +133,8 @@ def _mark_notes(package: Package, main: str, root: _Element) -> dict[str, str]:
             mark = f"[{len(found) + 1}]"
             found[mark] = text
             parent.replace(reference, _text(mark))
-            parent.set("note", mark)
+            parent.set(NOTE, mark)
     return found
-
-
-def _place_notes(block: _Element, notes: dict[str, str]) -> None:
-    marks = [run.attrib.pop("note") for run in block.iter(f"{_W}r") if "note" in run.attrib]
-    for mark in reversed(marks):
-        block.addnext(_paragraph(f"{mark} {notes[mark]}"))
 
 
 def _free_text_boxes(root: _Element) -> None:
@@ -176,62 +147,23 @@ def _free_text_boxes(root: _Element) -> None:
         _remove(box)
 
 
-def _join_runs(root: _Element) -> None:
-    """Make each paragraph one run: unstructured asks for the text of each run many times."""
-    etree.strip_elements(root, *(f"{_W}{name}" for name in ("drawing", "pict", "object")), with_tail=False)
-    etree.strip_tags(root, f"{_W}r")
-    for paragraph in root.iterfind(f"{_W}body/{_W}p"):
-        run = etree.Element(f"{_W}r")
-        run.extend([part for part in paragraph if part.tag != f"{_W}pPr"])
-        paragraph.append(run)
-
-
-def _replace_table(table: _Element, body: WordBody, cells: Cells) -> None:
-    """Put a token in a table's place, or where it has but one cell, which is a frame, what is in it."""
-    held = list(islice(table.iterfind(f"{_W}tr/{_W}tc"), 2))
-    if len(held) == 1:
-        for block in reversed(list(held[0])):
-            if block.tag in (f"{_W}p", f"{_W}tbl"):
-                table.addnext(block)
-                if block.tag == f"{_W}tbl":
-                    _replace_table(block, body, cells)
-        _remove(table)
-        return
-    rows = []
-    for row in table.iterfind(f"{_W}tr"):
-        rows.append(list(_row(row)))
-        cells.take(rows[-1])
-    body.tables.append(rows)
-    table.addnext(_paragraph(f"{body.token}{len(body.tables) - 1}"))
-    _remove(table)
-
-
-def _row(row: _Element) -> Iterator[str]:
-    """Yield the cells of a row; what a cell covers by being merged is empty."""
-    skipped = _number(row.find(f"{_W}trPr/{_W}gridBefore"), 0)
-    yield from [""] * skipped
-    for cell in row.iterfind(f"{_W}tc"):
-        merged = cell.find(f"{_W}tcPr/{_W}vMerge")
-        covered = merged is not None and merged.get(_VAL, "continue") == "continue"
-        text = "".join(_texts(cell))
-        # Word hides what a covered cell holds, but only where there is a cell above it.
-        yield "" if covered else text
-        yield from [""] * (_number(cell.find(f"{_W}tcPr/{_W}gridSpan"), 1) - 1)
-
-
-def _number(element: _Element | None, usual: int) -> int:
-    value = element.get(_VAL, "") if element is not None else ""
-    return min(int(value), _MOST_COLUMNS) if value.isdecimal() else usual
-
-
-def _texts(element: _Element) -> Iterable[str]:
-    """Yield the text in an element, a space or a tab between paragraphs and cells."""
+def texts_of(element: _Element) -> Iterator[str]:
+    """Yield the text in an element, a space for what separates words: paragraphs, tabs, line breaks."""
     for part in element.iter(*(f"{_W}{name}" for name in ("t", "tab", "br", "cr", "noBreakHyphen", "p"))):
         name = part.tag[len(_W) :]
         if name == "t":
             yield part.text or ""
         elif name != "tab" or part.getparent().tag == f"{_W}r":
             yield "-" if name == "noBreakHyphen" else " "
+
+
+def _table(rows: list[list[str]]) -> _Element:
+    table = etree.Element(f"{_W}tbl")
+    for cells in rows:
+        row = etree.SubElement(table, f"{_W}tr")
+        for text in cells:
+            etree.SubElement(row, f"{_W}tc").append(_paragraph(text))
+    return table
 
 
 def _paragraph(text: str) -> _Element:

@@ -1,80 +1,136 @@
-"""Which paragraphs of a Word document are headings, told by names of styles, which is what unstructured goes by."""
+"""What the styles of a Word document say about its paragraphs: heading level, list, numbering."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from lxml import etree
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-__all__ = ["plain_styles"]
+__all__ = ["NumberingReference", "ParagraphStyle", "WordStyles", "numbering_of", "outline_level"]
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _VAL = f"{_W}val"
 _HEADING = re.compile(r"(?:heading|标题|標題|見出し)\s*([1-9])(?!\d)", re.IGNORECASE)
+_LIST = re.compile(r"List(?: (?:Bullet|Continue|Number|Paragraph))?(?: [2-5])?")
+_TITLES = {"title": 1, "subtitle": 2}
+_NOT_LISTED = ("caption", "quote", "intense quote", "macro", "no spacing")
 _LEVELS = tuple("012345678")
-# Somebody gave a whole paragraph an outline level; it is no heading for that.
-_LONGEST_HEADING = 150
 
 
-def plain_styles(styles: _Element, root: _Element) -> None:
-    """Name styles after the headings that they are, and give such a style to paragraphs with an outline level."""
-    by_id = {style.get(f"{_W}styleId", ""): style for style in styles.iter(f"{_W}style")}
-    levels = {name: _heading_level(name, by_id) for name in by_id}
-    for name, level in levels.items():
-        title = by_id[name].find(f"{_W}name")
-        if level and title is not None:
-            title.set(_VAL, f"heading {level}")
-    for paragraph in root.iterfind(f"{_W}body/{_W}p"):
-        outline = paragraph.find(f"{_W}pPr/{_W}outlineLvl")
-        style = paragraph.find(f"{_W}pPr/{_W}pStyle")
-        name = style.get(_VAL, "") if style is not None else ""
-        if outline is None or levels.get(name) or _length(paragraph) > _LONGEST_HEADING:
-            continue
-        if outline.get(_VAL, "") in _LEVELS:
-            _set_style(paragraph, _derived(styles, name, int(outline.get(_VAL, "0")) + 1))
+@dataclass(frozen=True, slots=True)
+class NumberingReference:
+    """Which list a paragraph counts in.
+
+    Attributes:
+        number_id: `w:numId`; "0" takes numbering away.
+        level: `w:ilvl`, where given.
+        style_id: the style that says so; none for a paragraph that says so itself.
+    """
+
+    number_id: str | None = None
+    level: int | None = None
+    style_id: str | None = None
 
 
-def _heading_level(name: str, by_id: dict[str, _Element]) -> int:
-    seen: set[str] = set()
-    while name in by_id and name not in seen:
-        seen.add(name)
-        style = by_id[name]
-        title = style.find(f"{_W}name")
-        named = _HEADING.match(title.get(_VAL, "").strip()) if title is not None else None
-        if named:
-            return int(named[1])
-        outline = style.find(f"{_W}pPr/{_W}outlineLvl")
-        if outline is not None:
-            level = outline.get(_VAL, "9")
-            return int(level) + 1 if level in _LEVELS else 0
-        base = style.find(f"{_W}basedOn")
-        name = base.get(_VAL, "") if base is not None else ""
-    return 0
+@dataclass(frozen=True, slots=True)
+class ParagraphStyle:
+    """A paragraph style with what it inherits.
+
+    Attributes:
+        level: of a heading, 1 the topmost; 0 for other text.
+        is_list: whether its name is that of a list.
+        is_plain: whether its name is that of text which is no list item even when it is numbered.
+        numbering: the list it counts in.
+    """
+
+    level: int = 0
+    is_list: bool = False
+    is_plain: bool = False
+    numbering: NumberingReference = NumberingReference()
 
 
-def _derived(styles: _Element, base: str, level: int) -> str:
-    """Return a heading style that is otherwise like `base`, so that its numbering stays."""
-    name = f"{base}-outline-{level}"
-    if not any(style.get(f"{_W}styleId") == name for style in styles.iter(f"{_W}style")):
-        style = etree.SubElement(styles, f"{_W}style", {f"{_W}type": "paragraph", f"{_W}styleId": name})
-        etree.SubElement(style, f"{_W}name", {_VAL: f"heading {level}"})
-        if base:
-            etree.SubElement(style, f"{_W}basedOn", {_VAL: base})
-    return name
+class WordStyles:
+    """The paragraph styles of a document, by their ids."""
+
+    def __init__(self, root: _Element | None) -> None:
+        styles = list(root.iter(f"{_W}style")) if root is not None else []
+        self._by_id = {style.get(f"{_W}styleId", ""): style for style in styles}
+        self._default = next(
+            (
+                style.get(f"{_W}styleId", "")
+                for style in styles
+                if style.get(f"{_W}type") == "paragraph" and style.get(f"{_W}default") in ("1", "true", "on")
+            ),
+            "",
+        )
+        self._found: dict[str, ParagraphStyle] = {}
+
+    def of(self, properties: _Element | None) -> ParagraphStyle:
+        """Return the style that a paragraph's `w:pPr` names, or else the document's own."""
+        named = properties.find(f"{_W}pStyle") if properties is not None else None
+        name = named.get(_VAL, "") if named is not None else self._default
+        if name not in self._found:
+            self._found[name] = self._read(name)
+        return self._found[name]
+
+    def _read(self, name: str) -> ParagraphStyle:
+        style = self._by_id.get(name)
+        shown = _name(style) if style is not None else ""
+        level = self._heading_level(name) or _TITLES.get(shown.lower(), 0)
+        plain = shown.lower() in _NOT_LISTED
+        return ParagraphStyle(level, _LIST.fullmatch(shown) is not None, plain, self._numbering(name))
+
+    def _chain(self, name: str) -> Iterator[_Element]:
+        """Yield a style and those it is based on."""
+        seen: set[str] = set()
+        while name in self._by_id and name not in seen:
+            seen.add(name)
+            style = self._by_id[name]
+            yield style
+            base = style.find(f"{_W}basedOn")
+            name = base.get(_VAL, "") if base is not None else ""
+
+    def _heading_level(self, name: str) -> int:
+        for style in self._chain(name):
+            if named := _HEADING.match(_name(style)):
+                return int(named[1])
+            if (level := outline_level(style.find(f"{_W}pPr"))) is not None:
+                return level
+        return 0
+
+    def _numbering(self, name: str) -> NumberingReference:
+        number_id, level, style_id = None, None, None
+        for style in self._chain(name):
+            own = numbering_of(style.find(f"{_W}pPr"))
+            if number_id is None and own.number_id is not None:
+                number_id, style_id = own.number_id, style.get(f"{_W}styleId", "")
+            level = own.level if level is None else level
+        return NumberingReference(number_id, level, style_id)
 
 
-def _set_style(paragraph: _Element, name: str) -> None:
-    properties = paragraph.find(f"{_W}pPr")
-    assert properties is not None
-    for style in properties.findall(f"{_W}pStyle"):
-        properties.remove(style)
-    style = etree.Element(f"{_W}pStyle", {_VAL: name})
-    properties.insert(0, style)
+def numbering_of(properties: _Element | None) -> NumberingReference:
+    """Return what a `w:pPr` itself says about numbering."""
+    numbering = properties.find(f"{_W}numPr") if properties is not None else None
+    if numbering is None:
+        return NumberingReference()
+    number, level = numbering.find(f"{_W}numId"), numbering.find(f"{_W}ilvl")
+    at = level.get(_VAL, "") if level is not None else ""
+    return NumberingReference(number.get(_VAL) if number is not None else None, int(at) if at.isdecimal() else None)
 
 
-def _length(paragraph: _Element) -> int:
-    return sum(len(text.text or "") for text in paragraph.iter(f"{_W}t"))
+def outline_level(properties: _Element | None) -> int | None:
+    """Return the outline level that a `w:pPr` itself gives, from 1; 0 for body text, `None` where it gives none."""
+    outline = properties.find(f"{_W}outlineLvl") if properties is not None else None
+    if outline is None:
+        return None
+    level = outline.get(_VAL, "9")
+    return int(level) + 1 if level in _LEVELS else 0
+
+
+def _name(style: _Element) -> str:
+    name = style.find(f"{_W}name")
+    return name.get(_VAL, "").strip() if name is not None else ""
