@@ -7,7 +7,7 @@ the loader of its suffix.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -23,10 +23,11 @@ from ingest.errors import (
     UnreadableError,
     UnsupportedError,
 )
+from ingest.loaders.dispatch import LOADERS, load
 from ingest.options import LoadOptions
-from ingest.parsed import Block, BlockKind, ParsedDocument, TextBuilder
+from ingest.parsed import BlockKind, ParsedDocument, TextBuilder
 
-__all__ = ["Members", "append", "has_loader", "plain_name"]
+__all__ = ["Members", "has_loader", "plain_name"]
 
 _LONGEST_NAME = 200
 _MOST_NAMED = 8
@@ -128,6 +129,17 @@ class Members:
                     raise self._too_much() from error
                 self.fail(name, error, path.name)
                 return
+        self.include(name, document)
+
+    def add_document(self, name: str, read: Callable[[LoadOptions], ParsedDocument]) -> None:
+        """Append a member that lies in the container without a file of its own: a message in a message."""
+        try:
+            document = read(self.inside(name))
+            if not document.blocks:
+                raise NoTextError(f"{name}: it holds no text")
+        except IngestError as error:
+            self.fail(name, error, name)
+            return
         self.include(name, document)
 
     def include(self, name: str, document: ParsedDocument) -> None:
@@ -240,8 +252,6 @@ class Members:
                 stream.write(self.count(piece))
 
     def _load(self, path: Path) -> ParsedDocument:
-        from ingest.loaders import load
-
         document = load(path, self.inside(path.name))
         self.options.page_done()
         return document
@@ -256,52 +266,8 @@ class Members:
         )
 
 
-def append(
-    builder: TextBuilder,
-    document: ParsedDocument,
-    *,
-    level: int = 0,
-    shift: int | None = 0,
-    link: str | None = None,
-) -> None:
-    """Append a document's blocks without a heading of their own.
-
-    Args:
-        builder: where to.
-        document: what; its text is that of its blocks.
-        level: added to the depth of its headings.
-        shift: added to its line numbers; `None` for numbers that count on from what is there.
-        link: where its blocks come from, if they do not say.
-    """
-    for block in document.blocks:
-        text = document.text[block.start : block.end]
-        header = document.text[block.start : block.header_end] if block.header_end else ""
-        lines = text.split("\n")
-        builder.add(
-            block.kind,
-            lines,
-            numbers=None if shift is None else [number + shift for number in _numbers(document, block, lines)],
-            level=block.level + level if block.kind is BlockKind.HEADING else 0,
-            page=block.page,
-            header_rows=header.count("\n") + 1 if header else 0,
-            link=block.link or link,
-        )
-
-
-def _numbers(document: ParsedDocument, block: Block, lines: list[str]) -> list[int]:
-    starts = dict(document.lines_of(block.start, block.end))
-    numbers: list[int] = []
-    at = 0
-    for line in lines:
-        numbers.append(starts.get(at, numbers[-1] if numbers else 1))
-        at += len(line) + 1
-    return numbers
-
-
 def has_loader(name: str) -> bool:
     """Return whether files of such a name can be read."""
-    from ingest.loaders import LOADERS
-
     return PurePosixPath(name).suffix.lower() in LOADERS
 
 

@@ -1,4 +1,4 @@
-"""Mail: .eml by the parser of the standard library, .msg by `outlook`; attachments by their own loaders.
+"""Mail (.eml) by the standard library's parser; attachments by their own loaders.
 
 Headers and bodies are decoded here, since what messages declare of them is often wrong.
 """
@@ -11,17 +11,19 @@ import email.header
 import mimetypes
 from dataclasses import dataclass, field
 from email.message import Message
+from functools import partial
 from pathlib import Path
 
 from ingest.encoding import decode
-from ingest.errors import IngestError, NoTextError, PasswordRequiredError, UnreadableError
-from ingest.loaders.containers import Members, append
+from ingest.errors import NoTextError, PasswordRequiredError, UnreadableError
+from ingest.loaders.containers import Members
 from ingest.loaders.html import decode_html, parse_html
+from ingest.loaders.letter import Letter, letter_document
 from ingest.loaders.plain_text import parse_text
 from ingest.options import LoadOptions
-from ingest.parsed import BlockKind, ParsedDocument, TextBuilder
+from ingest.parsed import ParsedDocument
 
-__all__ = ["Letter", "begin_letter", "load_eml", "load_msg"]
+__all__ = ["load_eml"]
 
 _SHOWN = ("From", "To", "Cc", "Date")
 _KNOWN = (*_SHOWN, "Subject", "Message-ID", "Received", "MIME-Version", "Content-Type", "Return-Path")
@@ -36,21 +38,6 @@ _ASIDE = (
     "text/rfc822-headers",
 )
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
-
-
-@dataclass
-class Letter:
-    """What a reader sees of a message before its attachments.
-
-    Attributes:
-        subject: what it is about, or nothing.
-        headers: names and values, as they are shown.
-        bodies: the pieces of its text.
-    """
-
-    subject: str = ""
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    bodies: list[ParsedDocument] = field(default_factory=list)
 
 
 @dataclass
@@ -91,30 +78,6 @@ def load_eml(path: Path, options: LoadOptions) -> ParsedDocument:
         raise UnreadableError(f"{path.name}: its parts are nested too deeply; save it again") from error
 
 
-def load_msg(path: Path, options: LoadOptions) -> ParsedDocument:
-    """Load a message of Outlook and its attachments; lines count as they do in `load_eml`.
-
-    Raises:
-        PasswordRequiredError: the message is encrypted.
-        TooLargeError: it holds too much.
-        UnreadableError: it is not a message of Outlook, or broken.
-    """
-    from ingest.loaders.outlook import read_msg
-
-    return read_msg(path, options)
-
-
-def begin_letter(builder: TextBuilder, letter: Letter) -> None:
-    """Add a message's subject, headers and text."""
-    if letter.subject:
-        builder.add(BlockKind.HEADING, [letter.subject], numbers=[1], level=1)
-    if letter.headers:
-        lines = [f"{name}: {value}" for name, value in letter.headers]
-        builder.add(BlockKind.PARAGRAPH, lines, numbers=[1] * len(lines))
-    for body in letter.bodies:
-        append(builder, body, level=1 if letter.subject else 0)
-
-
 def _document(message: Message, name: str, options: LoadOptions) -> ParsedDocument:
     """Return a message as a document.
 
@@ -126,22 +89,7 @@ def _document(message: Message, name: str, options: LoadOptions) -> ParsedDocume
     _sort(message, parts, name)
     headers = [(header, value) for header in _SHOWN if (value := _header(message, header))]
     letter = Letter(_header(message, "Subject"), headers, parts.bodies)
-    builder = TextBuilder()
-    begin_letter(builder, letter)
-    members = Members(name, options, builder, "attachment", level=2 if letter.subject else 1)
-    with members.opened():
-        members.announce(len(parts.attachments))
-        for part in parts.attachments:
-            _attach(part, members)
-    if not builder:
-        members.check_read()
-    notes = dict.fromkeys(note for body in parts.bodies for note in body.notes)
-    return builder.build(
-        title=letter.subject or None,
-        notes=[*notes, *members.notes()],
-        incomplete=members.incomplete,
-        lacks_ocr=members.lacks_ocr,
-    )
+    return letter_document(letter, name, options, [partial(_attach, part) for part in parts.attachments])
 
 
 def _sort(part: Message, parts: _Parts, name: str) -> None:
@@ -217,14 +165,7 @@ def _attach(part: Message, members: Members) -> None:
     message = part.get_payload(0)
     assert isinstance(message, Message)
     name = given or _header(message, "Subject") or "message.eml"
-    try:
-        document = _document(message, name, members.inside(name))
-        if not document.blocks:
-            raise NoTextError(f"{name}: it holds no text")
-    except IngestError as error:
-        members.fail(name, error, name)
-        return
-    members.include(name, document)
+    members.add_document(name, lambda options: _document(message, name, options))
 
 
 def _decode_headers(part: Message) -> None:

@@ -1,48 +1,46 @@
-"""Messages of Outlook (.msg): the properties that a reader sees, out of the streams of a compound file.
+"""Messages of Outlook (.msg): their properties by python-oxmsg, attachments by their own loaders.
 
-The streams are read here and not by a library, so that texts are decoded by what they hold
-and messages in messages are found. Stream names and property numbers are those of [MS-OXMSG].
+Texts of 8 bits are decoded here: what a message declares of their encoding is often wrong or missing.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import olefile
+from oxmsg.domain import constants as c
+from oxmsg.properties import Properties
+from oxmsg.storage import Storage
 
 from ingest.encoding import decode
-from ingest.errors import IngestError, NoTextError, UnreadableError
+from ingest.errors import TooLargeError, UnreadableError
+from ingest.loaders.codepages import charset_of
+from ingest.loaders.compressed_rtf import unpack_rtf
 from ingest.loaders.containers import Members
 from ingest.loaders.html import decode_html, parse_html
-from ingest.loaders.mail import Letter, begin_letter
+from ingest.loaders.letter import Letter, letter_document
 from ingest.loaders.plain_text import parse_text
 from ingest.options import LoadOptions
-from ingest.parsed import ParsedDocument, TextBuilder
+from ingest.parsed import ParsedDocument
 
-__all__ = ["read_msg"]
+if TYPE_CHECKING:
+    from oxmsg.domain.model import PropertyT
 
-_SUBJECT, _SENDER, _SENDER_ADDRESS, _SENDER_SMTP = 0x0037, 0x0C1A, 0x0C1F, 0x5D01
-_TO, _CC, _SENT, _DELIVERED = 0x0E04, 0x0E03, 0x0039, 0x0E06
-_NAME, _ADDRESS, _SMTP, _RECIPIENT_KIND = 0x3001, 0x3003, 0x39FE, 0x0C15
-_BODY, _HTML, _RTF = 0x1000, 0x1013, 0x1009
-_LONG_NAME, _SHORT_NAME, _SHOWN_NAME, _DATA = 0x3707, 0x3704, 0x3001, 0x3701
-_CODEPAGES = (0x3FDE, 0x3FFD)
-_TIME, _WIDE, _NARROW, _BINARY, _OBJECT = 0x0040, 0x001F, 0x001E, 0x0102, 0x000D
-# Python has no codec of these names.
-_CHARSETS = {65001: "utf-8", 936: "gb18030", 54936: "gb18030", 20127: "ascii", 28591: "cp1252", 52936: "hz"}
-# What every compressed text refers back to, from [MS-OXRTFCP].
-_RTF_START = (
-    rb"{\rtf1\ansi\mac\deff0\deftab720{\fonttbl;}{\f0\fnil \froman \fswiss \fmodern \fscript \fdecor MS Sans "
-    rb"SerifSymbolArialTimes New RomanCourier{\colortbl\red0\green0\blue0" + b"\r\n" + rb"\par "
-    rb"\pard\plain\f0\fs20\b\i\u\tab\tx"
-)
+__all__ = ["load_msg"]
+
+_MESSAGE_HEAD, _INNER_MESSAGE_HEAD, _PART_HEAD = 32, 24, 8
+"""How many bytes stand before the list of properties, in a message, in one that is attached, and in a part of it."""
+_ATTACHED_MESSAGE = "__substg1.0_3701000D"
+_NAMES = (c.PID_ATTACH_LONG_FILENAME, c.PID_ATTACH_FILENAME, c.PID_DISPLAY_NAME)
 
 
-def read_msg(path: Path, options: LoadOptions) -> ParsedDocument:
-    """Return a message of Outlook as a document.
+def load_msg(path: Path, options: LoadOptions) -> ParsedDocument:
+    """Load a message of Outlook and its attachments; lines count as they do in `load_eml`.
 
     Raises:
         TooLargeError: it holds too much.
@@ -52,112 +50,114 @@ def read_msg(path: Path, options: LoadOptions) -> ParsedDocument:
         raise UnreadableError(f"{path.name}: not a message of Outlook; save it again from Outlook")
     try:
         with olefile.OleFileIO(path) as ole:
-            storage = _Storage(ole, ())
-            if not storage.streams:
-                raise UnreadableError(f"{path.name}: it holds no message; save it again from Outlook")
-            return _document(storage, path.name, options)
+            # Streams may share their bytes, so that together they are larger than the file.
+            if sum(entry.size for entry in ole.direntries if entry is not None) > options.limits.unpacked_bytes:
+                raise TooLargeError(
+                    f"{path.name}: it unpacks to more than {options.limits.unpacked_bytes / 1e6:,.0f} MB; "
+                    "save its attachments and add those that are wanted"
+                )
+            storage = Storage.from_ole(ole)
+        message = _Item(storage, _MESSAGE_HEAD)
+        if message.is_empty:
+            raise UnreadableError(f"{path.name}: it holds no message; save it again from Outlook")
+        return _document(message, path.name, options)
     except (OSError, struct.error, IndexError, RecursionError) as error:
         raise UnreadableError(f"{path.name}: broken ({type(error).__name__}); save it again from Outlook") from error
 
 
-class _Storage:
-    """The properties of a message or an attachment."""
+class _RawProperties(Properties):
+    """Properties whose texts of 8 bits are not decoded: unknown code pages would make them all unreadable."""
 
-    def __init__(self, ole: olefile.OleFileIO, prefix: tuple[str, ...]) -> None:
-        self.ole = ole
-        self.prefix = prefix
-        inside = [entry[len(prefix) :] for entry in ole.listdir() if tuple(entry[: len(prefix)]) == prefix]
-        self.streams = {entry[0] for entry in inside if len(entry) == 1 and entry[0].startswith("__substg1.0_")}
-        self.storages = sorted({entry[0] for entry in inside if len(entry) > 1})
+    body_encoding = _str_prop_encoding = "latin-1"
 
-    def read(self, name: str) -> bytes:
-        data: bytes = self.ole.openstream([*self.prefix, name]).read()
-        return data
 
-    def binary(self, number: int) -> bytes:
-        name = f"__substg1.0_{number:04X}{_BINARY:04X}"
-        return self.read(name) if name in self.streams else b""
+class _Item:
+    """A message, a recipient or an attachment."""
 
-    def text(self, number: int) -> str:
+    def __init__(self, storage: Storage, head_bytes: int, message: _Item | None = None) -> None:
+        self.storage = storage
+        self._head_bytes = head_bytes
+        self._message = message or self
+
+    @cached_property
+    def _properties(self) -> dict[tuple[int, int], PropertyT]:
+        try:
+            return {(found.pid, found.ptyp): found for found in _RawProperties(self.storage, self._head_bytes)}
+        except KeyError:  # there is no list of properties
+            return {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no properties at all."""
+        return not self._properties
+
+    def binary(self, pid: int, ptyp: int = c.PTYP_BINARY) -> bytes:
+        """Return a property's bytes; none where it is missing."""
+        if (pid, ptyp) not in self._properties:
+            return b""
+        try:
+            return self.storage.property_stream_bytes(pid, ptyp)
+        except KeyError:
+            return b""
+
+    def text(self, pid: int) -> str:
         """Return a property that is text, whichever way it is written."""
-        wide = f"__substg1.0_{number:04X}{_WIDE:04X}"
-        if wide in self.streams:
-            text = self.read(wide).decode("utf-16-le", "replace")
-        else:
-            narrow = f"__substg1.0_{number:04X}{_NARROW:04X}"
-            text = self.decoded(self.read(narrow)) if narrow in self.streams else ""
+        wide = self.binary(pid, c.PTYP_STRING)
+        text = wide.decode("utf-16-le", "replace") if wide else self.decoded(self.binary(pid, c.PTYP_STRING8))
         return text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
 
     def decoded(self, data: bytes, *, html: bool = False) -> str:
-        for number in _CODEPAGES:
-            if value := self.fixed(number):
-                codepage = int.from_bytes(value[:4], "little")
-                declared = _CHARSETS.get(codepage, f"cp{codepage}")
-                break
-        else:
-            declared = None
+        """Return bytes as text, in the message's code page or what else makes sense of them."""
+        pages = (c.PID_INTERNET_CODEPAGE, c.PID_MESSAGE_CODEPAGE)
+        codepage = next((page for pid in pages if (page := self._message.number(pid))), 0)
+        declared = charset_of(codepage) if codepage else None
         try:
             return (decode_html if html else decode)(data.rstrip(b"\0"), declared=declared).text
         except UnicodeDecodeError:
             return data.decode("ascii", "replace")
 
-    def time(self, number: int) -> str:
-        value = self.fixed(number)
-        if not value:
-            return ""
+    def number(self, pid: int) -> int:
+        """Return a property that is an integer; 0 where it is missing."""
+        found = self._properties.get((pid, c.PTYP_INTEGER_32))
+        return found.value if found is not None and isinstance(found.value, int) else 0
+
+    def time(self, pid: int) -> str:
+        """Return a property that is a time; nothing where it is missing or absurd."""
         try:
-            since_1601 = timedelta(microseconds=int.from_bytes(value, "little") // 10)
-            return f"{datetime(1601, 1, 1, tzinfo=UTC) + since_1601:%Y-%m-%d %H:%M} UTC"
+            found = self._properties.get((pid, c.PTYP_TIME))
+            value = found.value if found is not None else None
         except OverflowError:
             return ""
-
-    def fixed(self, number: int) -> bytes:
-        """Return a property of fixed size, out of the table of them."""
-        name = "__properties_version1.0"
-        if not self.ole.exists([*self.prefix, name]):
-            return b""
-        table = self.read(name)
-        # Entries have 16 bytes each; the head has 8, 24 or 32.
-        for start in range(len(table) % 16, len(table) - 15, 16):
-            if struct.unpack_from("<H", table, start + 2)[0] == number:
-                return table[start + 8 : start + 16]
-        return b""
+        return f"{value:%Y-%m-%d %H:%M} UTC" if isinstance(value, datetime) else ""
 
 
-def _document(storage: _Storage, name: str, options: LoadOptions) -> ParsedDocument:
-    subject = " ".join(storage.text(_SUBJECT).split())
-    builder = TextBuilder()
-    bodies = _bodies(storage)
-    begin_letter(builder, Letter(subject, list(_headers(storage)), bodies))
-    members = Members(name, options, builder, "attachment", level=2 if subject else 1)
-    rtf = b"" if bodies else storage.binary(_RTF)
-    attached = [child for child in storage.storages if child.startswith("__attach_")]
-    with members.opened():
-        members.announce(len(attached))
-        if rtf:
-            members.add("message.rtf", _unpacked_rtf(rtf))
-        for child in attached:
-            _attach(_Storage(storage.ole, (*storage.prefix, child)), members)
-    if not builder:
-        members.check_read()
-    return builder.build(
-        title=subject or None, notes=members.notes(), incomplete=members.incomplete, lacks_ocr=members.lacks_ocr
-    )
+def _document(message: _Item, name: str, options: LoadOptions) -> ParsedDocument:
+    bodies = _bodies(message)
+    letter = Letter(" ".join(message.text(c.PID_SUBJECT).split()), list(_headers(message)), bodies)
+    attachments: list[Callable[[Members], None]] = [
+        partial(_attach, _Item(part, _PART_HEAD, message)) for part in message.storage.iter_attachment_storages()
+    ]
+    rtf = b"" if bodies else message.binary(c.PID_RTF_COMPRESSED)
+    if rtf:
+        attachments.insert(0, lambda members: members.add("message.rtf", unpack_rtf(rtf)))
+    return letter_document(letter, name, options, attachments)
 
 
-def _headers(storage: _Storage) -> Iterator[tuple[str, str]]:
-    address = storage.text(_SENDER_SMTP) or storage.text(_SENDER_ADDRESS)
+def _headers(message: _Item) -> Iterator[tuple[str, str]]:
+    address = message.text(c.PID_SENDER_SMTP_ADDRESS) or message.text(c.PID_SENDER_EMAIL_ADDRESS)
     recipients: dict[int, list[str]] = {1: [], 2: []}
-    for child in storage.storages:
-        if child.startswith("__recip_"):
-            one = _Storage(storage.ole, (*storage.prefix, child))
-            person = _person(one.text(_NAME), one.text(_SMTP) or one.text(_ADDRESS))
-            recipients.get(int.from_bytes(one.fixed(_RECIPIENT_KIND), "little") & 0xF, []).append(person)
+    for storage in message.storage.iter_recipient_storages():
+        recipient = _Item(storage, _PART_HEAD, message)
+        person = _person(
+            recipient.text(c.PID_DISPLAY_NAME),
+            recipient.text(c.PID_SMTP_ADDRESS) or recipient.text(c.PID_EMAIL_ADDRESS),
+        )
+        recipients.get(recipient.number(c.PID_RECIPIENT_TYPE) & 0xF, []).append(person)
     for name, value in (
-        ("From", _person(storage.text(_SENDER), address)),
-        ("To", "; ".join(recipients[1]) or storage.text(_TO)),
-        ("Cc", "; ".join(recipients[2]) or storage.text(_CC)),
-        ("Date", storage.time(_SENT) or storage.time(_DELIVERED)),
+        ("From", _person(message.text(c.PID_SENDER_NAME), address)),
+        ("To", "; ".join(recipients[1]) or message.text(c.PID_DISPLAY_TO)),
+        ("Cc", "; ".join(recipients[2]) or message.text(c.PID_DISPLAY_CC)),
+        ("Date", message.time(c.PID_CLIENT_SUBMIT_TIME) or message.time(c.PID_MESSAGE_DELIVERY_TIME)),
     ):
         if shown := " ".join(value.split()):
             yield name, shown
@@ -169,63 +169,22 @@ def _person(name: str, address: str) -> str:
     return f"{name} <{address}>" if "@" in address and address not in name else name
 
 
-def _bodies(storage: _Storage) -> list[ParsedDocument]:
+def _bodies(message: _Item) -> list[ParsedDocument]:
     """Return the text of a message, or what its HTML shows."""
-    plain = parse_text(storage.text(_BODY))
+    plain = parse_text(message.text(c.PID_BODY))
     if plain.blocks:
         return [plain]
-    html = storage.binary(_HTML)
-    page = parse_html(storage.decoded(html, html=True) if html else storage.text(_HTML))
+    html = message.binary(c.PID_HTML)
+    page = parse_html(message.decoded(html, html=True) if html else message.text(c.PID_BODY_HTML))
     return [page] if page.blocks else []
 
 
-def _attach(attachment: _Storage, members: Members) -> None:
+def _attach(attachment: _Item, members: Members) -> None:
     """Read an attachment, or a message that is one."""
-    names = (attachment.text(number) for number in (_LONG_NAME, _SHORT_NAME, _SHOWN_NAME))
-    name = next((name for name in names if name.strip()), "attachment")
-    inner = f"__substg1.0_{_DATA:04X}{_OBJECT:04X}"
-    if inner not in attachment.storages:
-        members.add(name, [attachment.binary(_DATA)])
+    name = next((name for pid in _NAMES if (name := attachment.text(pid)).strip()), "attachment")
+    inner = next((part for part in attachment.storage.storages if part.name == _ATTACHED_MESSAGE), None)
+    if inner is None:
+        members.add(name, [attachment.binary(c.PID_ATTACH_DATA_BINARY)])
         return
-    message = _Storage(attachment.ole, (*attachment.prefix, inner))
-    try:
-        document = _document(message, name, members.inside(name))
-        if not document.blocks:
-            raise NoTextError(f"{name}: it holds no text")
-    except IngestError as error:
-        members.fail(name, error, name)
-        return
-    members.include(name, document)
-
-
-def _unpacked_rtf(data: bytes) -> Iterator[bytes]:
-    """Yield the RTF that a message keeps compressed, by the scheme of [MS-OXRTFCP]."""
-    _, size, kind = struct.unpack_from("<III", data)
-    if kind == 0x414C454D:  # "MELA": not compressed
-        yield data[16 : 16 + size]
-        return
-    window = bytearray(_RTF_START.ljust(4096, b" "))
-    at, out, position = len(_RTF_START), bytearray(), 16
-    while position < len(data) and len(out) < size:
-        control = data[position]
-        position += 1
-        for bit in range(8):
-            if position >= len(data):
-                break
-            if not control >> bit & 1:
-                piece = data[position : position + 1]
-                position += 1
-            else:
-                token = int.from_bytes(data[position : position + 2], "big")
-                position += 2
-                offset, length = token >> 4, (token & 15) + 2
-                if offset == at:
-                    yield bytes(out)
-                    return
-                piece = b""
-            for step in range(len(piece) or length):
-                byte = piece[0] if piece else window[(offset + step) % 4096]
-                window[at] = byte
-                at = (at + 1) % 4096
-                out.append(byte)
-    yield bytes(out)
+    message = _Item(inner, _INNER_MESSAGE_HEAD)
+    members.add_document(name, lambda options: _document(message, name, options))

@@ -16,7 +16,7 @@ from pathlib import Path
 from lxml import etree
 
 from ingest.errors import NoTextError, PasswordRequiredError, TooLargeError, UnreadableError, UnsupportedError
-from ingest.loaders.containers import append
+from ingest.loaders.append import append_blocks
 from ingest.loaders.html import parse_html
 from ingest.loaders.rtf import in_utf8
 from ingest.options import LoadOptions
@@ -87,7 +87,7 @@ def _converted(
     """Return what pandoc makes of a file, or of `data` in its place."""
     page = parse_html(_BACK.sub("", _html(path, form, options, data)))
     builder = TextBuilder()
-    append(builder, page, shift=None)
+    append_blocks(builder, page, shift=None)
     first = next((page.text[block.start : block.end] for block in page.blocks if block.level == 1), None)
     return builder.build(title=title or page.title or first, notes=page.notes)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ingest.encoding import decode
+from ingest.loaders.codepages import charset_of
 
 __all__ = ["in_utf8"]
 
@@ -22,7 +23,6 @@ _TOKEN = re.compile(
 # By the numbers that fonts give their character sets.
 _CHARSETS = {128: "shift_jis", 129: "cp949", 134: "gb18030", 136: "big5", 161: "cp1253", 162: "cp1254", 163: "cp1258"}
 _CHARSETS |= {177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874", 238: "cp1250"}
-_PAGES = {936: "gb18030", 54936: "gb18030", 950: "big5", 932: "shift_jis", 65001: "utf-8", 10000: "mac_roman"}
 _OF_TWO_BYTES = ("gb18030", "big5", "shift_jis", "cp949")
 # Pictures, objects and what Word keeps for itself; none of it is text.
 _DROPPED = {b"pict", b"objdata", b"themedata", b"colorschememapping", b"datastore", b"latentstyles", b"nonshppict"}
@@ -129,7 +129,7 @@ class _Reader:
             self._ignorable = False
         self._literal(token)
         if word == b"ansicpg":
-            self.page = _PAGES.get(number, f"cp{number}")
+            self.page = charset_of(number)
         elif word == b"deff":
             self.default_font = number
         elif word == b"f":

@@ -14,7 +14,7 @@ from lxml import etree
 
 from ingest.encoding import Decoded, decode
 from ingest.errors import NoTextError, TooLargeError, UnreadableError
-from ingest.loaders.containers import append
+from ingest.loaders.append import append_blocks
 from ingest.loaders.html import parse_html
 from ingest.options import LoadOptions
 from ingest.parsed import BlockKind, ParsedDocument, TextBuilder
@@ -206,7 +206,7 @@ class _Writer:
 
     def _write_html(self, html: str, line: int, link: str | None = None) -> None:
         self.flush()
-        append(self.builder, parse_html(html), level=1, shift=line - 1, link=link)
+        append_blocks(self.builder, parse_html(html), level=1, shift=line - 1, link=link)
 
 
 def _is_prose(element: etree._Element, words: str) -> bool:

@@ -1,7 +1,7 @@
 """Word processors, slides and sheets.
 
 docx, slides, sheets, separated, legacy   the loaders
-shared, ooxml   what kind of file it is, its parts within bounds, decryption
-word_body, word_styles, chinese_numbers   what unstructured does not see in a DOCX
-regions, cell_format   cells to tables
+file_kind, decryption, ooxml   what a file is, its password, its parts within bounds
+word_body, word_blocks, word_styles, word_numbering, chinese_numbers   what Word shows of a DOCX
+drawings, regions, cell_format   shapes and charts to text, cells to tables, numbers as they are shown
 """

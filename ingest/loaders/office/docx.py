@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.errors import TooLargeError, UnreadableError
+from ingest.loaders.office.file_kind import Kind, kind_of
 from ingest.loaders.office.ooxml import Package, open_package
 from ingest.loaders.office.regions import Cells
-from ingest.loaders.office.shared import Kind, kind_of
 from ingest.loaders.office.word_blocks import WordReader
 from ingest.loaders.office.word_body import plain_body
 from ingest.loaders.office.word_numbering import ListNumbers

@@ -15,8 +15,9 @@ from importlib import import_module
 from pathlib import Path
 
 from ingest.errors import UnreadableError, UnsupportedError
-from ingest.loaders import LOADERS
-from ingest.loaders.office.shared import Kind, decrypted, kind_of
+from ingest.loaders.dispatch import LOADERS
+from ingest.loaders.office.decryption import decrypted
+from ingest.loaders.office.file_kind import Kind, kind_of
 from ingest.options import LoadOptions
 from ingest.parsed import ParsedDocument
 

@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from ingest.errors import TooLargeError, UnreadableError
-from ingest.loaders.office.shared import Kind, decrypted, kind_of
+from ingest.loaders.office.decryption import decrypted
+from ingest.loaders.office.file_kind import Kind, kind_of
 from ingest.options import Limits, LoadOptions
 
 if TYPE_CHECKING:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ingest.errors import PasswordRequiredError, TooLargeError, UnreadableError
 from ingest.loaders.office.cell_format import cell_text, is_locale_date
+from ingest.loaders.office.decryption import decrypted
+from ingest.loaders.office.drawings import drawn_texts
+from ingest.loaders.office.file_kind import Kind, kind_of
 from ingest.loaders.office.ooxml import Package, open_package
 from ingest.loaders.office.regions import Cells, Row, add_sheet
-from ingest.loaders.office.shared import Kind, decrypted, drawn_texts, kind_of
 from ingest.options import LoadOptions
 from ingest.parsed import ParsedDocument, TextBuilder
 

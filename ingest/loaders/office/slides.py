@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ingest.cleaning import clean_line, join_lines
 from ingest.errors import TooLargeError, UnreadableError
 from ingest.loaders.markdown_table import markdown_table
+from ingest.loaders.office.drawings import chart_rows, drawn_texts
+from ingest.loaders.office.file_kind import Kind, kind_of
 from ingest.loaders.office.ooxml import open_package
 from ingest.loaders.office.regions import Cells
-from ingest.loaders.office.shared import Kind, chart_rows, drawn_texts, kind_of
 from ingest.options import LoadOptions
 from ingest.parsed import BlockKind, ParsedDocument, TextBuilder
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from lxml import etree
 
+from ingest.loaders.office.drawings import chart_rows, drawn_texts
 from ingest.loaders.office.ooxml import Package, take_alternatives
-from ingest.loaders.office.shared import chart_rows, drawn_texts
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

@@ -286,8 +286,27 @@ def narrow(number: int, text: str, encoding: str) -> Tree:
     return {f"__substg1.0_{number:04X}001E": text.encode(encoding)}
 
 
+def listed(tree: Tree, head: int = 32) -> Tree:
+    """Return the tree with lists of the properties that its streams hold, which every message has."""
+    known = tree.get("__properties_version1.0", bytes(head))
+    assert isinstance(known, bytes)
+    made: Tree = {}
+    for name, content in tree.items():
+        if isinstance(content, dict):
+            made[name] = listed(content, 24 if name.endswith("000D") else 8)
+        elif name.startswith("__substg1.0_"):
+            made[name] = content
+            known += struct.pack("<HHIQ", int(name[-4:], 16), int(name[-8:-4], 16), 6, len(content))
+    return {**made, "__properties_version1.0": known}
+
+
+def number(pid: int, value: int) -> bytes:
+    """Return an integer's entry in a list of properties."""
+    return struct.pack("<HHIII", 3, pid, 6, value, 0)
+
+
 def outlook(path: Path, tree: Tree) -> ParsedDocument:
-    path.write_bytes(compound_file(tree))
+    path.write_bytes(compound_file(listed(tree)))
     document = load(path)
     check_document(document)
     return document
@@ -297,7 +316,7 @@ def test_a_message_of_outlook_is_its_subject_headers_and_text(tmp_path: Path) ->
     since_1601 = datetime(2024, 5, 6, 1, 0, tzinfo=UTC) - datetime(1601, 1, 1, tzinfo=UTC)
     sent = struct.pack("<HHIQ", 0x40, 0x39, 6, int(since_1601.total_seconds()) * 10_000_000)
     recipient = {**wide(0x3001, "李四"), **wide(0x39FE, "li@example.com")}
-    recipient["__properties_version1.0"] = bytes(8) + struct.pack("<HHIII", 3, 0x0C15, 6, 1, 0)
+    recipient["__properties_version1.0"] = bytes(8) + number(0x0C15, 1)
     document = outlook(
         tmp_path / "a.msg",
         {
@@ -323,6 +342,41 @@ def test_texts_of_eight_bits_are_read_by_what_they_hold(tmp_path: Path, encoding
     words = "會議室已經預訂了，請準時出席。" if encoding == "big5" else "会议室已经预订了，请准时出席。"
     document = outlook(tmp_path / "a.msg", {**narrow(0x37, words, encoding), **narrow(0x1000, words * 3, encoding)})
     assert document.title == words
+
+
+@pytest.mark.parametrize(
+    ("codepage", "encoding", "words"),
+    [
+        (1253, "cp1253", "Η συνάντηση μεταφέρθηκε για την Πέμπτη."),
+        (1255, "cp1255", "הפגישה נדחתה ליום חמישי."),
+        (28592, "iso8859-2", "Zażółć gęślą jaźń"),
+        (20866, "koi8-r", "Совещание перенесено на четверг."),
+        (1200, "gb18030", "会议室已经预订了，请准时出席。"),
+        (99999, "gb18030", "会议室已经预订了，请准时出席。"),
+    ],
+)
+def test_a_declared_code_page_is_believed_where_it_fits(
+    tmp_path: Path, codepage: int, encoding: str, words: str
+) -> None:
+    recipient = {**narrow(0x3001, words, encoding), "__properties_version1.0": bytes(8) + number(0x0C15, 1)}
+    document = outlook(
+        tmp_path / "a.msg",
+        {
+            **narrow(0x37, words, encoding),
+            **narrow(0x1000, words, encoding),
+            "__properties_version1.0": bytes(32) + number(0x3FFD, codepage),
+            "__recip_version1.0_#00000000": recipient,
+        },
+    )
+    assert document.title == words
+    assert texts(document)[1:] == [("paragraph", 0, f"To: {words}"), ("paragraph", 0, words)]
+
+
+def test_streams_that_are_together_too_large_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.msg"
+    path.write_bytes(compound_file(listed({**wide(0x37, "s"), **wide(0x1000, "text")})))
+    with pytest.raises(TooLargeError, match=r"^a\.msg: it unpacks to more than"):
+        load(path, LoadOptions(Limits(unpacked_bytes=10_000)))
 
 
 def test_attachments_and_messages_inside_are_read(tmp_path: Path) -> None:

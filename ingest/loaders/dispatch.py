@@ -1,0 +1,107 @@
+"""One loader a family of files, found by suffix in one table.
+
+A loader takes a path and `LoadOptions` and returns a `ParsedDocument`. To add a format,
+write the loader in a module of its own and add its suffixes here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+from ingest.encoding import encodable
+from ingest.errors import IngestError, NoTextError, TooLargeError, UnreadableError, UnsupportedError
+from ingest.options import LoadOptions
+from ingest.parsed import ParsedDocument
+
+__all__ = ["LOADERS", "PARSER_VERSION", "load"]
+
+PARSER_VERSION = 2
+"""Raised when a loader makes something else of the same file, so that stores renew it."""
+
+LOADERS = {
+    ".md": "markdown:load_markdown",
+    ".markdown": "markdown:load_markdown",
+    ".txt": "plain_text:load_text",
+    ".html": "html:load_html",
+    ".htm": "html:load_html",
+    ".pdf": "pages.pdf:load_pdf",
+    ".docx": "office.docx:load_docx",
+    ".pptx": "office.slides:load_pptx",
+    ".xlsx": "office.sheets:load_xlsx",
+    ".xlsm": "office.sheets:load_xlsx",
+    ".xls": "office.sheets:load_xls",
+    ".csv": "office.separated:load_csv",
+    ".tsv": "office.separated:load_csv",
+    ".doc": "office.legacy:load_doc",
+    ".ppt": "office.legacy:load_ppt",
+    ".rtf": "pandoc:load_rtf",
+    ".odt": "pandoc:load_odt",
+    ".epub": "pandoc:load_epub",
+    ".eml": "mail:load_eml",
+    ".msg": "outlook:load_msg",
+    ".json": "records:load_json",
+    ".jsonl": "records:load_jsonl",
+    ".xml": "xml:load_xml",
+    ".zip": "archive:load_zip",
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"), "pages.image:load_image"),
+}
+
+
+_AS_DEFAULT = LoadOptions()
+
+
+def load(path: Path, options: LoadOptions = _AS_DEFAULT) -> ParsedDocument:
+    """Load a file with the loader that its suffix names.
+
+    Raises:
+        UnsupportedError: no loader for the suffix.
+        NoTextError: the file holds no text.
+        IngestError: it cannot be read; the subclass says why.
+    """
+    target = LOADERS.get(path.suffix.lower())
+    if target is None:
+        known = " ".join(sorted(LOADERS))
+        raise UnsupportedError(f"{path.name}: no loader for {path.suffix or 'such a file'}; known: {known}")
+    if not path.is_file():
+        raise UnreadableError(f"{path.name}: it is not there any more, or not a file; check the path")
+    module, function = target.split(":")
+    loader = getattr(import_module(f"ingest.loaders.{module}"), function)
+    try:
+        _check_size(path, path.stat().st_size, options.limits.file_bytes)
+        parsed: ParsedDocument = loader(path, options)
+    except IngestError:
+        raise
+    except MemoryError as error:
+        raise TooLargeError(f"{path.name}: it needs more memory than it may have; split it") from error
+    except OSError as error:
+        raise UnreadableError(f"{path.name}: {error.strerror or error}; check the file's permissions") from error
+    except Exception as error:
+        raise UnreadableError(f"{path.name}: its loader failed ({type(error).__name__}: {error})") from error
+    if not parsed.blocks:
+        raise NoTextError(f"{path.name}: it holds no text")
+    if len(parsed.text) > options.limits.characters:
+        raise TooLargeError(
+            f"{path.name}: it holds {len(parsed.text):,} characters, more than {options.limits.characters:,}; "
+            "split it, or raise max_characters"
+        )
+    return _encodable(parsed)
+
+
+def _encodable(parsed: ParsedDocument) -> ParsedDocument:
+    """Return the document without halves of surrogate pairs, which escapes and broken files bring in."""
+    return replace(
+        parsed,
+        text=encodable(parsed.text),
+        blocks=tuple(replace(one, link=encodable(one.link)) if one.link else one for one in parsed.blocks),
+        title=encodable(parsed.title) if parsed.title else parsed.title,
+        notes=tuple(encodable(note) for note in parsed.notes),
+    )
+
+
+def _check_size(path: Path, size_bytes: int, limit: int) -> None:
+    if size_bytes > limit:
+        raise TooLargeError(
+            f"{path.name}: {size_bytes / 1e6:,.0f} MB, more than {limit / 1e6:,.0f} MB; split it, or raise max_file_mb"
+        )
