@@ -19,21 +19,23 @@ if TYPE_CHECKING:
     from kb_assistant.errors import KbError
     from kb_assistant.settings import Settings
     from kb_assistant.sync.uploads import Upload
+    from vectorstore import Filter
 
-__all__ = ["Answer", "Assistant", "Citation", "KbError", "Settings", "Turn", "Upload"]
+__all__ = ["Answer", "Assistant", "Citation", "Filter", "KbError", "Settings", "Turn", "Upload"]
 
 _HOMES = {
-    "Answer": "answering.types",
-    "Assistant": "assistant",
-    "Citation": "answering.types",
-    "KbError": "errors",
-    "Settings": "settings",
-    "Turn": "answering.types",
-    "Upload": "sync.uploads",
+    "Answer": "kb_assistant.answering.types",
+    "Assistant": "kb_assistant.assistant",
+    "Citation": "kb_assistant.answering.types",
+    "Filter": "vectorstore",
+    "KbError": "kb_assistant.errors",
+    "Settings": "kb_assistant.settings",
+    "Turn": "kb_assistant.answering.types",
+    "Upload": "kb_assistant.sync.uploads",
 }
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

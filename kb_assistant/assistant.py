@@ -17,6 +17,7 @@ from kb_assistant.answering.knowledge_base import KnowledgeBase
 from kb_assistant.answering.pipeline import MAX_QUESTION_CHARACTERS
 from kb_assistant.answering.suggestions import Suggestions
 from kb_assistant.answering.types import Answer, AskOptions, Citation, StreamOptions
+from kb_assistant.errors import raises_kb_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_QUESTION_CHARACTERS", "Assistant"]
 
 
+@raises_kb_errors
 class Assistant:
     """A knowledge base and what answers from it. Use as a context manager, or call `close`.
 
@@ -219,7 +221,7 @@ class Assistant:
         `source` is a pattern (`*`, `?`) for documents' names; `only` is a filter of `kb_assistant.answering.filters`.
 
         Raises:
-            UsageError: the question is empty or too long.
+            UsageError: the question is empty or too long, or `limit` is under 1.
         """
         from vectorstore import Filter
 
@@ -280,7 +282,7 @@ class Assistant:
 
         Raises:
             UsageError: it is not of a PDF.
-            IngestError: the page cannot be drawn.
+            PageImageError: the page cannot be drawn.
         """
         from kb_assistant.answering.citation_view import page_image
 

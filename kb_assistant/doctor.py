@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kb_assistant.answering.knowledge_base import open_store
-from kb_assistant.errors import KbError
+from kb_assistant.errors import KbError, as_kb_errors
 from kb_assistant.llms.active_engine import EngineInUse
 from kb_assistant.machine import Machine
 from kb_assistant.settings import home_folder, load_settings
 from kb_assistant.sync.uploads import Uploads
-from vectorstore.errors import StoreError
 
 if TYPE_CHECKING:
     from kb_assistant.settings import Settings
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Finding", "check_store", "examine", "examine_machine"]
 
-_TROUBLE = (KbError, StoreError, OSError)
+_TROUBLE = (KbError, OSError)
 
 _PACKAGES = ("torch", "ipex-llm", "transformers", "sentence-transformers", "chromadb", "langchain", "unstructured")
 _LOW_DISK_BYTES = 1 << 30
@@ -126,7 +125,7 @@ def _store(folder: Path, settings: Settings) -> Iterator[Finding]:
         yield Finding("store", True, "empty; run: kb ingest FOLDER")
         return
     try:
-        with closing(open_store(folder, settings)) as store:
+        with as_kb_errors(), closing(open_store(folder, settings)) as store:
             yield from (Finding(*found) for found in check_store(store))
             yield _tried("reranker", lambda: _reranker(store))
     except _TROUBLE as error:

@@ -68,13 +68,6 @@ def _explained(error: BaseException) -> tuple[int, str]:
         context = getattr(error, "ctx", None)
         hint = f"; see {context.command_path} --help" if context else ""
         return 2, f"{error.format_message().rstrip('.')}{hint}"
-    from vectorstore.errors import EmptyStoreError, StoreError, UnknownCollectionError, UnknownSourceError
-
-    wrong_name = isinstance(error, (UnknownCollectionError, UnknownSourceError))
-    if wrong_name and not isinstance(error, EmptyStoreError):
-        return 2, str(error)
-    if isinstance(error, StoreError):
-        return 3, str(error)
     if isinstance(error, OSError) and error.filename:
         return 3, f"{error.filename}: {error.strerror}"
     words = " ".join(str(error).split())

@@ -19,7 +19,6 @@ from kb_assistant.answering.types import Answer
 from kb_assistant.assistant import MAX_QUESTION_CHARACTERS
 from kb_assistant.errors import KbError
 from kb_assistant.serialization import hits_json
-from vectorstore import StoreError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
@@ -67,7 +66,7 @@ def build_server(assistant: Assistant, explain: Callable[[Exception], str] = str
         """Find the passages of the user's documents that are nearest to a question."""
         try:
             return hits_json(question, assistant.search(question, limit=limit, collection=collection))
-        except (KbError, StoreError) as error:
+        except KbError as error:
             raise ToolError(explain(error)) from error
 
     @server.tool()
@@ -75,7 +74,7 @@ def build_server(assistant: Assistant, explain: Callable[[Exception], str] = str
         """Answer a question from the user's documents, with citations; `refused` is true where they hold no answer."""
         try:
             return answer_json(await _answer(assistant, question, collection))
-        except (KbError, StoreError) as error:
+        except KbError as error:
             raise ToolError(explain(error)) from error
 
     @server.resource("kb://{collection}/{source}", name="document", mime_type="text/plain")
@@ -83,7 +82,7 @@ def build_server(assistant: Assistant, explain: Callable[[Exception], str] = str
         """The text of a document, as it was read."""
         try:
             return assistant.text(source, collection)
-        except (KbError, StoreError) as error:
+        except KbError as error:
             raise ResourceError(explain(error)) from error
 
     return server

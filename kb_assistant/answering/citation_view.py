@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ingest.errors import IngestError
 from ingest.page_image import PageImage, render_page
-from kb_assistant.errors import UsageError
+from kb_assistant.errors import PageImageError, UsageError
 
 if TYPE_CHECKING:
     from vectorstore import Passage, Store
@@ -74,14 +75,17 @@ def page_image(store: Store, collection: str, source: str, words: Sequence[str],
 
     Raises:
         UsageError: the collection has no such PDF.
-        UnreadableError: it cannot be drawn, such as where the file is gone.
+        PageImageError: it cannot be drawn; the file may be gone.
         StoreError: there is no such collection.
     """
     info = store.catalog.collection(collection)
     path = next((one.path for one in store.catalog.sources(info.id) if one.name == source), "")
     if not path.lower().endswith(".pdf"):
         raise UsageError(f"no PDF {source!r} in the collection; only a PDF's pages can be drawn")
-    return render_page(store.folder / path, page, words)  # an uploaded file's path is relative to the home
+    try:
+        return render_page(store.folder / path, page, words)  # an uploaded file's path is relative to the home
+    except IngestError as error:
+        raise PageImageError(str(error)) from error
 
 
 def _texts(passages: Sequence[Passage]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kb_assistant.answering.pipeline import Answering
 from kb_assistant.answering.types import Answer
+from kb_assistant.errors import translated
 from kb_assistant.llms.active_engine import EngineInUse
 from kb_assistant.settings import Settings, home_folder, load_settings
 
@@ -57,6 +58,7 @@ class KnowledgeBase:
             observer(outcome)
 
 
+@translated
 def open_store(home: Path, settings: Settings) -> Store:
     """Open the store of a home folder with the embedding model and the reranker that the settings name.
 

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from kb_assistant.answering.types import Answer, Citation, Timing, Turn
-from kb_assistant.errors import UsageError
+from kb_assistant.errors import UsageError, translated
 
 if TYPE_CHECKING:
     from kb_assistant.answering.chain import KnowledgeBaseQA
@@ -40,6 +40,8 @@ class Answering:
         """Return the passages nearest to a question, the best first."""
         from vectorstore import Filter
 
+        if limit < 1:
+            raise UsageError(f"limit cannot be {limit}; it is 1 or more")
         name = collection or self._in_use.settings.collection
         return self._store.search(name, _checked(question), limit, only or Filter())
 
@@ -110,11 +112,11 @@ class Answering:
         self, collection: str | None, asked: Asked | None = None, only: Filter | None = None
     ) -> StoreRetriever:
         """Return what finds the passages for a question, or for any."""
-        from vectorstore import StoreRetriever
+        from kb_assistant.answering.retriever import KnowledgeBaseRetriever
 
         settings = self._in_use.settings
         name = collection or settings.collection
-        retriever = StoreRetriever(store=self._store, collection=name, limit=settings.passages)
+        retriever = KnowledgeBaseRetriever(store=self._store, collection=name, limit=settings.passages)
         if only:
             retriever.only = only
         if asked and asked.leaning:
@@ -133,7 +135,7 @@ class Answering:
         return build_chain(
             retriever,
             engine,
-            term_weights=lambda question: self._store.term_weights(name, question),
+            term_weights=translated(partial(self._store.term_weights, name)),
             refuse_below=settings.refuse_below,
             context_tokens=settings.context_tokens or (engine.passage_tokens if engine else 0),
             section=partial(self._store.section, name),

@@ -12,9 +12,17 @@ from kb_assistant.answering.knowledge_base import KnowledgeBase
 from kb_assistant.answering.types import Answer, Citation
 from kb_assistant.chats.export import as_evaluation_lines, as_markdown
 from kb_assistant.chats.store import Chat, ChatStore, KeptTurn, make_tables
-from kb_assistant.errors import Cancelled, KbError, UnknownChatError, UsageError
+from kb_assistant.errors import (
+    Cancelled,
+    KbError,
+    UnknownChatError,
+    UsageError,
+    as_kb_errors,
+    raises_kb_errors,
+    translated,
+)
 from kb_assistant.serialization import printable
-from vectorstore import Catalog, StoreError
+from vectorstore import Catalog
 
 __all__ = ["Chats", "delete_chats_of"]
 
@@ -23,6 +31,7 @@ _REASON_CHARACTERS = 1_000
 _SPACE = re.compile(r"\s+")
 
 
+@raises_kb_errors
 class Chats:
     """The conversations of each owner: the user's name, or '' where there are no users."""
 
@@ -96,7 +105,6 @@ class Chats:
         Raises:
             UnknownChatError: the owner has no such conversation.
             KbError: as `Assistant.stream`; the question is then not kept.
-            StoreError: as `Assistant.stream`.
         """
         if not question.strip():
             raise UsageError("the question is empty; ask something")
@@ -117,8 +125,9 @@ class Chats:
             stop=stop,
         )
         try:
-            shown_id = yield from self._keep(pieces, turn_id, instead_of)
-        except (KbError, StoreError):
+            with as_kb_errors():
+                shown_id = yield from self._keep(pieces, turn_id, instead_of)
+        except KbError:
             self._store.forget_turn(turn_id, with_chat=chat_id is None)
             raise
         yield self._turn(owner, kept_in, shown_id)
@@ -178,6 +187,7 @@ class Chats:
         return as_evaluation_lines(self._store.rated(owner))
 
 
+@translated
 def delete_chats_of(owner: str, home: Path) -> int:
     """Delete all conversations that a home keeps of an owner, and return how many there were.
 

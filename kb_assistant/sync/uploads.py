@@ -8,6 +8,7 @@ one writer: what no source refers to when writing starts or ends is left over, a
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import tempfile
@@ -38,11 +39,11 @@ class Upload:
 
     Attributes:
         name: what its sender calls it; it is shown, and never used as a path.
-        content: its bytes, as a stream or as the path of a file, which is copied.
+        content: its bytes, a stream of them, or the path of a file, which is copied.
     """
 
     name: str
-    content: IO[bytes] | Path
+    content: bytes | IO[bytes] | Path
 
 
 class Uploads:
@@ -75,7 +76,7 @@ class Uploads:
             ready = []
             for file in files:
                 content = file.content
-                if not isinstance(content, Path) and not content.seekable():
+                if not isinstance(content, (bytes, Path)) and not content.seekable():
                     file = replace(file, content=stack.enter_context(_spooled(content)))
                 ready.append(file)
             yield ready
@@ -116,12 +117,13 @@ class Uploads:
                 plan.parse.append(item)
         return plan
 
-    def _keep(self, content: IO[bytes] | Path, suffix: str, largest_bytes: int) -> tuple[Path, str] | None:
+    def _keep(self, content: bytes | IO[bytes] | Path, suffix: str, largest_bytes: int) -> tuple[Path, str] | None:
         """Copy a file to the folder, and return its path and hash; None, and nothing is kept, if it is too large."""
         path = self._folder / f"{uuid.uuid4().hex}{suffix}"
         part = path.with_suffix(".part")
         digest, size_bytes = hashlib.sha256(), 0
-        opened = content.open("rb") if isinstance(content, Path) else nullcontext(content)
+        stream = io.BytesIO(content) if isinstance(content, bytes) else content
+        opened = stream.open("rb") if isinstance(stream, Path) else nullcontext(stream)
         with _room(self._folder), opened as given:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:

@@ -15,7 +15,6 @@ from kb_assistant.web.api.jobs import IngestJobs
 from kb_assistant.web.api.metrics import metrics_routes
 from kb_assistant.web.api.openai import openai_routes
 from kb_assistant.web.api.questions import question_routes
-from vectorstore import StoreError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
@@ -36,6 +35,5 @@ def add_api(app: FastAPI, assistant: Assistant, under_way: UnderWay) -> IngestJo
         app.mount(prefix, not_found_response())
     app.add_exception_handler(RequestValidationError, malformed)
     app.add_exception_handler(HTTPException, unreadable)
-    for kind in (KbError, StoreError):
-        app.add_exception_handler(kind, refused)
+    app.add_exception_handler(KbError, refused)
     return jobs

@@ -21,7 +21,6 @@ from kb_assistant.answering.types import Answer, Citation, Turn
 from kb_assistant.assistant import MAX_QUESTION_CHARACTERS
 from kb_assistant.errors import KbError, UsageError
 from kb_assistant.web.api.errors import judged
-from vectorstore import StoreError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
@@ -159,7 +158,7 @@ def event_stream(events: AsyncIterator[Event], ending: str = "") -> StreamingRes
                     continue
                 name, value = event
                 yield (f"event: {name}\n" if name else "") + f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
-        except (KbError, StoreError) as error:
+        except KbError as error:
             yield f"event: error\ndata: {json.dumps(judged(error)[1], ensure_ascii=False)}\n\n"
             return
         if ending:

@@ -14,12 +14,12 @@ from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from kb_assistant.errors import UnknownCollectionError
 from kb_assistant.serialization import collections_json, sources_json
 from kb_assistant.sync.uploads import UPLOADS, Upload
 from kb_assistant.web.api.errors import ERRORS, ErrorBody, RequestError
 from kb_assistant.web.api.forms import CollectionName, NewCollectionName
 from kb_assistant.web.api.jobs import IngestJobs, JobState
-from vectorstore import UnknownCollectionError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant

@@ -11,9 +11,15 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from kb_assistant.errors import Cancelled, EmptiedFolderError, SettingsError, UsageError
-from vectorstore import EmptyStoreError, UnknownCollectionError
-from vectorstore.errors import UnknownSourceError
+from kb_assistant.errors import (
+    Cancelled,
+    EmptiedFolderError,
+    EmptyStoreError,
+    SettingsError,
+    UnknownCollectionError,
+    UnknownSourceError,
+    UsageError,
+)
 
 __all__ = [
     "ERRORS",

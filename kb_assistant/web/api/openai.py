@@ -16,12 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kb_assistant.answering.presentation import CHECKED, citations_text
 from kb_assistant.answering.types import Answer
-from kb_assistant.errors import UsageError
+from kb_assistant.errors import UnknownCollectionError, UsageError
 from kb_assistant.language import language_of
 from kb_assistant.web.api.answers import Event, Pieces, answering, event_stream, last
 from kb_assistant.web.api.errors import ERRORS
 from kb_assistant.web.api.forms import LONGEST_MESSAGE
-from vectorstore import UnknownCollectionError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant

@@ -11,9 +11,16 @@ from typing import Any
 import gradio as gr
 from starlette.requests import Request
 
-from ingest import IngestError
-from kb_assistant.errors import KbError, SettingsError, UnknownChatError, UsageError
-from vectorstore import EmptyStoreError, StoreError, UnknownCollectionError, UnknownSourceError
+from kb_assistant.errors import (
+    EmptyStoreError,
+    KbError,
+    PageImageError,
+    SettingsError,
+    UnknownChatError,
+    UnknownCollectionError,
+    UnknownSourceError,
+    UsageError,
+)
 
 __all__ = ["Asked", "Call", "called", "collection_in", "failure", "owner_of"]
 
@@ -31,7 +38,7 @@ _KNOWN: tuple[tuple[type[Exception], str], ...] = (
     (UnknownCollectionError, "no_collection"),
     (UnknownSourceError, "no_document"),
     (UnknownChatError, "no_chat"),
-    (IngestError, "not_drawn"),
+    (PageImageError, "not_drawn"),
 )
 _log = logging.getLogger(__name__)
 
@@ -56,7 +63,7 @@ def called(call: Call) -> Callable[[Any, gr.Request], Awaitable[Any]]:
         given = owner_of(request), asked if isinstance(asked, dict) else {}
         try:
             return await (call(*given) if inspect.iscoroutinefunction(call) else asyncio.to_thread(call, *given))
-        except (KbError, StoreError, IngestError) as error:
+        except KbError as error:
             return failure(error)
         except (KeyError, TypeError, ValueError, ArithmeticError):  # no script of ours sends that
             return {"error": "malformed", "detail": ""}

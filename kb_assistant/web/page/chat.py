@@ -14,9 +14,8 @@ import gradio as gr
 from kb_assistant.answering.types import Citation
 from kb_assistant.assistant import MAX_QUESTION_CHARACTERS
 from kb_assistant.chats.store import KeptTurn
-from kb_assistant.errors import KbError
+from kb_assistant.errors import KbError, UnknownCollectionError
 from kb_assistant.web.page.calls import Asked, Call, collection_in, failure, owner_of
-from vectorstore import StoreError, UnknownCollectionError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
@@ -95,7 +94,7 @@ class Answering:
                 stop=stop,
             ):
                 put({"turn": _turn(piece), "phase": "done"} if isinstance(piece, KeptTurn) else {"piece": piece})
-        except (KbError, StoreError) as error:
+        except KbError as error:
             put({"phase": "failed", **failure(error)})
         except BaseException:
             put({"phase": "failed", "error": "unavailable", "detail": ""})

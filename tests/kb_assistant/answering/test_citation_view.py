@@ -4,9 +4,8 @@ from typing import Any
 import pytest
 from paths import SAMPLES
 
-from ingest import IngestError
 from kb_assistant import Assistant
-from kb_assistant.errors import SettingsError, UsageError
+from kb_assistant.errors import PageImageError, SettingsError, UsageError
 from kb_assistant.llms.active_engine import EngineInUse
 from kb_assistant.settings import Settings
 
@@ -54,7 +53,7 @@ def test_only_a_pdf_is_drawn(handbook: Assistant, tmp_path: Path) -> None:
         kb.ingest(tmp_path / "a.pdf")
         (first, *_) = kb.ask("安装要求有哪些？").citations
         (tmp_path / "a.pdf").unlink()
-        with pytest.raises(IngestError, match="cannot be drawn"):
+        with pytest.raises(PageImageError, match="cannot be drawn"):
             kb.page_image(first)
 
 

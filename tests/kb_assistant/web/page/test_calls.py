@@ -9,19 +9,17 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from ingest import UnreadableError
 from kb_assistant import Assistant
 from kb_assistant.answering.types import Citation
-from kb_assistant.errors import ModelError, SettingsError, UsageError
+from kb_assistant.errors import EmptyStoreError, ModelError, PageImageError, SettingsError, StoreError, UsageError
 from kb_assistant.web.page.calls import called, failure
 from kb_assistant.web.page.chat import Answering, ChatCalls
 from kb_assistant.web.page.passages import PassageCalls
 from kb_assistant.web.page.settings import SettingCalls
 from kb_assistant.web.running_answers import UnderWay
-from vectorstore import EmptyStoreError, StoreError
 
 
-@pytest.mark.parametrize("kind", [ModelError, SettingsError, StoreError, UnreadableError, EmptyStoreError])
+@pytest.mark.parametrize("kind", [ModelError, SettingsError, StoreError, PageImageError, EmptyStoreError])
 def test_an_error_that_may_name_a_path_is_told_by_its_kind_alone(kind: type[Exception]) -> None:
     assert "secret" not in str(failure(kind("cannot open /home/secret/catalog.db")))
 
@@ -74,7 +72,7 @@ class SlowToDraw:
 
     def page_image(self, *_: Any) -> Any:
         self.let.wait(20)
-        raise UnreadableError("it is broken")
+        raise PageImageError("it is broken")
 
 
 def page_calls(*rooms: Any) -> dict[str, Any]:
