@@ -26,6 +26,8 @@ LOADERS = {
     ".txt": "plain_text:load_text",
     ".html": "html:load_html",
     ".htm": "html:load_html",
+    ".rst": "community:load_markup",
+    ".org": "community:load_markup",
     ".pdf": "pages.pdf:load_pdf",
     ".docx": "office.docx:load_docx",
     ".pptx": "office.slides:load_pptx",
