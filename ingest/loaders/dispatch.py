@@ -17,7 +17,7 @@ from ingest.parsed import ParsedDocument
 
 __all__ = ["LOADERS", "PARSER_VERSION", "load"]
 
-PARSER_VERSION = 2
+PARSER_VERSION = 3
 """Raised when a loader makes something else of the same file, so that stores renew it."""
 
 LOADERS = {
