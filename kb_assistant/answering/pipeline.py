@@ -152,7 +152,7 @@ class Answering:
 
     def _answer(self, asked: Asked, run: ChainRun, chain: KnowledgeBaseQA) -> Answer:
         from kb_assistant.answering.chain import is_refusal
-        from kb_assistant.answering.grounding.cite import Grounded, ground
+        from kb_assistant.answering.grounding.ground import Grounded, ground
         from vectorstore import from_documents
 
         text = run.result["result"]
@@ -175,6 +175,7 @@ class Answering:
             usage=run.usage,
             searched=asked.searched,
             highlights=() if refused else run.result["highlights"],
+            unsupported=() if refused else grounded.unsupported,
         )
 
 

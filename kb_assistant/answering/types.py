@@ -59,6 +59,7 @@ class Answer:
     Attributes:
         searched: what was searched: the question, a follow-up with what it leans on before it.
         highlights: the words in `text` that are the answer proper, as spans of characters.
+        unsupported: what in `text` no passage supports, as spans of characters.
     """
 
     question: str
@@ -70,14 +71,7 @@ class Answer:
     usage: Usage
     searched: str
     highlights: tuple[tuple[int, int], ...] = ()
-
-    def marked(self, plain: Callable[[str], str], bold: Callable[[str], str]) -> str:
-        """Return `text`, each part passed through `bold` where it is highlighted and through `plain` elsewhere."""
-        parts, position = [], 0
-        for start, end in self.highlights:
-            parts += [plain(self.text[position:start]), bold(self.text[start:end])]
-            position = end
-        return "".join([*parts, plain(self.text[position:])])
+    unsupported: tuple[tuple[int, int], ...] = ()
 
     @property
     def turn(self) -> Turn:

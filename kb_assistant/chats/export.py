@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from kb_assistant.answering.presentation import annotated
 from kb_assistant.chats.store import Chat, KeptTurn
 from kb_assistant.language import language_of
 from kb_assistant.serialization import printable
@@ -49,7 +50,7 @@ def _escape(text: str) -> str:
 def _turn(turn: KeptTurn) -> str:
     words = _WORDS[language_of(turn.question)]
     quoted = "\n".join(f"> {line}" for line in _escape(turn.question).split("\n"))
-    text = _escape(turn.text)
+    text = _escape(annotated(turn.text, turn.unsupported))
     parts = [quoted, f"{text} {words['interrupted']}".strip() if turn.state == "interrupted" else text]
     if turn.state == "refused" and turn.citations:
         parts.append(words["nearest"])

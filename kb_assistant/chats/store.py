@@ -100,6 +100,7 @@ class KeptTurn:
         state: "interrupted" where the answer was stopped, for whatever reason.
         citations: those of an answer, or the nearest passages of a refusal.
         highlights: the words in `text` that are the answer proper, as spans of characters.
+        unsupported: what in `text` no passage supports, as spans of characters.
         searched: what was searched: the question, or for a follow-up the question with its context.
         about: where the answer was found, as context for follow-ups.
         verdict: 1 for a good answer, -1 for a bad one, 0 where none was given.
@@ -113,6 +114,7 @@ class KeptTurn:
     state: TurnState
     citations: tuple[Citation, ...]
     highlights: tuple[tuple[int, int], ...]
+    unsupported: tuple[tuple[int, int], ...]
     searched: str
     about: str
     verdict: int
@@ -262,6 +264,7 @@ def _details(answer: Answer) -> dict[str, Any]:
     return {
         "citations": [asdict(citation) for citation in answer.citations],
         "highlights": [list(span) for span in answer.highlights],
+        "unsupported": [list(span) for span in answer.unsupported],
         "searched": answer.searched,
         "about": answer.turn.about,
         "engine": answer.engine,
@@ -279,6 +282,7 @@ def _kept(row: Row[Any]) -> KeptTurn:
         state=cast("TurnState", row.state),
         citations=tuple(Citation(**citation) for citation in details.get("citations", ())),
         highlights=tuple((start, end) for start, end in details.get("highlights", ())),
+        unsupported=tuple((start, end) for start, end in details.get("unsupported", ())),
         searched=details.get("searched", ""),
         about=details.get("about", ""),
         verdict=row.verdict,

@@ -27,6 +27,7 @@ from kb_assistant.errors import UsageError
 from kb_assistant.language import language_of
 
 if TYPE_CHECKING:
+    from kb_assistant.answering.presentation import Emphasis
     from kb_assistant.answering.types import Answer, Turn
     from kb_assistant.assistant import Assistant
     from vectorstore import Filter, Hit
@@ -143,7 +144,7 @@ def print_answer(
     """Print an answer, as it is written or as one JSON document, and return it."""
     from kb_assistant import serialization
     from kb_assistant.answering.follow_up import searched_text
-    from kb_assistant.answering.presentation import CHECKED, answer_json, citations_text
+    from kb_assistant.answering.presentation import CHECKED, annotated, answer_json, citations_text
 
     answer: Answer | None = None
     written = ""
@@ -158,17 +159,21 @@ def print_answer(
     if as_json:
         say(serialization.to_json(answer_json(answer)))
         return answer
+    shown = annotated(answer.text, answer.unsupported, answer.highlights, _styled)
     if at_once:
-        click.echo(
-            answer.marked(
-                serialization.printable, lambda words: click.style(serialization.printable(words), bold=True)
-            ),
-            nl=False,
-        )
-    elif written.split() != answer.text.split():  # what nothing supports is gone, numbers are put right
-        say(f"\n\n{CHECKED[language_of(question)]}\n{answer.text}", end="")
+        click.echo(shown, nl=False)
+    elif answer.unsupported or written.split() != answer.text.split():  # citations may have moved as well
+        click.echo(f"\n\n{CHECKED[language_of(question)]}\n{shown}", nl=False)
     say("\n\n" + "\n".join(part for part in (searched_text(answer), citations_text(answer)) if part))
     return answer
+
+
+def _styled(words: str, emphasis: Emphasis) -> str:
+    from kb_assistant.serialization import printable
+
+    if emphasis == "highlight":
+        return click.style(printable(words), bold=True)
+    return click.style(words, fg="yellow") if emphasis == "note" else printable(words)
 
 
 def _only(source: str | None, types: tuple[str, ...], since: datetime | None, until: datetime | None) -> Filter:

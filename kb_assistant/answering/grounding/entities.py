@@ -78,6 +78,19 @@ _NEVER_NAMES = frozenset(
         "be",
     )
 )
+_INSTRUCTIONS = frozenset(
+    re.findall(
+        r"\w+",
+        "add apply approve ask attach book bring call check choose click close complete confirm connect contact copy "
+        "create delete download ensure enter fill find follow get give go install keep leave log make open order pay "
+        "press print provide read remove replace report request restart return review run save scan see select send "
+        "set sign start stop submit switch take tap tell turn type update upload use visit wait write sure below above "
+        "here next last yes",
+    )
+)
+"""Words that begin a step of instructions; there they are no names."""
+_DETERMINED = re.compile(r"\s+(?:the|an?|your|this|that|these|those|all|any|each|it|them|their|its|our|his|her|my)\b")
+"""What follows a verb that begins a sentence, and never a name."""
 _LIKELY_PLAIN = re.compile(r"(?:s|ing|ly|tion|ment|ness|ity|ed)$")
 """How a word ends that, beginning a sentence, is more likely a plain one than a name."""
 
@@ -194,6 +207,8 @@ def _names(sentence: str) -> Iterator[str]:
         if name.casefold() in _NEVER_NAMES or _month(name):
             continue
         begins = _BEGINNING.search(sentence[: match.start()])
+        if begins and (name.casefold() in _INSTRUCTIONS or _DETERMINED.match(sentence, match.end())):
+            continue
         if not begins or _CAPITAL.match(sentence[match.end() :].lstrip()) or not _LIKELY_PLAIN.search(name):
             yield name
 

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from kb_assistant.answering.presentation import CHECKED, citations_text
+from kb_assistant.answering.presentation import CHECKED, citations_text, unsupported_text
 from kb_assistant.answering.types import Answer
 from kb_assistant.errors import UnknownCollectionError, UsageError
 from kb_assistant.language import language_of
@@ -140,12 +140,15 @@ async def _chunks(pieces: Pieces, about: dict[str, Any], *, with_usage: bool) ->
         if not isinstance(piece, Answer):
             continue
         corrected = "" if written.split() == piece.text.split() else _corrected(piece)
-        footnotes = citations_text(piece)
-        if rest := corrected + (f"\n\n{footnotes}" if footnotes else ""):
+        if rest := corrected + "".join(f"\n\n{footnote}" for footnote in _footnotes(piece)):
             yield chunk({"content": rest})
         yield chunk({}, "stop", **_extra(piece))
         if with_usage:
             yield "", {**about, "object": "chat.completion.chunk", "choices": [], "usage": _usage(piece)}
+
+
+def _footnotes(answer: Answer) -> list[str]:
+    return [footnote for footnote in (unsupported_text(answer), citations_text(answer)) if footnote]
 
 
 def _corrected(answer: Answer) -> str:
@@ -153,14 +156,18 @@ def _corrected(answer: Answer) -> str:
 
 
 def _completion(answer: Answer, about: dict[str, Any]) -> dict[str, Any]:
-    content = "\n\n".join(part for part in (answer.text, citations_text(answer)) if part)
+    content = "\n\n".join([answer.text, *_footnotes(answer)])
     message = {"role": "assistant", "content": content, "refusal": None}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     return {**about, "object": "chat.completion", "choices": [choice], "usage": _usage(answer), **_extra(answer)}
 
 
 def _extra(answer: Answer) -> dict[str, Any]:
-    return {"citations": [asdict(citation) for citation in answer.citations], "refused": answer.refused}
+    return {
+        "citations": [asdict(citation) for citation in answer.citations],
+        "refused": answer.refused,
+        "unsupported": answer.unsupported,
+    }
 
 
 def _usage(answer: Answer) -> dict[str, int]:

@@ -1,34 +1,15 @@
 """The chain with an engine of a few lines: what it is shown, and what becomes of what it writes."""
 
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from pydantic import Field
+from parrot import Parrot
 from sqlalchemy import Connection
-from stand_in import StandInEngine
 
 from kb_assistant import Answer, Assistant
 from kb_assistant.answering.presentation import answer_json
-from kb_assistant.llms.base import Piece
 from vectorstore.fulltext import FullTextIndex
-
-
-class Parrot(StandInEngine):
-    """Says the same to everything, word by word, and remembers what it was asked."""
-
-    says: str
-    heard: list[str] = Field(default_factory=list)
-
-    def generate_pieces(
-        self, prompt: str, *, stop: Sequence[str], max_new_tokens: int, cancelled: threading.Event
-    ) -> Iterator[Piece]:
-        self.heard.append(prompt)
-        words = self.says.split(" ")
-        for count, word in enumerate(words, start=1):
-            text = word if count == len(words) else f"{word} "
-            yield Piece(text, 1, count, "stop" if count == len(words) else None)
 
 
 @pytest.fixture
@@ -74,13 +55,18 @@ def test_what_no_passage_supports_becomes_a_refusal(ask) -> None:
     assert (answer.refused, answer.text) == (True, "The answer is not in these documents.")
 
 
-def test_what_is_invented_beside_is_marked_and_the_json_says_so_too(ask) -> None:
+def test_what_is_invented_beside_is_a_span_of_the_answer(ask) -> None:
     _, answer, _ = ask("Staff get 15 days of annual leave. [1] They may carry over 7 of them. [1]")
     printed = answer_json(answer)
-    assert printed["answer"] == (
-        "Staff get 15 days of annual leave. [1] They may carry over 7 of them. (not in the documents)"
-    )
+    text = printed["answer"]
+    assert text == "Staff get 15 days of annual leave. [1] They may carry over 7 of them."
+    assert [text[start:end] for start, end in printed["unsupported"]] == ["They may carry over 7 of them."]
     assert (printed["refused"], [one["line_start"] for one in printed["citations"]]) == (False, [3])
+
+
+def test_a_refusal_has_nothing_unsupported(ask) -> None:
+    _, answer, _ = ask("The moon is made of green cheese. [1]")
+    assert answer.unsupported == ()
 
 
 def test_its_own_refusal_is_one(ask) -> None:

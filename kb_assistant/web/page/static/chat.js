@@ -101,7 +101,7 @@ export class ChatRoom {
     former.forEach(one => one.root.remove());
     if (!this.turns.length) this.log.replaceChildren();
     const key = `${Date.now()}-${Math.random().toString(36).slice(2)}`;
-    const turn = new Turn(this.app, this, { question: question.trim(), state: "asked", text: "", citations: [], highlights: [] });
+    const turn = new Turn(this.app, this, { question: question.trim(), state: "asked", text: "", citations: [], highlights: [], unsupported: [] });
     this.turns.push(turn);
     this.log.append(turn.root);
     this.asking = { key, turn, former, began: this.chatId === null };

@@ -3,8 +3,8 @@
 import { clean, copyText, el, iconButton, put, words } from "./dom.js";
 import { openPassage } from "./passage.js";
 
-const UNSUPPORTED = /（文档中没有依据）| ?\(not in the documents\)/;
-const MARKS = /(\[\d{1,3}\]|（文档中没有依据）| ?\(not in the documents\))/;
+// Code, or a citation: only a space or a line's beginning stands before one.
+const CODE_OR_CITATION = /(```[^]*?```|`[^`\n]+`|(?<!\S)\[\d{1,3}\])/;
 
 export class Turn {
   constructor(app, room, kept) {
@@ -63,23 +63,37 @@ export class Turn {
       this.actions());
   }
 
-  // The text with its citations as buttons, and the words that answer in bold.
+  // The text with its citations as buttons, the words that answer in bold, and a note behind what no passage supports.
   marked() {
-    const { highlights } = this.kept;
-    const text = [...this.kept.text]; // places count characters, of which some are two to JavaScript
-    const cuts = [0, ...highlights.flat(), text.length];
-    return cuts.slice(0, -1).flatMap((start, place) => {
-      const parts = this.cited(text.slice(start, cuts[place + 1]).join(""));
-      return place % 2 ? [put(el("strong", {}), parts)] : parts;
+    const note = () => el("span", { class: "unsupported" }, this.app.t("unsupported"));
+    return this.stretches().flatMap(([kind, text]) => {
+      const parts = this.cited(text);
+      if (kind === "highlight") return [put(el("strong", {}), parts)];
+      return kind === "unsupported" ? [...parts, note()] : parts;
     });
   }
 
+  stretches() {
+    const text = [...this.kept.text]; // places count characters, of which some are two to JavaScript
+    const { highlights, unsupported } = this.kept;
+    const spans = [
+      ...highlights.map(([start, end]) => ({ kind: "highlight", start, end })),
+      ...unsupported.map(([start, end]) => ({ kind: "unsupported", start, end })),
+    ];
+    const found = [];
+    let from = 0;
+    for (const { kind, start, end } of spans.sort((one, other) => one.start - other.start)) {
+      found.push(["plain", text.slice(from, start).join("")], [kind, text.slice(start, end).join("")]);
+      from = end;
+    }
+    return [...found, ["plain", text.slice(from).join("")]];
+  }
+
   cited(text) {
-    return text.split(MARKS).filter(Boolean).map(part => {
+    return text.split(CODE_OR_CITATION).filter(Boolean).map(part => {
       const number = /^\[(\d+)\]$/.exec(part)?.[1];
       const at = number ? this.kept.citations.findIndex(one => one.number === Number(number)) : -1;
       if (at >= 0) return this.cite(at, part.slice(1, -1));
-      if (UNSUPPORTED.test(part)) return el("span", { class: "unsupported" }, part.trim());
       return document.createTextNode(clean(part));
     });
   }
@@ -144,7 +158,8 @@ export class Turn {
 
   async copy() {
     const cited = this.kept.citations.map(one => `[${one.number}] ${one.source}, ${place(this.app, one)}: “${one.quote}”`);
-    await copyText(clean([this.kept.text, ...cited].join("\n")));
+    const noted = this.stretches().map(([kind, text]) => (kind === "unsupported" ? `${text} ${this.app.t("unsupported")}` : text));
+    await copyText(clean([noted.join(""), ...cited].join("\n")));
     this.app.tell(this.app.t("copied"));
   }
 }
