@@ -1,8 +1,8 @@
-"""How often the characters of each encoding are written, to tell which encoding makes a text of some bytes.
+"""Character frequencies in Chinese, Japanese and Korean, to tell which encoding some bytes are in.
 
-Each model is a few classes of characters: those that every page has, those of the
-encoding's first level, and the rest. Bytes read in the wrong encoding come out as
-characters that hardly anyone writes, and that shows within a few words.
+Each model has a few classes of characters: those on every page, those of the encoding's
+first level, and the rest. Bytes read in the wrong encoding come out as characters that
+hardly anyone writes, and that shows within a few words.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 __all__ = ["BROKEN", "MODELS", "WIDE", "Model"]
 
-# Some hundred characters make up more than half of what is written in each of these.
+# A few hundred characters make up more than half of all text in each of these languages.
 _SIMPLIFIED = (
     "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种事成方多"
     "经么去法学如都同现当没动面起看定天分还进好小部其些主样理心她本前开但因只从想实日军者意无力它与长把机十民第公此已工使情明性"
@@ -36,39 +36,32 @@ _KOREAN = (
 _KANA = "".join(map(chr, (*range(0x3041, 0x3094), *range(0x30A1, 0x30F7)))) + "ー"
 _PUNCTUATION = "，。、：；！？（）《》【】「」『』“”‘’—…·・～％\u3000" + "".join(map(chr, range(0xFF10, 0xFF1A)))
 _SYMBOLS = "─│├└┌┐┘┤┬┴┼━┃■□●○◆◇★☆→←↑↓×÷±≤≥≠℃①②③④⑤⑥⑦⑧⑨⑩°′″"
-_ACCENTED = "àáâäãåæçèéêëìíîïñòóôöõøùúûüýðþßœ"
-_TYPOGRAPHIC = "“”‘’–—…•€™«»°§©®£·¿¡´\xa0"
-_CYRILLIC = "".join(map(chr, range(0x430, 0x450))) + "ё"
-_CAPITALS = _CYRILLIC.upper()
 
 # Costs are negative logarithms of how often a character of a class is written.
 _UNHEARD_OF, _RARE, _ZERO, _CONTROL = 18.0, 13.0, 3.0, 25.0
 BROKEN = 30.0
-"""What a byte costs that is not of an encoding."""
+"""The cost of a byte that is not valid in an encoding."""
 
-# What hardly stands side by side: a Han character in the middle of a Latin word, letters with
-# accents, capitals after small letters, many syllables of Korean without a space.
-_INSIDE_WORD = r"[A-Za-z][^\x00-\xff][a-z]"
-_UNLIKELY = {
-    "cp1252": (re.compile(r"[\xa1-\xff](?=[\xa1-\xff])|[a-zà-ÿ](?=[À-Þ])"), 4),
-    "cp1251": (re.compile(r"[а-яё](?=[А-ЯЁA-Za-z])|[A-Za-z](?=[А-Яа-я])"), 4),
-    "euc-kr": (re.compile(rf"[가-힣]{{6}}|[가-힣](?=[一-龥])|[一-龥](?=[가-힣])|{_INSIDE_WORD}"), 6),
-}
-_UNLIKELY_OTHERWISE = (re.compile(_INSIDE_WORD), 8)
+# Unlikely neighbours: a Han character inside a Latin word; in Korean also long runs of syllables
+# without a space, and syllables next to Han characters.
+_INSIDE_WORD = re.compile(r"[A-Za-z][^\x00-\xff][a-z]")
+_UNLIKELY_IN_KOREAN = re.compile(rf"[가-힣]{{6}}|[가-힣](?=[一-龥])|[一-龥](?=[가-힣])|{_INSIDE_WORD.pattern}")
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """An encoding, and what its characters cost.
+    """An encoding, and the costs of its characters.
 
     Attributes:
         codecs: the encoding and its extensions, in the order in which they are tried.
-        prior: what it costs by itself: how seldom files of our users are in it.
-        frequent: (characters, cost) from the most written on.
-        most: what its characters may cost at most on average; above that, nobody wrote this.
+        prior: the cost of the encoding itself, higher the rarer it is among our users' files.
+        frequent: (characters, cost), the most frequent first.
+        most: the highest average cost of a character in text that a person wrote.
         first: the lead bytes of its first level of characters.
-        first_cost: what those cost.
+        first_cost: the cost of those.
         second: the lead bytes of its second level, which is rarely written.
+        unlikely: character sequences that hardly occur.
+        unlikely_cost: the cost of each.
     """
 
     codecs: tuple[str, ...]
@@ -78,12 +71,13 @@ class Model:
     first: range = range(0)
     first_cost: float = 0
     second: range = range(0)
+    unlikely: re.Pattern[str] = _INSIDE_WORD
+    unlikely_cost: float = 8
 
     def cost(self, text: str, codec: str) -> float:
-        """Return what a text costs that was read with one of the codecs."""
-        pattern, each = _UNLIKELY.get(self.codecs[0], _UNLIKELY_OTHERWISE)
+        """Return the cost of a text that was decoded with one of the codecs."""
         characters = sum(count * self._cost(character, codec) for character, count in Counter(text).items())
-        return self.prior + characters + each * len(pattern.findall(text))
+        return self.prior + characters + self.unlikely_cost * len(self.unlikely.findall(text))
 
     def _cost(self, character: str, codec: str) -> float:
         if character < "\x80":
@@ -102,7 +96,7 @@ class Model:
 
 
 def _in_big5(character: str) -> bool:
-    """Return whether a character is one of the 5401 in use where Chinese is written in its traditional form."""
+    """Return whether a character is one of the 5,401 in common use in traditional Chinese."""
     return 0xA4 <= character.encode("big5", "replace")[0] <= 0xC6
 
 
@@ -110,8 +104,6 @@ _MARKED = ((_PUNCTUATION, 5.5), (_SYMBOLS, 7.5))
 _CHINESE = ((_SIMPLIFIED, 6.3), *_MARKED, (_TRADITIONAL, 10.0))
 _JAPANESE = ((_KANA, 5.2), *_MARKED, (_TRADITIONAL, 8.3))
 _TAIWANESE = ((_TRADITIONAL, 6.3), *_MARKED)
-_WESTERN = ((_ACCENTED, 3.6), (_TYPOGRAPHIC, 5.5))
-_RUSSIAN = ((_CYRILLIC, 3.4), (_CAPITALS, 6.0), (_TYPOGRAPHIC, 5.5))
 MODELS = (
     Model(("gb18030",), 0, _CHINESE, first=range(0xB0, 0xD8), first_cost=9.1, second=range(0xD8, 0xF8)),
     Model(
@@ -131,13 +123,13 @@ MODELS = (
         first=range(0xB0, 0xC9),
         first_cost=9.0,
         second=range(0xCA, 0xFE),
+        unlikely=_UNLIKELY_IN_KOREAN,
+        unlikely_cost=6,
     ),
-    Model(("cp1252",), 2, _WESTERN, most=6.6, first=range(0xC0, 0xDF), first_cost=6.5),
-    Model(("cp1251",), 6, _RUSSIAN, most=5.0),
 )
-"""Encodings that have a byte for each character of ASCII."""
+"""Encodings in which ASCII is single bytes."""
 WIDE = tuple(
     Model((codec,), 6, _CHINESE, most=11.0, first=range(0x4E, 0xA0), first_cost=10.5)
     for codec in ("utf-16-le", "utf-16-be")
 )
-"""UTF-16, as it is where nothing marks it."""
+"""UTF-16 without a byte order mark."""

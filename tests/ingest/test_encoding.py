@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from legacy_texts import ENCODINGS, TEXTS
 
 from ingest.encoding import Decoded, decode
 
@@ -136,6 +137,60 @@ def test_what_is_sound_has_a_note_only_where_it_is_not_utf8() -> None:
     assert decode(SIMPLIFIED[0].encode("gb18030")).notes == ("read as gb18030",)
 
 
+# Eight-bit encodings
+
+
+LEGACY = [(language, encoding) for language, encodings in ENCODINGS.items() for encoding in encodings]
+
+
+def lines_in(language: str, encoding: str) -> list[str]:
+    """The lines that have characters beyond ASCII, without the characters that the encoding lacks."""
+    lines = (line.encode(encoding, "ignore").decode(encoding) for line in TEXTS[language].split("\n"))
+    return [line for line in lines if not line.isascii()]
+
+
+@pytest.mark.parametrize(("language", "encoding"), LEGACY)
+def test_a_line_in_an_eight_bit_encoding_is_enough(language: str, encoding: str) -> None:
+    lines = lines_in(language, encoding)
+    assert [decode(line.encode(encoding)).text for line in lines] == lines
+
+
+@pytest.mark.parametrize(("language", "encoding"), LEGACY)
+@pytest.mark.parametrize("count", [3, 10, 20, 3000])
+def test_many_lines_in_an_eight_bit_encoding(language: str, encoding: str, count: int) -> None:
+    lines = lines_in(language, encoding)
+    text = "\n".join((lines * count)[:count])
+    assert decode(text.encode(encoding)).text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Subject öäü Subject", "cp1252"),
+        ("Bauteil;Länge;Toleranz\nWelle W1;11,5 mm;±0,01 mm\n", "cp1252"),
+        ("S-101,0 to 100 °C,±1.5 %,1 m²\n", "cp1252"),
+        ("Größe in µm: ½", "cp1252"),
+        ("ПРИКАЗ № 5 ОБ ОТПУСКАХ\nОтпуск даётся раз в год.", "cp1251"),
+    ],
+)
+def test_signs_and_a_few_umlauts_are_not_taken_for_another_script(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding)).text == text
+
+
+@pytest.mark.parametrize(("language", "encoding"), LEGACY)
+def test_a_declared_code_page_is_believed_for_a_few_words(language: str, encoding: str) -> None:
+    for line in lines_in(language, encoding):
+        words = " ".join(line.split()[:2])
+        assert decode(words.encode(encoding), declared=encoding).text == words
+
+
+def test_a_declared_code_page_is_believed_where_another_is_likelier() -> None:
+    czech = TEXTS["czech"].encode("iso8859-2")
+    assert decode(czech).encoding == "iso8859-2"
+    assert decode(czech, declared="windows-1252") == Decoded(czech.decode("cp1252"), "cp1252")
+    assert decode("öäü".encode("cp1252"), declared="cp1251") == Decoded("цдь", "cp1251")
+
+
 # Short texts, and declarations that are wrong
 
 
@@ -161,7 +216,9 @@ def test_a_few_words_are_enough(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding)) == Decoded(text, encoding)
 
 
-@pytest.mark.parametrize("declared", ["iso-8859-1", "windows-1252", "big5", "shift_jis", "euc-kr"])
+@pytest.mark.parametrize(
+    "declared", ["iso-8859-1", "windows-1252", "windows-1251", "iso-8859-2", "big5", "shift_jis", "euc-kr"]
+)
 def test_a_wrong_declaration_is_not_believed(declared: str) -> None:
     assert decode(SIMPLIFIED[0].encode("gb18030"), declared=declared) == Decoded(SIMPLIFIED[0], "gb18030")
 
