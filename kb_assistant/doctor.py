@@ -19,6 +19,7 @@ from kb_assistant.llms.active_engine import EngineInUse
 from kb_assistant.machine import Machine
 from kb_assistant.settings import home_folder, load_settings
 from kb_assistant.sync.uploads import Uploads
+from vectorstore import is_read_only
 
 if TYPE_CHECKING:
     from kb_assistant.settings import Settings
@@ -101,6 +102,8 @@ def _disk(folder: Path) -> Finding:
         return Finding("home", False, f"{folder}: {error.strerror}; set KB_HOME to a folder of your own")
     if not existing.is_dir():
         return Finding("home", False, f"{existing} is a file; set KB_HOME to a folder")
+    if is_read_only(folder / "catalog.db") and os.access(folder / "catalog.db", os.R_OK):
+        return Finding("home", True, f"{folder} can only be read: questions are answered, documents cannot be changed")
     if not os.access(existing, os.W_OK):
         return Finding("home", False, f"{existing} cannot be written to; allow it, or set KB_HOME to another folder")
     ok = free > _LOW_DISK_BYTES

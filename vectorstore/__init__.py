@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vectorstore.analysis import ANALYSIS_VERSION, query_terms, terms
     from vectorstore.catalog import Catalog
+    from vectorstore.database import is_read_only
     from vectorstore.documents import as_document, from_documents
     from vectorstore.embeddings import Embedder, HashedEmbeddings, SentenceTransformerEmbeddings, load_embeddings
     from vectorstore.errors import (
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "analysis": ("ANALYSIS_VERSION", "query_terms", "terms"),
     "catalog": ("Catalog",),
+    "database": ("is_read_only",),
     "documents": ("as_document", "from_documents"),
     "embeddings": ("Embedder", "HashedEmbeddings", "SentenceTransformerEmbeddings", "load_embeddings"),
     "errors": (
@@ -99,6 +101,7 @@ __all__ = [
     "coverage",
     "find_reranker",
     "from_documents",
+    "is_read_only",
     "line_at",
     "load_embeddings",
     "query_terms",

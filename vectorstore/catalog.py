@@ -14,16 +14,15 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, false, func, insert, select, update
 from sqlalchemy.exc import DatabaseError, IntegrityError, ProgrammingError
 
+from vectorstore.database import WRITES, is_read_only, open_database
 from vectorstore.errors import EmptyStoreError, StoreError, UnknownCollectionError, UnknownSourceError
 from vectorstore.fulltext import FullTextIndex
 from vectorstore.passages import Passages
 from vectorstore.records import Collection, CollectionInfo, NewChunk, NewSource, SourceInfo
 from vectorstore.schema import (
-    WRITES,
     chroma_queue,
     chunks,
     collections,
-    open_database,
     passages,
     roots,
     sources,
@@ -33,15 +32,21 @@ from vectorstore.schema import (
 __all__ = ["Catalog"]
 
 _BATCH = 500
+_AT_A_TIME = 4_000
 _COLLECTION = (collections.c.id, collections.c.name, collections.c.embedding, collections.c.generation)
 
 
 class Catalog:
-    """The catalogue in one SQLite file."""
+    """The catalogue in one SQLite file.
+
+    Attributes:
+        read_only: whether this account may only read it, or could not write beside it when it was opened.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the catalogue at `path`, making it where there is none."""
         self._path = path
+        self.read_only = is_read_only(path)
         self._engine = open_database(path)
 
     def close(self) -> None:
@@ -57,8 +62,10 @@ class Catalog:
                 first would fail at once where another has written since.
 
         Raises:
-            StoreError: the file is damaged, locked or full.
+            StoreError: the file is damaged, locked or full, or may not be written to.
         """
+        if writes:
+            self.check_writable()
         try:
             with self._engine.execution_options(**{WRITES: writes}).begin() as connection:
                 yield connection
@@ -66,6 +73,18 @@ class Catalog:
             raise
         except DatabaseError as error:
             raise StoreError(f"cannot use the catalogue {self._path}: {error.orig}; kb doctor looks into it") from error
+
+    def check_writable(self) -> None:
+        """Raise where this account may only read the catalogue.
+
+        Raises:
+            StoreError: it may only be read.
+        """
+        if self.read_only:
+            raise StoreError(
+                f"cannot write to {self._path.parent}: this account may only read it; allow it, or set KB_HOME to a "
+                "folder of your own"
+            )
 
     def damage(self) -> str | None:
         """Return what SQLite finds wrong with the file; None if nothing."""
@@ -245,6 +264,17 @@ class Catalog:
             )
             found.update((row.text_hash, np.frombuffer(row.vector, np.float32)) for row in connection.execute(query))
         return found
+
+    def embedded(self, collection_id: int, model: str) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Yield the ids of the collection's passages with their vectors of that model, some thousand at a time."""
+        query = (
+            select(passages.c.id, vectors.c.vector)
+            .join(vectors, vectors.c.text_hash == passages.c.text_hash)
+            .where(passages.c.collection_id == collection_id, vectors.c.model == model)
+        )
+        with self.transaction() as connection:
+            for rows in connection.execution_options(yield_per=_AT_A_TIME).execute(query).partitions():
+                yield [row.id for row in rows], np.stack([np.frombuffer(row.vector, np.float32) for row in rows])
 
     def hashes(self, connection: Connection, passage_ids: Sequence[int]) -> dict[int, bytes]:
         """Return the text hashes of those of the passages that exist, by id."""

@@ -12,6 +12,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from heapq import nlargest
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from chromadb.config import Settings
     from langchain_chroma import Chroma
 
-__all__ = ["VectorIndex"]
+__all__ = ["ReadOnlyIndex", "VectorIndex"]
 
 _BATCH = 1000
 
@@ -145,6 +146,22 @@ class VectorIndex:
                 f"cannot use the vectors in {self._folder}: {' '.join(str(error).split())}; if the disk is not full, "
                 "move the folder away and run kb ingest: it is rebuilt from the catalogue"
             ) from error
+
+
+class ReadOnlyIndex(VectorIndex):
+    """Finds nearest passages in the catalogue's own vectors, one by one: Chroma cannot open a folder to read only."""
+
+    def search(self, collection: Collection, query: Sequence[float], limit: int) -> list[int]:
+        """Return the ids of the nearest passages, the nearest first."""
+        asked = np.asarray(query, dtype=np.float32)
+        best: list[tuple[float, int]] = []
+        for ids, vectors in self._catalog.embedded(collection.id, collection.embedding):
+            best = nlargest(limit, [*best, *zip((vectors @ asked).tolist(), ids, strict=True)])
+        return [passage_id for _, passage_id in best]
+
+    def count(self, collection: Collection) -> int:
+        """Return how many passages of the collection have a vector."""
+        return sum(len(ids) for ids, _ in self._catalog.embedded(collection.id, collection.embedding))
 
 
 def _settings() -> Settings:

@@ -1,4 +1,4 @@
-"""The catalogue's tables, and how its database is opened.
+"""The catalogue's tables.
 
     collections ─┬─ roots               folders (or files) that the collection mirrors
                  ├─ sources ─── chunks  one row a file; where in it passages stand
@@ -11,18 +11,10 @@ The full-text indexes are FTS5 tables beside these, see `fulltext`.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Any
-
-from filelock import FileLock
 from sqlalchemy import (
     JSON,
-    URL,
     Boolean,
     Column,
-    Connection,
-    Engine,
     ForeignKey,
     Index,
     Integer,
@@ -31,29 +23,18 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    create_engine,
-    event,
-    text,
 )
 
-from vectorstore.errors import StoreError
-from vectorstore.fulltext import FullTextIndex
-
 __all__ = [
-    "WRITES",
     "chroma_queue",
     "chunks",
     "collections",
-    "open_database",
+    "metadata",
     "passages",
     "roots",
     "sources",
     "vectors",
 ]
-
-SCHEMA_VERSION = 3
-WRITES = "kb_writes"
-"""The execution option of a transaction in which anything is written."""
 
 metadata = MetaData()
 
@@ -149,62 +130,3 @@ chroma_queue = Table(
     Column("removed", Boolean, nullable=False),
     Index("chroma_queue_order", "collection_id", "id"),
 )
-
-
-def open_database(path: Path) -> Engine:
-    """Open the catalogue at `path`, making it where there is none.
-
-    Raises:
-        StoreError: it was made by a newer version, or is not a catalogue.
-    """
-    # As a URL object, because in a string "?" and "%" of a path would mean something.
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": 30})
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
-    try:
-        version = _version(engine) if path.exists() and path.stat().st_size else 0
-        if version < SCHEMA_VERSION:
-            version = _make_current(engine, path)
-    except Exception as error:
-        engine.dispose()
-        remedy = "restore it from a copy, or move it away and ingest again"
-        if not os.access(path.parent, os.W_OK):
-            remedy = f"{path.parent} cannot be written to; allow it, or set KB_HOME to another folder"
-        raise StoreError(f"cannot open the catalogue {path}: {error.__cause__ or error}; {remedy}") from error
-    if version > SCHEMA_VERSION:
-        engine.dispose()
-        raise StoreError(f"the catalogue {path} was made by a newer kb; upgrade kb to use it")
-    return engine
-
-
-def _version(engine: Engine) -> int:
-    with engine.connect() as connection:
-        return int(connection.execute(text("PRAGMA user_version")).scalar_one())
-
-
-def _make_current(engine: Engine, path: Path) -> int:
-    # Two processes may both find it empty or old; the second waits here, and then has nothing to do.
-    # SQLite's own lock is not enough: it lets none wait where two turn WAL on.
-    with FileLock(f"{path}.lock"), engine.begin() as connection:
-        version = connection.execute(text("PRAGMA user_version")).scalar_one()
-        metadata.create_all(connection)  # those that an older one lacks, too
-        if version == 1:
-            connection.execute(text("ALTER TABLE sources ADD COLUMN modified_ns INTEGER"))
-            for collection_id in connection.execute(text("SELECT id FROM collections")).scalars().all():
-                FullTextIndex(collection_id).recount(connection)
-        if version < SCHEMA_VERSION:
-            connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
-    return _version(engine)
-
-
-def _configure(connection: Any, _record: object) -> None:
-    # The driver's own transactions begin too late for a consistent read: begin them here.
-    connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    # Writers of documents are one at a time by a lock file; a reader's transaction sees one state throughout.
-    # One that reads first and then writes would fail at once where another has written in between.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(WRITES) else "BEGIN")

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from vectorstore.analysis import query_terms
 from vectorstore.catalog import Catalog
-from vectorstore.chroma import VectorIndex
+from vectorstore.chroma import ReadOnlyIndex, VectorIndex
 from vectorstore.duplicates import Distinct
 from vectorstore.embeddings import Embedder
 from vectorstore.errors import EmbeddingMismatchError, StoreError, UnknownSourceError
@@ -64,7 +64,8 @@ class Store:
                 f"cannot make the folder {folder}: {error.strerror}; set KB_HOME to a folder that can be written to"
             ) from error
         catalog = Catalog(folder / "catalog.db")
-        return cls(folder, catalog, VectorIndex(folder / "chroma", catalog), embedder, reranker)
+        kind = ReadOnlyIndex if catalog.read_only else VectorIndex
+        return cls(folder, catalog, kind(folder / "chroma", catalog), embedder, reranker)
 
     def close(self) -> None:
         """Close the databases."""
@@ -277,7 +278,12 @@ class Store:
 
     @contextmanager
     def writing(self, waiting: Callable[[str], None]) -> Iterator[None]:
-        """Hold the one writer's place; where it is taken, say so through `waiting` and wait."""
+        """Hold the one writer's place; where it is taken, say so through `waiting` and wait.
+
+        Raises:
+            StoreError: this account may only read the store.
+        """
+        self.catalog.check_writable()
         lock = FileLock(self.folder / "writer.lock")
         holder = self.folder / "writer.pid"
         try:

@@ -10,7 +10,7 @@ from chromadb.api.shared_system_client import SharedSystemClient
 
 from vectorstore import Collection, NewSource, StoreError
 from vectorstore.catalog import Catalog
-from vectorstore.chroma import VectorIndex
+from vectorstore.chroma import ReadOnlyIndex, VectorIndex
 from vectorstore.passages import Passages
 from vectorstore.records import text_hash
 
@@ -53,6 +53,18 @@ def texts(catalog: Catalog, ids: list[int]) -> list[str]:
     with catalog.transaction() as connection:
         found = Passages(1).find(connection, ids)
     return [found[passage_id].text for passage_id in ids]
+
+
+def test_where_chroma_may_only_be_read_the_catalogues_vectors_give_the_same(
+    tmp_path: Path, catalog: Catalog, index: VectorIndex, collection: Collection
+) -> None:
+    index.follow(collection)
+    current, reading = catalog.collection("docs"), ReadOnlyIndex(tmp_path / "nowhere", catalog)
+    for query in ([1.0, 0.0], [0.0, 1.0], [0.8, 0.6]):
+        for limit in (1, 2, 10):
+            assert reading.search(current, query, limit) == index.search(current, query, limit)
+    assert reading.count(current) == index.count(current) == 3
+    assert reading.search(catalog.ensure_collection("empty", "model-1"), [1.0, 0.0], 5) == []
 
 
 def test_the_nearest_come_first(catalog: Catalog, index: VectorIndex, collection: Collection) -> None:
