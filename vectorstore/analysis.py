@@ -15,8 +15,8 @@ import Stemmer
 
 __all__ = ["ANALYSIS_VERSION", "query_terms", "terms"]
 
-ANALYSIS_VERSION = 1
-"""Raised when the same text yields other terms, so that stores renew their indexes."""
+ANALYSIS_VERSION = 2
+"""To be raised whenever the same text yields other terms: the next ingest then renews what is stored."""
 
 # Scripts written without spaces, or (Hangul) with endings stuck to words, go by characters.
 _UNSPACED = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003134f"

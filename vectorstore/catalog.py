@@ -198,12 +198,19 @@ class Catalog:
         values = {name: getattr(source, name) for name in NewSource.__dataclass_fields__ if name not in apart}
         with self.transaction(writes=True) as connection:
             source_id = self._source_id(connection, collection_id, sources.c.path == (source.replaces or source.path))
-            name = connection.scalar(select(sources.c.name).where(sources.c.id == source_id))
+            query = select(sources.c.name, sources.c.made_with).where(sources.c.id == source_id)
+            former = connection.execute(query).one_or_none()
             if source_id is None:
                 source_id = _inserted(connection, sources, {"collection_id": collection_id, **values})
             else:
                 connection.execute(update(sources).where(sources.c.id == source_id).values(values))
-            Passages(collection_id).put(connection, source_id, source, renamed=name != source.name)
+            Passages(collection_id).put(
+                connection,
+                source_id,
+                source,
+                renamed=former is not None and former.name != source.name,
+                reindexed=former is not None and former.made_with != source.made_with,
+            )
 
     def set_modified(self, modified_ns: Mapping[int, int]) -> None:
         """Note when sources' files were changed last, by source id; their content is the same."""

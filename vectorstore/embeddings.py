@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
-__all__ = ["Embedder", "HashedEmbeddings", "SentenceTransformerEmbeddings", "computes_bfloat16", "load_embeddings"]
+__all__ = [
+    "BUILT_IN",
+    "Embedder",
+    "HashedEmbeddings",
+    "SentenceTransformerEmbeddings",
+    "computes_bfloat16",
+    "load_embeddings",
+]
 
 # From the model cards of BAAI/bge-*-v1.5: prepended to queries, never to documents.
 _BGE_QUERY = {
@@ -35,6 +42,8 @@ _BGE_QUERY = {
     "en": "Represent this sentence for searching relevant passages: ",
 }
 _SAMPLE_BYTES = 1 << 20
+BUILT_IN = "builtin-"
+"""How the built-in vectors' ids begin, of every version."""
 
 EmbeddingDtype = Literal["auto", "float32", "bfloat16"]
 
@@ -73,7 +82,7 @@ class HashedEmbeddings(Embedder):
     """
 
     dimensions: ClassVar[int] = 512
-    model_id = f"builtin-{ANALYSIS_VERSION}"
+    model_id = f"{BUILT_IN}{ANALYSIS_VERSION}"
     weight = 0.0  # made of the terms that full text weighs better, they only add what it does not find
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:

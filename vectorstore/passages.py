@@ -39,16 +39,32 @@ class Passages:
         query = select(chunks.c.passage_id).where(chunks.c.source_id == source_id).distinct()
         return set(connection.execute(query).scalars())
 
-    def put(self, connection: Connection, source_id: int, source: NewSource, *, renamed: bool = False) -> None:
+    def put(
+        self,
+        connection: Connection,
+        source_id: int,
+        source: NewSource,
+        *,
+        renamed: bool = False,
+        reindexed: bool = False,
+    ) -> None:
         """Make the chunks of `source` those of the stored source, and their passages with them.
 
-        Passages that stay are only gone through where the source was called otherwise.
+        Args:
+            connection: the caller's.
+            source_id: the stored source.
+            source: its new content.
+            renamed: whether it had another name; then passages that stay are found by the new name.
+            reindexed: whether it was made by another version; then passages that stay are indexed anew.
         """
         former = self.of_source(connection, source_id)
         connection.execute(delete(chunks).where(chunks.c.source_id == source_id))
         by_hash = {text_hash(chunk.indexed_text): chunk for chunk in source.chunks}
         ids = self._known(connection, list(by_hash))
         shared = set(ids.values()) - former
+        if reindexed:
+            self._full_text.remove(connection, list(ids.values()))
+            self._index(connection, source, {ids[key]: by_hash[key] for key in ids})
         ids.update(self._insert(connection, source, {key: by_hash[key] for key in by_hash if key not in ids}))
         rows = [
             {
@@ -61,7 +77,7 @@ class Passages:
         ]
         if rows:
             connection.execute(insert(chunks), rows)
-        self.settle(connection, shared | (former if renamed else former - set(ids.values())))
+        self.settle(connection, shared | (former if renamed or reindexed else former - set(ids.values())))
 
     def _known(self, connection: Connection, hashes: Sequence[bytes]) -> dict[bytes, int]:
         found: dict[bytes, int] = {}
@@ -81,21 +97,18 @@ class Passages:
         ]
         statement = insert(passages).returning(passages.c.id, sort_by_parameter_order=True)
         ids = dict(zip(new, connection.execute(statement, rows).scalars(), strict=True))
-        title = (source.title,) if source.title else ()
-        self._full_text.add(
-            connection,
-            [
-                (
-                    ids[key],
-                    source.name,
-                    " ".join(chunk.heading if source.title in chunk.heading else (*title, *chunk.heading)),
-                    chunk.text,
-                )
-                for key, chunk in new.items()
-            ],
-        )
+        self._index(connection, source, {ids[key]: chunk for key, chunk in new.items()})
         self._queue(connection, list(ids.values()), removed=False)
         return ids
+
+    def _index(self, connection: Connection, source: NewSource, new: dict[int, NewChunk]) -> None:
+        """Add passages to full text, under the name of this source; `settle` finds the names of others."""
+        title = (source.title,) if source.title else ()
+        rows = []
+        for passage_id, chunk in new.items():
+            headings = chunk.heading if source.title in chunk.heading else (*title, *chunk.heading)
+            rows.append((passage_id, source.name, " ".join(headings), chunk.text))
+        self._full_text.add(connection, rows)
 
     def settle(self, connection: Connection, ids: Collection[int]) -> None:
         """Drop those of the passages that no chunk holds any more, and find the rest by their files' names."""

@@ -18,7 +18,7 @@ from vectorstore.analysis import query_terms
 from vectorstore.catalog import Catalog
 from vectorstore.chroma import ReadOnlyIndex, VectorIndex
 from vectorstore.duplicates import Distinct
-from vectorstore.embeddings import Embedder
+from vectorstore.embeddings import BUILT_IN, Embedder, HashedEmbeddings
 from vectorstore.errors import EmbeddingMismatchError, StoreError, UnknownSourceError
 from vectorstore.fulltext import MOST_OF_A_TERM, FullTextIndex
 from vectorstore.hit import Hit
@@ -106,8 +106,9 @@ class Store:
                 keep = partial(passages.among, connection, only=only) if only else None
                 lexical = full_text.search(connection, asked, candidates, keep)
             weights = full_text.weights(connection, asked) if weights is None else weights
-            # Vectors of no weight only add to what full text finds, and here that is enough.
-            enough = not self.embedder.weight and len(lexical) >= candidates
+            # Vectors of no weight only add to what full text finds, and here that is enough, or they are outdated.
+            outdated = collection.embedding != self.embedder.model_id
+            enough = outdated or (not self.embedder.weight and len(lexical) >= candidates)
             dense = [] if enough else self._nearest(connection, collection, query, candidates, only, few)
             wanted = list(dict.fromkeys([*dense, *(one for one, _ in lexical)]))
             alike: dict[bytes, float] = {}
@@ -238,7 +239,9 @@ class Store:
 
     def _readable(self, name: str) -> Collection:
         collection = self.catalog.collection(name)
-        if collection.embedding != self.embedder.model_id:
+        # Built-in vectors of an earlier version are renewed by the next ingest; until then full text is searched.
+        renewable = isinstance(self.embedder, HashedEmbeddings) and collection.embedding.startswith(BUILT_IN)
+        if collection.embedding != self.embedder.model_id and not renewable:
             raise EmbeddingMismatchError(
                 f"collection {name!r} was embedded with {collection.embedding}, and {self.embedder.model_id} is set; "
                 "run kb ingest on its folder to embed it anew, or set the former embedding_model again"

@@ -1,10 +1,37 @@
 from __future__ import annotations
 
+import hashlib
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vectorstore import query_terms, terms
+from vectorstore import ANALYSIS_VERSION, HashedEmbeddings, query_terms, terms
+
+WRITTEN = """\
+第一章 员工手册：年休假满五年的员工每年十七天，没有用完的年假可以结转五天。
+臺灣開發部門的請假規則與簡體版本相同，後續更新請見內部網站。
+用VPN登录；端口是51877。SEV1 事故须在 30 分钟内响应，编号 HT-2024-0871。
+東京オフィスの営業時間は9時から18時まで。서울 사무소는 09:00에 문을 엽니다.
+Rechargeable batteries are covered for 12 months; the warranties exclude misuse.
+Café naïve résumé, Straße, Ægir, İstanbul, ΑΘΉΝΑ, Москва ёлка, שלום עולם.
+ＦｕｌｌＷｉｄｔｈ １２３，co\u00adoperate, zero\u200bwidth, oﬀer ﬁle, ⽤⼿册, x² ½ ㎏ №5.
+跨行的中文
+接在一起 而 English
+lines are not. don't O'Neill's e-mail user@example.com C++ snake_case 3.14 1,000,000
+"""
+OUTPUT_OF_VERSION = {2: ("9a54bbdb76142005", "fadfc3cb534126ba")}
+"""Digests of the terms and of the built-in vectors of `WRITTEN`. Where they change, what is stored becomes stale: raise
+ANALYSIS_VERSION, and note the new digests under the new number."""
+
+
+def test_the_version_moves_with_the_output() -> None:
+    vectors = np.rint(HashedEmbeddings().embed(WRITTEN.splitlines()) * 1000).astype("<i2")
+    found = [" ".join(terms(WRITTEN)).encode(), vectors.tobytes()]
+    digests = tuple(hashlib.sha256(one).hexdigest()[:16] for one in found)
+    assert OUTPUT_OF_VERSION[ANALYSIS_VERSION] == digests, "raise ANALYSIS_VERSION, and note the digests here"
+    assert HashedEmbeddings.model_id == f"builtin-{ANALYSIS_VERSION}"
 
 
 @pytest.mark.parametrize(
