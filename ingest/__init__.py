@@ -1,8 +1,8 @@
-"""Files to cleaned, located chunks.
+"""Turns files into clean chunks whose places in the file are known.
 
-`find_files` finds them; a `Reader` reads them in processes of its own and gives the chunks
-of each. Within such a process `load` makes a `ParsedDocument` of a file, and a `Chunker`
-cuts that. Knows nothing of stores, models or settings.
+`find_files` finds files; a `WorkerPool` reads them in processes of its own. In those, `load`
+parses a file into a `ParsedDocument`, and a `Chunker` cuts that into chunks. This package knows
+nothing of stores, models or settings.
 """
 
 from ingest.chunking import CHUNKER_VERSION, Chunk, Chunker
@@ -22,7 +22,7 @@ from ingest.options import Limits, LoadOptions
 from ingest.parsed import Block, BlockKind, ParsedDocument
 from ingest.read_file import ChunkSettings, Reading
 from ingest.sentences import sentence_spans
-from ingest.worker_pool import Reader
+from ingest.worker_pool import WorkerPool
 
 __all__ = [
     "CHUNKER_VERSION",
@@ -42,11 +42,11 @@ __all__ = [
     "OcrRequiredError",
     "ParsedDocument",
     "PasswordRequiredError",
-    "Reader",
     "Reading",
     "TooLargeError",
     "UnreadableError",
     "UnsupportedError",
+    "WorkerPool",
     "content_hash",
     "find_files",
     "load",

@@ -1,8 +1,7 @@
-"""Reads files in processes of their own, which are killed when they overrun their bounds.
+"""Reads files in worker processes, which are killed when they exceed their bounds.
 
-While one process reads, its results are embedded and stored here: both cores have work.
-What comes back is JSON, so that a document that took a reader over could still not run
-anything here.
+While a worker reads, this process embeds and stores earlier results, so that all cores have
+work. Workers answer in JSON: a document that takes over a worker still cannot run anything here.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import os
 import queue
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +18,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -28,27 +27,28 @@ import psutil
 from ingest.errors import TooLargeError
 from ingest.options import Limits, LoadOptions
 from ingest.read_file import ChunkSettings, Reading
+from ingest.scratch_folder import make_scratch_folder
 
-__all__ = ["Reader"]
+__all__ = ["WorkerPool"]
 
 T = TypeVar("T")
 
-_LOOK_EVERY_S = 0.2
-_MOST_PROCESSES = 8
+_CHECK_EVERY_S = 0.2
+_MAX_WORKERS = 8
 _NO_MORE = object()
 _STOPPED = "it was stopped"
 
 
-class Reader:
-    """A few processes that read files. Use as a context manager, or call `close`."""
+class WorkerPool:
+    """A few processes that read files. Use it as a context manager, or call `close`."""
 
     def __init__(self, chunks: ChunkSettings, options: LoadOptions, processes: int | None = None) -> None:
-        """Say how to read; processes start when there is something to read.
+        """Set how to read; processes start when there is something to read.
 
         Args:
             chunks: how to cut documents.
             options: bounds, passwords, OCR.
-            processes: how many at most; by default a core is left for who embeds what they read.
+            processes: how many workers at most; by default one core is left for embedding.
         """
         self._options = options
         self._settings = json.dumps(
@@ -59,13 +59,13 @@ class Reader:
                 "ocr": options.ocr,
             }
         )
-        self._most = processes or min(_MOST_PROCESSES, max(1, _cores() - 1))
-        self._children: list[_Child] = []
+        self._max_workers = processes or min(_MAX_WORKERS, max(1, _cores() - 1))
+        self._workers: list[_Worker] = []
         self._threads: list[threading.Thread] = []
         self._closed = threading.Event()
 
     def __enter__(self) -> Self:
-        """Return the reader itself."""
+        """Return the pool itself."""
         return self
 
     def __exit__(
@@ -75,28 +75,28 @@ class Reader:
         self.close()
 
     def close(self) -> None:
-        """End the processes, whatever they are at."""
+        """End the processes, even in the middle of a file."""
         self._closed.set()
-        for child in self._children:
-            child.close()
+        for worker in self._workers:
+            worker.close()
         for thread in self._threads:
             thread.join()
-        for child in self._children:
-            child.clear()
+        for worker in self._workers:
+            worker.clear()
 
     def read(self, files: Iterable[tuple[T, Path]]) -> Iterator[tuple[T, Reading]]:
-        """Yield each (key, path)'s key with what came of reading the path, in the order they are done."""
+        """Yield the key of each (key, path) with the result of reading the path, in the order they finish."""
         waiting = iter(files)
         taking = threading.Lock()
-        # Bounded, so that what has been read and not yet stored stays little.
-        done: queue.Queue[Any] = queue.Queue(maxsize=2 * self._most)
-        first = list(islice(waiting, self._most))
-        while len(self._children) < len(first):
-            self._children.append(_Child(self._settings, self._options.limits))
+        # Bounded, so that few results wait in memory to be stored.
+        done: queue.Queue[Any] = queue.Queue(maxsize=2 * self._max_workers)
+        first = list(islice(waiting, self._max_workers))
+        while len(self._workers) < len(first):
+            self._workers.append(_Worker(self._settings, self._options.limits))
         if first and not self._threads:
             self._start(self._watch)
-        for child, item in zip(self._children, first, strict=False):
-            self._start(self._work, child, chain([item], _shared(waiting, taking)), done)
+        for worker, item in zip(self._workers, first, strict=False):
+            self._start(self._work, worker, chain([item], _shared(waiting, taking)), done)
         working = len(first)
         while working:
             result = done.get()
@@ -107,13 +107,13 @@ class Reader:
             else:
                 yield result
 
-    def _work(self, child: _Child, items: Iterator[tuple[Any, Path]], done: queue.Queue[Any]) -> None:
+    def _work(self, worker: _Worker, items: Iterator[tuple[Any, Path]], done: queue.Queue[Any]) -> None:
         try:
             for key, path in items:
-                self._put(done, (key, child.read(path)))
+                self._put(done, (key, worker.read(path)))
                 if self._closed.is_set():
                     break
-        except BaseException as error:  # noqa: BLE001 - raised again where the results are taken
+        except BaseException as error:  # noqa: BLE001 - raised again in `read`
             self._put(done, error)
         else:
             self._put(done, None)
@@ -121,7 +121,7 @@ class Reader:
     def _put(self, done: queue.Queue[Any], result: Any) -> None:
         while not self._closed.is_set():
             with suppress(queue.Full):
-                done.put(result, timeout=_LOOK_EVERY_S)
+                done.put(result, timeout=_CHECK_EVERY_S)
                 return
 
     def _start(self, target: Callable[..., None], *arguments: Any) -> None:
@@ -130,28 +130,28 @@ class Reader:
         thread.start()
 
     def _watch(self) -> None:
-        while not self._closed.wait(_LOOK_EVERY_S):
-            for child in self._children:
-                child.check()
+        while not self._closed.wait(_CHECK_EVERY_S):
+            for worker in self._workers:
+                worker.check()
 
 
-class _Child:
-    """One reader process, started again after it had to be killed."""
+class _Worker:
+    """A handle on one worker process, which is started again after it had to be killed."""
 
     def __init__(self, settings: str, limits: Limits) -> None:
         self._settings = settings
         self._limits = limits
         self._process: subprocess.Popen[str] | None = None
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch: TemporaryDirectory[str] | None = None
         self._page_began: float | None = None
         self._file = 0
-        """Counts up, so that what was found of one file is not held against the next."""
+        """Counts files, so that a bound that one exceeded does not fail the next."""
         self._killed_for = ""
         self._closed = False
         self._lock = threading.Lock()
 
     def read(self, path: Path) -> Reading:
-        """Read one file; one that overruns a bound, or takes the process down, has failed."""
+        """Read one file; it fails if it exceeds a bound or crashes the process."""
         process = self._process or self._start()
         if process is None:
             return Reading(TooLargeError.status, notes=(_STOPPED,))
@@ -162,17 +162,17 @@ class _Child:
         self._page_began = None
         if answer is None:
             self.clear()
-            reason = self._killed_for or "its reader broke down over it; open it and save it again"
+            reason = self._killed_for or "reading it crashed; open it in its own program and save it again"
             return Reading(TooLargeError.status, notes=(reason,))
         if _memory_bytes(process.pid) > self._limits.memory_bytes // 2:
-            self.clear()  # what a large file has left behind would count against the next
+            self.clear()  # memory that a large file left in use would count against the next
         return Reading.from_json(answer)
 
     def _ask(self, process: subprocess.Popen[str], path: str) -> dict[str, Any] | None:
-        """Return the process's answer, or None if it is gone."""
+        """Return the process's answer, or None if it has ended."""
         assert process.stdin is not None  # both are pipes
         assert process.stdout is not None
-        with suppress(OSError, json.JSONDecodeError):  # the end of a process that was killed
+        with suppress(OSError, json.JSONDecodeError):  # the process was killed
             process.stdin.write(json.dumps(path) + "\n")
             process.stdin.flush()
             for line in process.stdout:
@@ -183,16 +183,16 @@ class _Child:
         return None
 
     def _start(self) -> subprocess.Popen[str] | None:
-        """Return a new process; none once this is closed."""
+        """Return a new process, or None once this is closed."""
         with self._lock:
             if self._closed:
                 return None
             self._killed_for = ""
-            self._scratch = tempfile.TemporaryDirectory(prefix="kb-", ignore_cleanup_errors=True)
+            self._scratch = make_scratch_folder(os.getpid())
             folder = self._scratch.name
             process = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of this package
-                # -P: a folder called "ingest" where kb happens to be run is not this one.
-                [sys.executable, "-P", "-m", "ingest.worker", str(os.getpid())],
+                # -P: not a folder called "ingest" in the current directory.
+                [sys.executable, "-P", "-m", "ingest.worker", str(os.getpid()), folder],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -202,7 +202,7 @@ class _Child:
             )
             self._process = process
         assert process.stdin is not None  # a pipe
-        with suppress(OSError):  # it could not even start; reading will say so
+        with suppress(OSError):  # it has already ended; reading will report that
             process.stdin.write(self._settings + "\n")
         return process
 
@@ -218,24 +218,24 @@ class _Child:
             self.kill(f"reading it took more than {megabytes:,} MB of memory; split it, or raise max_memory_mb", file)
 
     def close(self) -> None:
-        """Kill the process, and start no other; what is left is for `clear`."""
+        """Kill the process and start no other; `clear` removes what it leaves behind."""
         with self._lock:
             self._closed = True
         self.kill(_STOPPED)
 
     def kill(self, reason: str, file: int | None = None) -> None:
-        """Kill the process and what it has started, if it is still at that file; who waits for its answer gets none."""
+        """Kill the process and those it started, unless it has gone on to another file than `file`."""
         with self._lock:
             if file is not None and file != self._file:
                 return
             if self._process is not None and self._process.poll() is None:
                 self._killed_for = self._killed_for or reason
-                for one in _family(self._process.pid):
+                for process in _family(self._process.pid):
                     with suppress(psutil.Error):
-                        one.kill()
+                        process.kill()
 
     def clear(self) -> None:
-        """End the process if it has not ended, and remove what it has left."""
+        """End the process, and remove its temporary files."""
         self.kill("")
         with self._lock:
             process, self._process = self._process, None
@@ -243,14 +243,14 @@ class _Child:
                 return
             process.wait()
             for stream in (process.stdin, process.stdout):
-                with suppress(OSError):  # a line that could not be sent any more
+                with suppress(OSError):  # a line was still to be sent
                     stream.close()  # type: ignore[union-attr]
             if self._scratch is not None:
                 self._scratch.cleanup()
 
 
 def _shared(items: Iterator[T], taking: threading.Lock) -> Iterator[T]:
-    """Yield from an iterator that several threads take from."""
+    """Yield from an iterator that several threads share."""
     while True:
         with taking:
             item = next(items, _NO_MORE)
@@ -260,7 +260,7 @@ def _shared(items: Iterator[T], taking: threading.Lock) -> Iterator[T]:
 
 
 def _family(pid: int) -> list[psutil.Process]:
-    """The process, and all that it has started (a converter, say)."""
+    """Return the process and those it started, such as converters."""
     try:
         own = psutil.Process(pid)
         return [own, *own.children(recursive=True)]
@@ -271,8 +271,8 @@ def _family(pid: int) -> list[psutil.Process]:
 def _memory_bytes(pid: int, *, family: bool = False) -> int:
     total = 0
     with suppress(psutil.Error):
-        for one in _family(pid) if family else [psutil.Process(pid)]:
-            total += one.memory_info().rss
+        for process in _family(pid) if family else [psutil.Process(pid)]:
+            total += process.memory_info().rss
     return total
 
 

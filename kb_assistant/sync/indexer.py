@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ingest import CHUNKER_VERSION, PARSER_VERSION, Chunk, ChunkSettings, LoadOptions, Reader, Reading
+from ingest import CHUNKER_VERSION, PARSER_VERSION, Chunk, ChunkSettings, LoadOptions, Reading, WorkerPool
 from ingest.ocr import ocr_available
 from kb_assistant.errors import EmptiedFolderError, UsageError
 from kb_assistant.sync.plan import FAILED, MadeWith, Plan, ToParse, file_state, is_unicode, make_plan, roots_with
@@ -103,7 +103,7 @@ class Indexer:
             EmptiedFolderError: a folder that had documents is empty or gone now.
         """
         started = time.perf_counter()
-        with self._uploads.writing(waiting), Reader(self._chunks, self._options) as reader:
+        with self._uploads.writing(waiting), WorkerPool(self._chunks, self._options) as reader:
             collection = self._store.prepare(self._collection)
             planned = self._plans(collection, list(paths), keep_missing, delete_missing)
             reports = [self._carry_out(collection, reader, *one, progress) for one in planned]
@@ -132,7 +132,7 @@ class Indexer:
             stored = self._store.catalog.sources(collection.id)
             largest = self._options.limits.file_bytes
             plan = self._uploads.plan(ready, stored, replacing=replacing, largest_bytes=largest)
-            with Reader(self._chunks, self._options) as reader:
+            with WorkerPool(self._chunks, self._options) as reader:
                 report = self._carry_out(collection, reader, self._roots(collection), plan, progress)
             self._store.catalog.forget_unused_vectors()
         return merged([report], time.perf_counter() - started)
@@ -192,7 +192,7 @@ class Indexer:
         return roots, plan
 
     def _carry_out(
-        self, collection: Collection, reader: Reader, roots: list[Path], plan: Plan, progress: Progress
+        self, collection: Collection, reader: WorkerPool, roots: list[Path], plan: Plan, progress: Progress
     ) -> IngestReport:
         self._store.catalog.set_roots(collection.id, roots)
         self._store.catalog.set_modified(plan.touched)

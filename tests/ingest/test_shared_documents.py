@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from paths import ROOT
 
-from ingest import ChunkSettings, Limits, LoadOptions, Reader, Reading
+from ingest import ChunkSettings, Limits, LoadOptions, Reading, WorkerPool
 
 DOCUMENTS = Path(os.environ.get("KB_SHARED", ROOT.parent / "shared")) / "data" / "docs"
 
@@ -61,7 +61,7 @@ def password(row: dict[str, str]) -> str:
 
 
 def readings(options: LoadOptions) -> dict[str, Reading]:
-    with Reader(ChunkSettings(), options) as reader:
+    with WorkerPool(ChunkSettings(), options) as reader:
         return dict(reader.read((row["file"], DOCUMENTS / row["file"]) for row in manifest()))
 
 
