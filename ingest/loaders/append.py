@@ -15,14 +15,14 @@ def append_blocks(
     shift: int | None = 0,
     link: str | None = None,
 ) -> None:
-    """Append a document's blocks without a heading of their own.
+    """Append the blocks of a document, without a heading of its own.
 
     Args:
-        builder: where to.
-        document: what; its text is that of its blocks.
-        level: added to the depth of its headings.
-        shift: added to its line numbers; `None` for numbers that count on from what is there.
-        link: where its blocks come from, if they do not say.
+        builder: receives the blocks.
+        document: the document to append.
+        level: added to the level of its headings.
+        shift: added to its line numbers; `None` to number its lines after those already there.
+        link: the origin of its blocks, where they name none.
     """
     for block in document.blocks:
         text = document.text[block.start : block.end]

@@ -1,7 +1,7 @@
-"""ZIP archives: each file in one is read by its own loader and stands under its name.
+"""ZIP archives: each file is read by its own loader and placed under its name.
 
-Nothing is unpacked under a name or a path that the archive gives, links are not followed,
-and bytes are counted as they come out, whatever the directory says.
+Names and paths in the archive are never used on disk, links are not followed, and bytes
+are counted as they are unpacked, whatever the directory declares.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _AES = 99
 _METHODS = {8: "deflate", 9: "Deflate64", 93: "Zstandard", 95: "XZ", 97: "WavPack", 98: "PPMd"}
 _READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _UNICODE_PATH = 0x7075
-# Kept by systems and tools for themselves, like all that begins with a dot.
+# Files of operating systems and tools, like everything that begins with a dot.
 _NOT_CONTENT = {"__MACOSX", "__pycache__", "node_modules", "Thumbs.db", "desktop.ini"}
-# bzip2 and LZMA give all that a piece unpacks to at once, some thousand times its size.
+# A piece of bzip2 or LZMA unpacks at once to some thousand times its size.
 _PIECE_BYTES, _DENSE_PIECE_BYTES = 1 << 20, 4096
 _BROKEN = (
     zipfile.BadZipFile,
@@ -51,10 +51,10 @@ def load_zip(path: Path, options: LoadOptions) -> ParsedDocument:
 
     Raises:
         TooLargeError: it unpacks to too much, or holds too many files.
-        PasswordRequiredError: all it holds is encrypted, and no password opens it.
-        OcrRequiredError: all it holds are pictures, and OCR is not to be had.
-        UnsupportedError: nothing in it can be read here.
-        NoTextError: nothing in it has text.
+        PasswordRequiredError: all files are encrypted, and no password opens them.
+        OcrRequiredError: all files are pictures, and OCR is unavailable.
+        UnsupportedError: no file has a supported format.
+        NoTextError: no file has text.
         UnreadableError: it is broken.
     """
     builder = TextBuilder()
@@ -87,10 +87,10 @@ def _read(archive: zipfile.ZipFile, members: Members, options: LoadOptions) -> N
 
 
 def _check_directory(path: Path, options: LoadOptions) -> None:
-    """Refuse a directory that would fill the memory before the first entry is seen.
+    """Refuse a directory so large that reading it would exhaust memory.
 
     Raises:
-        TooLargeError: it is larger than that of as many files as may be.
+        TooLargeError: it is larger than the directory of the most files allowed.
     """
     with path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - (1 << 16) - 100))
@@ -104,7 +104,7 @@ def _check_directory(path: Path, options: LoadOptions) -> None:
 
 
 def _is_content(name: str, entry: zipfile.ZipInfo) -> bool:
-    """Return whether an entry is a file that someone put there, and no link."""
+    """Return whether an entry is an ordinary file that a person put there."""
     mode = entry.external_attr >> 16
     if entry.is_dir() or stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         return False
@@ -113,10 +113,10 @@ def _is_content(name: str, entry: zipfile.ZipInfo) -> bool:
 
 
 def _names(entries: list[zipfile.ZipInfo]) -> list[str]:
-    """Return the names as they were written: in UTF-8 where the archive says so, else in what makes sense of them."""
+    """Return the entries' names: in UTF-8 where the archive says so, else in the encoding that fits them."""
     raw = [None if entry.flag_bits & _UTF8 else entry.orig_filename.encode("cp437", "replace") for entry in entries]
     unmarked = [name for name in raw if name is not None]
-    try:  # together, since one name alone is very little to go by
+    try:  # together: a single name is too short to tell its encoding
         decoded = decode(b"\n".join(unmarked), declared="gb18030").text.split("\n")
     except UnicodeDecodeError:
         decoded = []
@@ -128,7 +128,7 @@ def _names(entries: list[zipfile.ZipInfo]) -> list[str]:
 
 
 def _unicode_path(entry: zipfile.ZipInfo) -> str | None:
-    """Return the name that Info-ZIP's extra field gives, if it belongs to the entry's own."""
+    """Return the name in Info-ZIP's extra field, if it matches the entry."""
     extra = entry.extra
     while len(extra) >= 4:
         kind, size = struct.unpack("<HH", extra[:4])
@@ -141,20 +141,20 @@ def _unicode_path(entry: zipfile.ZipInfo) -> str | None:
 
 
 def _password(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, options: LoadOptions) -> bytes | None:
-    """Return the password that opens an entry, `None` where it needs none.
+    """Return the password that opens an entry; `None` if it needs none.
 
     Raises:
-        PasswordRequiredError: none that is known does.
-        UnsupportedError: it is packed in a way that cannot be read here.
+        PasswordRequiredError: no password given opens it.
+        UnsupportedError: its compression method is not supported.
     """
     method = entry.compress_type
     if method == _AES or entry.flag_bits & 0x40:
         raise PasswordRequiredError(
-            f"{name}: it is encrypted with AES, which is not opened here; unpack it with its password and add the files"
+            f"{name}: it is encrypted with AES, which is not supported; unpack it with its password and add the files"
         )
     if method not in _READABLE:
         raise UnsupportedError(
-            f"{name}: it is packed by {_METHODS.get(method, f'method {method}')}, which is not read here; "
+            f"{name}: it is compressed with {_METHODS.get(method, f'method {method}')}, which is not supported; "
             "pack it again as an ordinary ZIP"
         )
     if not entry.flag_bits & _ENCRYPTED:
@@ -168,7 +168,7 @@ def _password(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, optio
 
 
 def _opens(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, password: bytes, most: int) -> bool:
-    """Return whether a password fits; one byte tells wrong ones in 255 cases of 256, the checksum in the others."""
+    """Return whether a password fits: a check byte rejects 255 of 256 wrong passwords, the checksum the rest."""
     try:
         with archive.open(entry, pwd=password) as stream:
             unread = most

@@ -1,10 +1,10 @@
-"""Windows code pages, by their numbers, as the names that Python has for them."""
+"""Python's names for Windows code page numbers."""
 
 from __future__ import annotations
 
 __all__ = ["charset_of"]
 
-# "gb2312" files hold characters of GBK and GB18030, "iso-8859-1" files those of Windows.
+# Supersets where files commonly use more than they declare: GB18030 for GB 2312, Windows-1252 for Latin-1.
 _CHARSETS = {
     932: "shift_jis",
     936: "gb18030",
@@ -34,5 +34,5 @@ _CHARSETS = {
 
 
 def charset_of(codepage: int) -> str:
-    """Return what Python calls a code page; a name that it may not know for those of other systems."""
+    """Return Python's name for a code page; for an unknown number, a name that Python may not know."""
     return _CHARSETS.get(codepage, f"cp{codepage}")

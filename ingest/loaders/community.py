@@ -1,7 +1,7 @@
-"""Formats without a reader of our own, through langchain-community's loaders: reStructuredText and Org.
+"""reStructuredText and Org, through langchain-community's loaders.
 
-These loaders hand a file to unstructured, which has pandoc convert it in its sandbox and tells
-headings, lists, tables and code apart. They know no lines: each block is looked up in the file.
+The loaders pass a file to unstructured, which converts it with pandoc in its sandbox and tells
+headings, lists, tables and code apart. They give no lines: each block is looked up in the source.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["load_markup"]
 _LOADERS = {".org": "UnstructuredOrgModeLoader", ".rst": "UnstructuredRSTLoader"}
 _KINDS = {"Title": BlockKind.HEADING, "ListItem": BlockKind.LIST_ITEM, "CodeSnippet": BlockKind.CODE}
 _NO_TEXT = ("Image", "PageBreak")
-# Enough of a block's beginning to find it by; less where markup stands within it.
+# How much of a block's beginning to look for; less where markup interrupts it.
 _SOUGHT_LETTERS = (40, 20, 10, 5)
 
 
@@ -60,7 +60,7 @@ def load_markup(path: Path, options: LoadOptions) -> ParsedDocument:
 
 
 def _elements(path: Path, text: str) -> list[Document]:
-    """Return the elements that a loader finds, from a copy in UTF-8, which is all that it reads."""
+    """Return the elements that the loader finds in a UTF-8 copy of the text."""
     suffix = path.suffix.lower()
     _prepare()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -83,8 +83,8 @@ def _elements(path: Path, text: str) -> list[Document]:
 def _prepare() -> None:
     """Keep unstructured offline and quiet.
 
-    At the first sentence it looks at, it downloads a spaCy model, and without a network every
-    partitioner fails. Its element kinds come from markup, so a blank pipeline does.
+    It downloads a spaCy model at the first sentence, and fails without a network. Element kinds
+    come from markup here, so a blank pipeline is enough.
     """
     os.environ["UNSTRUCTURED_DISABLE_NOTICE"] = "1"
     os.environ["SCARF_NO_ANALYTICS"] = os.environ["DO_NOT_TRACK"] = "true"
@@ -93,8 +93,8 @@ def _prepare() -> None:
 
     pipeline = spacy.blank("xx")
     pipeline.add_pipe("sentencizer")
-    tokenize._get_nlp = lambda: pipeline  # the one place that loads the model
-    logging.getLogger("pypandoc").setLevel(logging.ERROR)  # it warns of each file that it did not include
+    tokenize._get_nlp = lambda: pipeline  # the only place that loads the model
+    logging.getLogger("pypandoc").setLevel(logging.ERROR)  # it warns about each include that the sandbox blocks
 
 
 def _add(builder: TextBuilder, lines: _SourceLines, element: Document) -> None:
@@ -119,7 +119,7 @@ def _add(builder: TextBuilder, lines: _SourceLines, element: Document) -> None:
 
 
 class _SourceLines:
-    """Finds the lines on which successive texts begin in a file whose markup stands between them."""
+    """Finds the lines on which successive texts begin, skipping the markup between them."""
 
     def __init__(self, text: str) -> None:
         lines = ["".join(line.split()) for line in text.split("\n")]
@@ -129,7 +129,7 @@ class _SourceLines:
         self._line = 1
 
     def of(self, text: str) -> int:
-        """Return the line on which a text begins, no line above that of the text before."""
+        """Return the line on which a text begins, at or below the previous text."""
         letters = "".join(text.split())
         for length in _SOUGHT_LETTERS:
             at = self._letters.find(letters[:length], self._at)
@@ -141,7 +141,7 @@ class _SourceLines:
         return self._line
 
     def of_rows(self, rows: list[str]) -> Iterator[int]:
-        """Yield the line of each row of a Markdown table; the rule stands on that of the row above."""
+        """Yield the line of each row of a Markdown table; the rule takes the line of the row above."""
         for row in rows:
             cells = [cell.strip() for cell in row.strip("|").split(" | ")]
             yield self._line if set(row) <= set("|- ") else self.of(next((cell for cell in cells if cell), ""))

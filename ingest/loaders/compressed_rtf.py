@@ -10,7 +10,7 @@ __all__ = ["unpack_rtf"]
 _NOT_COMPRESSED = 0x414C454D
 _WINDOW_BYTES = 4096
 _PIECE_BYTES = 1 << 16
-# What every compressed text refers back to.
+# The initial dictionary.
 _START = (
     rb"{\rtf1\ansi\mac\deff0\deftab720{\fonttbl;}{\f0\fnil \froman \fswiss \fmodern \fscript \fdecor MS Sans "
     rb"SerifSymbolArialTimes New RomanCourier{\colortbl\red0\green0\blue0" + b"\r\n" + rb"\par "
@@ -22,7 +22,7 @@ def unpack_rtf(data: bytes) -> Iterator[bytes]:
     """Yield the RTF in pieces.
 
     Raises:
-        struct.error: the data is shorter than its head.
+        struct.error: the data is shorter than its header.
     """
     _, size, kind = struct.unpack_from("<III", data)
     if kind == _NOT_COMPRESSED:
@@ -48,7 +48,7 @@ def unpack_rtf(data: bytes) -> Iterator[bytes]:
 
 
 def _tokens(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield what the text consists of: a byte, or with a length an offset in the window."""
+    """Yield literals and references: (byte, 0, 0), or (0, offset in the window, length)."""
     position = 16
     while position < len(data):
         control = data[position]

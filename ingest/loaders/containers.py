@@ -1,7 +1,7 @@
-"""What archives and messages share: reading the files that lie in them, within the bounds of the whole.
+"""Files inside archives and messages, read within the limits of the outermost container.
 
-A member is written under a name of our own, never one that the file names, and read by
-the loader of its suffix.
+A member is written to disk under a name of our own, never the one in the container, and
+read by the loader for its suffix.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ __all__ = ["Members", "has_loader", "plain_name"]
 
 _LONGEST_NAME = 200
 _MOST_NAMED = 8
-# The more telling first: what all failed members have in common is said of the whole.
-_TELLING = (PasswordRequiredError, OcrRequiredError, GarbledError, UnsupportedError, NoTextError)
+# The error of the whole, where all members failed for the same reason; most specific first.
+_SPECIFIC_ERRORS = (PasswordRequiredError, OcrRequiredError, GarbledError, UnsupportedError, NoTextError)
 
 
 @dataclass
 class _Budget:
-    """What may still be read of the outermost container and all that lie in it."""
+    """What may still be read from the outermost container and everything inside it."""
 
     members: int
     unpacked_bytes: int
@@ -48,14 +48,14 @@ _budget: ContextVar[_Budget | None] = ContextVar("_budget", default=None)
 
 @dataclass
 class Members:
-    """Reads the members of a container one after the other into a `TextBuilder`.
+    """Reads the members of a container in turn and appends them to a `TextBuilder`.
 
     Attributes:
         name: the container's file name, for messages.
-        options: how it is read itself.
-        builder: what its members are appended to.
-        noun: what a member is called in notes: "file", "attachment".
-        level: the depth of the headings that are the members' names.
+        options: options for the container.
+        builder: receives the members' text.
+        noun: what notes call a member: "file" or "attachment".
+        level: heading level of the members' names.
     """
 
     name: str
@@ -73,10 +73,10 @@ class Members:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Count what is read until the end of the block, with what lies around this container.
+        """Count what is read inside the block against the limits of the outermost container.
 
         Raises:
-            TooLargeError: too many containers lie in each other.
+            TooLargeError: containers are nested too deeply.
         """
         self.options.inside(self.name)
         if _budget.get() is not None:
@@ -90,10 +90,10 @@ class Members:
             _budget.reset(token)
 
     def announce(self, members: int, unpacked_bytes: int = 0) -> None:
-        """Check what a container says of itself, before any of it is read.
+        """Check the sizes that a container declares, before any member is read.
 
         Raises:
-            TooLargeError: that is more than may be read.
+            TooLargeError: they exceed the limits.
         """
         budget = self._left
         if members > budget.members:
@@ -105,17 +105,17 @@ class Members:
             raise self._too_much()
 
     def add(self, name: str, pieces: Iterable[bytes]) -> None:
-        """Read a member from its bytes, and append it under its name.
+        """Read a member from its bytes and append it under its name.
 
         Raises:
-            TooLargeError: the container unpacks to more than it may.
+            TooLargeError: the container unpacks to more than the limit.
         """
         name = plain_name(name)
         if not has_loader(name):
             self._without_loader.append(name)
             return
         if len(self.builder) >= self.options.limits.characters:
-            self.fail(name, TooLargeError(f"{name}: what comes before it holds all the text that may be read"))
+            self.fail(name, TooLargeError(f"{name}: the files before it already reach the limit on text"))
             return
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"member{PurePosixPath(name).suffix.lower()}"
@@ -132,7 +132,7 @@ class Members:
         self.include(name, document)
 
     def add_document(self, name: str, read: Callable[[LoadOptions], ParsedDocument]) -> None:
-        """Append a member that lies in the container without a file of its own: a message in a message."""
+        """Append a member that is not a file by itself, such as a message attached to a message."""
         try:
             document = read(self.inside(name))
             if not document.blocks:
@@ -143,7 +143,7 @@ class Members:
         self.include(name, document)
 
     def include(self, name: str, document: ParsedDocument) -> None:
-        """Append a member that is read already."""
+        """Append a member that has already been read."""
         name = plain_name(name)
         self._read += 1
         self._notes += [f"{name}: {note}" for note in document.notes]
@@ -152,7 +152,7 @@ class Members:
         self.builder.include(name, document, level=self.level)
 
     def fail(self, name: str, error: IngestError, written_as: str = "") -> None:
-        """Note a member that cannot be read, and why."""
+        """Record a member that cannot be read, and why."""
         name = plain_name(name)
         if isinstance(error, NoTextError):
             self._empty.append(name)
@@ -163,7 +163,7 @@ class Members:
         self.lacks_ocr |= isinstance(error, OcrRequiredError)
 
     def notes(self) -> list[str]:
-        """Return what a user should know of the members that were left out, and of those read."""
+        """Return notes about the members that were skipped or failed, then those of the members read."""
         notes = []
         if self._failed:
             named = [f"{name} ({str(error).split(';')[0]})" for name, error in self._failed]
@@ -171,7 +171,7 @@ class Members:
         if self._without_loader:
             count = self._counted(len(self._without_loader))
             named = [f": {_listed(self._without_loader)}"] if self.noun == "attachment" else []
-            notes.append(f"{count} of other formats passed over" + "".join(named))
+            notes.append(f"{count} skipped, format not supported" + "".join(named))
         if self._empty:
             notes.append(f"{self._counted(len(self._empty))} without text: {_listed(self._empty)}")
         kept = self._notes[:_MOST_NAMED]
@@ -179,16 +179,16 @@ class Members:
         return [*notes, *kept, *([f"{more} more notes"] if more else [])]
 
     def check_read(self) -> None:
-        """Raise what is most telling of the members, if none of them could be read.
+        """Raise the most specific common error if no member could be read.
 
-        Where they are only empty, their names are what there is to read.
+        Where all members are empty, their names become the text.
 
         Raises:
             PasswordRequiredError: all are encrypted.
             OcrRequiredError: all are pictures.
             UnsupportedError: none has a loader.
             NoTextError: there are none.
-            UnreadableError: they fail for several reasons.
+            UnreadableError: they failed for different reasons.
         """
         if self._read:
             return
@@ -199,16 +199,16 @@ class Members:
                 self.builder.add(BlockKind.LIST_ITEM, [name])
             return
         kinds = {type(error) for _, error in self._failed}
-        kind = next((kind for kind in _TELLING if kinds == {kind}), UnreadableError)
+        kind = next((kind for kind in _SPECIFIC_ERRORS if kinds == {kind}), UnreadableError)
         name, error = self._failed[0]
         others = f" (and {len(self._failed) - 1} more)" if len(self._failed) > 1 else ""
         raise kind(f"{self.name}: none of its {self.noun}s could be read: {name}{others}: {error}")
 
     def inside(self, name: str) -> LoadOptions:
-        """Return the options for the next member: its bounds are what is left of those of the whole.
+        """Return the options for the next member, its limits reduced to what is left of the container's.
 
         Raises:
-            TooLargeError: too many containers lie in each other.
+            TooLargeError: containers are nested too deeply.
         """
         limits, budget = self.options.limits, self._left
         left = replace(
@@ -223,15 +223,15 @@ class Members:
         if not self._without_loader:
             raise NoTextError(f"{self.name}: it holds no {self.noun}s")
         raise UnsupportedError(
-            f"{self.name}: none of its {self.noun}s can be read here: {_listed(self._without_loader)}; "
-            "convert them to a format that can be"
+            f"{self.name}: none of its {self.noun}s has a supported format: {_listed(self._without_loader)}; "
+            "convert them to one that is supported"
         )
 
     def count(self, piece: bytes) -> bytes:
-        """Return `piece`, counted as unpacked.
+        """Count unpacked bytes and return them.
 
         Raises:
-            TooLargeError: the container unpacks to more than it may.
+            TooLargeError: the container unpacks to more than the limit.
         """
         budget = self._left
         if len(piece) > budget.unpacked_bytes:
@@ -262,17 +262,17 @@ class Members:
     def _too_much(self) -> TooLargeError:
         return TooLargeError(
             f"{self.name}: it unpacks to more than {self.options.limits.unpacked_bytes / 1e6:,.0f} MB; "
-            "unpack it and add what is wanted"
+            "unpack it and add the files you need"
         )
 
 
 def has_loader(name: str) -> bool:
-    """Return whether files of such a name can be read."""
+    """Return whether there is a loader for a file's suffix."""
     return PurePosixPath(name).suffix.lower() in LOADERS
 
 
 def plain_name(name: str) -> str:
-    """Return a name as it can be shown: one line, relative, without steps upwards."""
+    """Return a file name safe to show: on one line, relative, without ".."."""
     shown = "".join(character if character.isprintable() else " " for character in name.replace("\\", "/"))
     parts = [part.strip() for part in shown.split("/")]
     shown = "/".join(part for part in parts if part not in ("", ".", "..") and not part.endswith(":"))

@@ -1,8 +1,4 @@
-"""One loader a family of files, found by suffix in one table.
-
-A loader takes a path and `LoadOptions` and returns a `ParsedDocument`. To add a format,
-write the loader in a module of its own and add its suffixes here.
-"""
+"""Finds the loader for a file by its suffix and checks what comes out of it."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ from ingest.parsed import ParsedDocument
 __all__ = ["LOADERS", "PARSER_VERSION", "load"]
 
 PARSER_VERSION = 3
-"""Raised when a loader makes something else of the same file, so that stores renew it."""
+"""Raise it whenever a loader's output changes: stores then read their documents again."""
 
 LOADERS = {
     ".md": "markdown:load_markdown",
@@ -51,11 +47,11 @@ LOADERS = {
 }
 
 
-_AS_DEFAULT = LoadOptions()
+_DEFAULTS = LoadOptions()
 
 
-def load(path: Path, options: LoadOptions = _AS_DEFAULT) -> ParsedDocument:
-    """Load a file with the loader that its suffix names.
+def load(path: Path, options: LoadOptions = _DEFAULTS) -> ParsedDocument:
+    """Load a file with the loader for its suffix.
 
     Raises:
         UnsupportedError: no loader for the suffix.
@@ -67,7 +63,7 @@ def load(path: Path, options: LoadOptions = _AS_DEFAULT) -> ParsedDocument:
         known = " ".join(sorted(LOADERS))
         raise UnsupportedError(f"{path.name}: no loader for {path.suffix or 'such a file'}; known: {known}")
     if not path.is_file():
-        raise UnreadableError(f"{path.name}: it is not there any more, or not a file; check the path")
+        raise UnreadableError(f"{path.name}: not a file, or no longer there; check the path")
     module, function = target.split(":")
     loader = getattr(import_module(f"ingest.loaders.{module}"), function)
     try:
@@ -76,7 +72,7 @@ def load(path: Path, options: LoadOptions = _AS_DEFAULT) -> ParsedDocument:
     except IngestError:
         raise
     except MemoryError as error:
-        raise TooLargeError(f"{path.name}: it needs more memory than it may have; split it") from error
+        raise TooLargeError(f"{path.name}: it needs more memory than allowed; split it") from error
     except OSError as error:
         raise UnreadableError(f"{path.name}: {error.strerror or error}; check the file's permissions") from error
     except Exception as error:
@@ -92,11 +88,11 @@ def load(path: Path, options: LoadOptions = _AS_DEFAULT) -> ParsedDocument:
 
 
 def _encodable(parsed: ParsedDocument) -> ParsedDocument:
-    """Return the document without halves of surrogate pairs, which escapes and broken files bring in."""
+    """Replace unpaired surrogates, which come from escapes and broken files."""
     return replace(
         parsed,
         text=encodable(parsed.text),
-        blocks=tuple(replace(one, link=encodable(one.link)) if one.link else one for one in parsed.blocks),
+        blocks=tuple(replace(block, link=encodable(block.link)) if block.link else block for block in parsed.blocks),
         title=encodable(parsed.title) if parsed.title else parsed.title,
         notes=tuple(encodable(note) for note in parsed.notes),
     )

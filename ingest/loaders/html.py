@@ -1,4 +1,4 @@
-"""HTML: one tree by lxml, one walk over it. No address in a page is opened."""
+"""HTML: parsed once by lxml and read in a single walk. No address in a page is opened."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["decode_html", "load_html", "parse_html"]
 
 _CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([\w-]+)""", re.IGNORECASE)
 _DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
-# For pages without a tree.
+# For pages nested too deeply to parse.
 _UNSEEN = re.compile(
     r"<!--.*?-->|<(script|style|title|noscript|template|nav|svg)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE
 )
@@ -38,7 +38,7 @@ def load_html(path: Path, _options: LoadOptions) -> ParsedDocument:
 
 
 def decode_html(data: bytes, *, declared: str | None = None) -> Decoded:
-    """Return the text of a page in the encoding that `declared` or the page itself names, or else one that fits.
+    """Decode a page in the encoding that `declared` or the page itself names, or else one that fits.
 
     Raises:
         UnicodeDecodeError: no encoding fits.
@@ -48,11 +48,11 @@ def decode_html(data: bytes, *, declared: str | None = None) -> Decoded:
 
 
 def parse_html(html: str, *, notes: Sequence[str] = ()) -> ParsedDocument:
-    """Return what an HTML text shows; lines are those of the text. It may hold no block.
+    """Return the visible text of HTML as a document, which may be empty; lines are those of the source.
 
     Args:
-        html: a page or a piece of one.
-        notes: what is known about it already.
+        html: a page or a fragment.
+        notes: notes to start with.
     """
     from lxml import etree
 
@@ -74,7 +74,7 @@ def parse_html(html: str, *, notes: Sequence[str] = ()) -> ParsedDocument:
 
 
 def _visible_lines(html: str) -> Iterator[tuple[int, str]]:
-    """Yield each source line that shows text, with its number: for pages too deep for lxml to make a tree of."""
+    """Yield the number and visible text of each source line, for pages nested too deeply to parse."""
     seen = _UNSEEN.sub(lambda match: "\n" * match[0].count("\n"), html)
     for number, line in enumerate(_TAG.sub(_spaces, _WORD_TAG.sub("", seen)).split("\n"), start=1):
         if words := " ".join(unescape(line).split()):

@@ -1,6 +1,6 @@
-"""Blocks of an HTML tree, found in one walk that knows the source line of all it reads.
+"""Blocks of an HTML tree with their source lines, found in a single walk.
 
-lxml tells on which line each start tag and comment ends; between them, line breaks are counted.
+lxml gives the line on which each start tag and comment ends; in between, line breaks are counted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _UNSEEN = frozenset(
         *("input", "select", "datalist", "textarea", "del"),
     )
 )
-# Other tags are part of a line of text.
+# All other tags are inline.
 _BLOCKS = frozenset(
     (
         *("html", "body", "main", "article", "section", "aside", "header", "footer", "hgroup", "address", "div"),
@@ -41,7 +41,7 @@ _BLOCKS = frozenset(
 _ROWS = ("tr", "thead", "tbody", "tfoot")
 _CELLS = ("td", "th")
 _HEADING = re.compile(r"h([1-6])")
-# A term made of these is one line with its definition.
+# A term with only these tags is joined with its definition.
 _WITHIN_WORDS = frozenset(
     ("a", "abbr", "b", "code", "del", "em", "font", "i", "ins", "mark", "small", "span", "strong", "sub", "sup", "u")
 )
@@ -49,7 +49,7 @@ _TEX = ("application/x-tex", "tex", "latex", "application/x-latex")
 
 
 def add_blocks(builder: TextBuilder, page: _Element) -> None:
-    """Add what a page shows: of `<main>`, where it has one, or else of all of it."""
+    """Add the blocks of a page: those in `<main>` if it has one, else all."""
     walk = _Walk(builder, page.find(".//main"))
     for event, element in etree.iterwalk(page, events=("start", "end", "comment", "pi")):
         if event == "start":
@@ -59,7 +59,7 @@ def add_blocks(builder: TextBuilder, page: _Element) -> None:
 
 
 class _Frame:
-    """A heading or list item that is open; its first text is of that kind."""
+    """An open heading or list item; only its first text gets its kind."""
 
     def __init__(self, kind: BlockKind, level: int = 0) -> None:
         self.kind = kind
@@ -72,7 +72,7 @@ class _Frame:
 
 
 class _Walk:
-    """What is open at one point of the walk, and what was read of it."""
+    """State of the walk: what is open, and the text read so far."""
 
     def __init__(self, builder: TextBuilder, main: _Element | None) -> None:
         self._builder = builder
@@ -215,7 +215,7 @@ class _Walk:
             self._text.break_line()
 
     def _end_block(self) -> None:
-        """Write the text so far as a block; in a cell or in code, only part it from what follows."""
+        """Write the text so far as a block; inside a cell or code, only separate it from the next."""
         if self._code is not None:
             self._code.break_line(self._line)
             return
@@ -248,14 +248,14 @@ class _Walk:
         self._rows = []
         lines, of_rows = markdown_table([[" ".join(cell.texts) for cell in row] for row in rows])
         if len(of_rows) == 2:
-            lines, of_rows = lines[:1], of_rows[:1]  # of a single row, the rule below is no use
+            lines, of_rows = lines[:1], of_rows[:1]  # no rule below a single row
         numbers = [next(cell.numbers[0] for cell in rows[row] if cell.texts) for row in of_rows]
         if lines:
             self._builder.add(BlockKind.TABLE, lines, numbers=numbers, header_rows=2 if len(lines) > 2 else 0)
 
 
 def _is_drawn_formula(element: _Element) -> bool:
-    """Return whether an element is KaTeX's drawing of a formula that is also there as MathML with TeX."""
+    """Return whether an element is KaTeX's visual copy of a formula that is also given as TeX."""
     if element.tag != "span" or "katex-html" not in element.get("class", ""):
         return False
     parent = element.getparent()
@@ -263,7 +263,7 @@ def _is_drawn_formula(element: _Element) -> bool:
 
 
 def _tex(formula: _Element) -> str:
-    """Return a formula as TeX, where the page gives it."""
+    """Return the TeX of a formula; empty if the page does not give it."""
     for note in formula.iter("annotation"):
         tex = (note.text or "").strip()
         if tex and note.get("encoding", "").strip().lower() in _TEX:
@@ -272,7 +272,7 @@ def _tex(formula: _Element) -> str:
 
 
 def _definition(term: _Element) -> _Element | None:
-    """Return the definition that follows a term, where both are short enough to be one line."""
+    """Return the definition after a term, if both are inline text that can be joined."""
     following = (other for other in term.itersiblings() if isinstance(other.tag, str))
     definition = next(following, None)
     if definition is None or definition.tag != "dd":
@@ -283,7 +283,7 @@ def _definition(term: _Element) -> _Element | None:
 
 
 def _only_paragraph(element: _Element) -> _Element | None:
-    """Return the `<p>` that is all an element holds."""
+    """Return the `<p>` that is an element's only content."""
     if len(element) == 1 and element[0].tag == "p" and not (element.text or "").strip():
         return element[0]
     return None

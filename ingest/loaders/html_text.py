@@ -1,4 +1,4 @@
-"""The text of an HTML block as its tags are read, each piece on its line of the source."""
+"""Text of an HTML block, collected tag by tag with its source lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENDS = ".:?!。：？！"
 
 
 class Lines(NamedTuple):
-    """The lines of a block, their numbers in the source, and what stands before each of them."""
+    """The lines of a block, their numbers in the source, and the separator before each."""
 
     texts: list[str]
     numbers: list[int]
@@ -24,7 +24,7 @@ class Lines(NamedTuple):
 
 @dataclass(slots=True)
 class _Run:
-    """Text that stands on one line of the source."""
+    """Text from a single source line."""
 
     pieces: list[str]
     number: int
@@ -36,7 +36,7 @@ class _Run:
 
 
 class BlockText:
-    """Gathers the text of a paragraph, heading, list item or cell; white space folds, only `<br>` breaks lines."""
+    """Collects the text of a paragraph, heading, list item or cell; only `<br>` breaks lines."""
 
     def __init__(self) -> None:
         self._runs: list[_Run] = []
@@ -44,7 +44,7 @@ class BlockText:
         self._broken = False
 
     def add(self, text: str, number: int) -> None:
-        """Add text that begins on line `number` of the source."""
+        """Add text that begins on source line `number`."""
         first, *others = text.split("\n")
         self._add(first, number)
         for line, part in enumerate(others, start=number + 1):
@@ -63,14 +63,14 @@ class BlockText:
         self._broken = True
 
     def end_term(self) -> None:
-        """Put a colon after a term, unless it ends a sentence; its definition follows."""
+        """Put a colon after a term, unless it ends with punctuation; its definition follows."""
         text = self._runs[-1].text if self._runs else ""
         if text:
             self._runs[-1].pieces = [text, " " if text[-1] in _ENDS else ": "]
         self._in_word = False
 
     def lines(self) -> Lines:
-        """Return what was gathered; nothing where it is only white space."""
+        """Return the collected lines; none if there is only white space."""
         found = Lines([], [], [])
         for run in self._runs:
             text = run.text
@@ -83,7 +83,7 @@ class BlockText:
 
     def _add(self, text: str, number: int) -> None:
         if self._in_word and self._runs[-1].number != number:
-            # A tag that spans two lines stands inside a word, which counts for the line it begins on.
+            # A tag inside a word spans two lines; the word belongs to the line on which it begins.
             rest = _WORD.match(text)
             if rest:
                 self._runs[-1].pieces.append(rest[0])
@@ -102,13 +102,13 @@ class BlockText:
 
 
 class CodeText:
-    """Gathers the text of `<pre>`, its line breaks and indentation kept."""
+    """Collects the text of `<pre>` with its line breaks and indentation."""
 
     def __init__(self) -> None:
         self._lines: list[tuple[list[str], int]] = []
 
     def add(self, text: str, number: int) -> None:
-        """Add text that begins on line `number` of the source."""
+        """Add text that begins on source line `number`."""
         first, *others = text.split("\n")
         if self._lines:
             self._lines[-1][0].append(first)
@@ -117,7 +117,7 @@ class CodeText:
         self._lines += [([part], line) for line, part in enumerate(others, start=number + 1)]
 
     def break_line(self, number: int) -> None:
-        """End the line, if anything is on it; the next text stands on line `number`."""
+        """End the line unless it is empty; the next text is on source line `number`."""
         if self._lines and any(self._lines[-1][0]):
             self._lines.append(([], number))
 

@@ -1,4 +1,4 @@
-"""What a reader sees of a mail message, whichever program saved it."""
+"""Mail messages as documents, whichever program saved them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Letter", "letter_document"]
 
 @dataclass
 class Letter:
-    """What a reader sees of a message before its attachments.
+    """A message without its attachments.
 
     Attributes:
-        subject: what it is about, or nothing.
-        headers: names and values, as they are shown.
-        bodies: the pieces of its text.
+        subject: its subject; may be empty.
+        headers: names and values to show.
+        bodies: the parts of its text.
     """
 
     subject: str = ""
@@ -33,16 +33,16 @@ def letter_document(
 ) -> ParsedDocument:
     """Return a message with its attachments as a document.
 
-    The subject is the heading of all; what stands above the text counts as its line 1.
+    The subject is the top heading; headers count as line 1 of the text.
 
     Args:
-        letter: the message itself.
-        name: its file's name, for messages to the user.
-        options: how it is read.
-        attachments: each adds one attachment to the members that it is given.
+        letter: the message without its attachments.
+        name: its file name, for notes and errors.
+        options: options for the message.
+        attachments: functions that each add an attachment to the given members.
 
     Raises:
-        IngestError: it holds nothing but attachments, and none of them can be read.
+        IngestError: it has only attachments, and none of them can be read.
         TooLargeError: it holds too much.
     """
     builder = TextBuilder()

@@ -1,6 +1,6 @@
 """Mail (.eml) by the standard library's parser; attachments by their own loaders.
 
-Headers and bodies are decoded here, since what messages declare of them is often wrong.
+Headers and bodies are decoded here: the encodings that messages declare are often wrong.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = ["load_eml"]
 
 _SHOWN = ("From", "To", "Cc", "Date")
 _KNOWN = (*_SHOWN, "Subject", "Message-ID", "Received", "MIME-Version", "Content-Type", "Return-Path")
-_SEALED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted")
-# What mail programs put beside the text for each other.
-_ASIDE = (
+_ENCRYPTED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted")
+# Parts meant for mail programs, not for readers.
+_FOR_PROGRAMS = (
     "application/pkcs7-signature",
     "application/x-pkcs7-signature",
     "application/pgp-signature",
@@ -42,7 +42,7 @@ _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass
 class _Parts:
-    """The parts of a message by what becomes of them."""
+    """The parts of a message: text to read, and attachments."""
 
     bodies: list[ParsedDocument] = field(default_factory=list)
     attachments: list[Message] = field(default_factory=list)
@@ -51,8 +51,8 @@ class _Parts:
 def load_eml(path: Path, options: LoadOptions) -> ParsedDocument:
     """Load a message and its attachments.
 
-    The subject is the heading of all; lines are those of the decoded body, and of each
-    attachment for itself. What stands above the body counts as its line 1.
+    The subject is the top heading. Lines are those of the decoded body, and of each
+    attachment by itself; the headers count as line 1 of the body.
 
     Raises:
         PasswordRequiredError: the message is encrypted.
@@ -70,16 +70,14 @@ def load_eml(path: Path, options: LoadOptions) -> ParsedDocument:
     try:
         message = email.message_from_bytes(data.removeprefix(b"\xef\xbb\xbf").lstrip())
         if not any(name in message for name in _KNOWN):
-            raise UnreadableError(
-                f"{path.name}: it has none of the headers of a mail message; save it again from the mail program"
-            )
+            raise UnreadableError(f"{path.name}: it has no mail headers; save it again from the mail program")
         return _document(message, path.name, options)
     except RecursionError as error:
         raise UnreadableError(f"{path.name}: its parts are nested too deeply; save it again") from error
 
 
 def _document(message: Message, name: str, options: LoadOptions) -> ParsedDocument:
-    """Return a message as a document.
+    """Convert a message to a document.
 
     Raises:
         PasswordRequiredError: it is encrypted.
@@ -93,12 +91,12 @@ def _document(message: Message, name: str, options: LoadOptions) -> ParsedDocume
 
 
 def _sort(part: Message, parts: _Parts, name: str) -> None:
-    """Find out of each part of a message whether it is text to read or attached."""
+    """Sort the parts of a message into text to read and attachments."""
     _decode_headers(part)
     kind = part.get_content_type()
-    if kind in _SEALED:
-        raise PasswordRequiredError(f"{name}: it is encrypted; save a copy that is not from the mail program")
-    if kind in _ASIDE:
+    if kind in _ENCRYPTED:
+        raise PasswordRequiredError(f"{name}: it is encrypted; decrypt it in the mail program and save it again")
+    if kind in _FOR_PROGRAMS:
         return
     if kind == "multipart/alternative" and part.is_multipart():
         _sort_alternatives(part, parts, name)
@@ -112,7 +110,7 @@ def _sort(part: Message, parts: _Parts, name: str) -> None:
 
 
 def _sort_alternatives(part: Message, parts: _Parts, name: str) -> None:
-    """Take the plain text of what is there in several forms, or else the form that comes last, the richest."""
+    """Choose the plain text among alternatives, or else the last one, the richest."""
     forms: list[_Parts] = []
     for inner in _inner(part):
         form = _Parts()
@@ -145,7 +143,7 @@ def _body(part: Message, kind: str) -> ParsedDocument:
         decoded = decode_html(data, declared=charset) if kind == "text/html" else decode(data, declared=charset)
     except UnicodeDecodeError:
         return parse_text(data.decode("ascii", "replace"), ["the encoding of its text cannot be told"])
-    # In mail, the usual encodings are no news.
+    # Most mail declares some encoding; only lost bytes are worth a note.
     notes = decoded.notes if decoded.unreadable_bytes else ()
     return parse_html(decoded.text, notes=notes) if kind == "text/html" else parse_text(decoded.text, notes)
 
@@ -156,7 +154,7 @@ def _payload(part: Message) -> bytes:
 
 
 def _attach(part: Message, members: Members) -> None:
-    """Read an attachment, or a message that is one."""
+    """Read an attachment, or an attached message."""
     given = _words(part.get_filename() or "")
     if part.get_content_type() != "message/rfc822" or not part.is_multipart():
         suffix = mimetypes.guess_extension(part.get_content_type()) or ""
@@ -169,7 +167,7 @@ def _attach(part: Message, members: Members) -> None:
 
 
 def _decode_headers(part: Message) -> None:
-    """Replace headers that are written as they are, in whatever encoding, by their text."""
+    """Decode headers that were written as raw bytes in some encoding."""
     for name, value in list(part.raw_items()):
         raw = str(value).encode("utf-8", "surrogateescape")
         if any(byte > 0x7F for byte in raw):
@@ -181,7 +179,7 @@ def _decode_headers(part: Message) -> None:
 
 
 def _header(message: Message, name: str) -> str:
-    """Return a header's text on one line, or nothing."""
+    """Return a header's text on a single line; empty if missing."""
     _decode_headers(message)
     return _words(str(message.get(name) or ""))
 
@@ -192,7 +190,7 @@ def _words(value: str) -> str:
         pieces = email.header.decode_header(value.replace("?==?", "?= =?"))
     except (email.errors.HeaderParseError, ValueError):
         return " ".join(value.split())
-    # Beside encoded words, characters beyond ASCII come as escapes; where there are none, a backslash is only that.
+    # Next to encoded words, other characters come as escapes; in plain ASCII a backslash is just a backslash.
     plain = "ascii" if value.isascii() else "raw-unicode-escape"
     texts: list[str] = []
     for piece, charset in pieces:

@@ -1,8 +1,4 @@
-"""Markdown: blocks as markdown-it finds them, the text left as it is written.
-
-unstructured would turn the file into HTML first and lose the line numbers; markdown-it
-gives each block the lines it stands on.
-"""
+"""Markdown: blocks as markdown-it finds them, with their lines; the text stays as it was written."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ from ingest.parsed import Block, BlockKind, ParsedDocument, file_lines
 
 __all__ = ["load_markdown"]
 
-# Only where a "key:" comes first: a page may also begin with a line across it.
+# Only where a "key:" comes first: a page may also begin with a horizontal rule.
 _FRONT_MATTER = re.compile(
     r"\A---[ \t]*\n((?:[ \t]*(?:#[^\n]*)?\n)*[\w\"'][^\n:]*:(?=\s).*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL
 )
@@ -39,9 +35,9 @@ _LEAVES = {
 
 @cache
 def _parser() -> MarkdownIt:
-    # Its own 20 are ten levels of a list, below which the text is lost without a word.
+    # The default of 20 is ten levels of lists; deeper text would be lost silently.
     parser = MarkdownIt("commonmark", {"maxNesting": 200}).enable("table")
-    # Only the block structure is wanted, and inline parsing is most of the time.
+    # Only the block structure is used, and inline parsing takes most of the time.
     parser.core.ruler.enableOnly(["normalize", "block"])
     return parser
 
@@ -50,23 +46,23 @@ def load_markdown(path: Path, _options: LoadOptions) -> ParsedDocument:
     """Load a Markdown file; lines are the file's own."""
     text, notes = read_text(path)
     front = _FRONT_MATTER.match(text)
-    # Blanked rather than cut out, so that line numbers stay true.
+    # Blanked rather than cut out, to keep line numbers right.
     body = "\n" * text.count("\n", 0, front.end()) + text[front.end() :] if front else text
     env: dict[str, Any] = {}
     tokens = _parser().parse(body, env)
     no_text = set(range(front[0].rstrip("\n").count("\n") + 1)) if front else set()
     for definition in [*env.get("references", {}).values(), *env.get("duplicate_refs", [])]:
         no_text.update(range(*definition["map"]))
-    blocks = _with_the_rest(_blocks(tokens, text), text, no_text)
+    blocks = _with_uncovered_lines(_blocks(tokens, text), text, no_text)
     declared = _FRONT_TITLE.search(front[1]) if front else None
     title = declared[1] if declared else next((text[b.start : b.end] for b in blocks if b.level == 1), None)
     return ParsedDocument(text, tuple(blocks), file_lines(text), title=title, notes=notes)
 
 
-def _with_the_rest(blocks: list[Block], text: str, no_text: set[int]) -> list[Block]:
-    """Return `blocks`, and a paragraph for each run of lines with words that none of them covers.
+def _with_uncovered_lines(blocks: list[Block], text: str, no_text: set[int]) -> list[Block]:
+    """Add a paragraph for each run of lines with words that no block covers.
 
-    Such lines are nested deeper than the parser goes; `no_text` are front matter and what defines links.
+    Such lines are nested deeper than the parser goes; `no_text` holds the lines of front matter and link definitions.
     """
     rest: list[Block] = []
     blocks_in_order = iter([*blocks, Block(BlockKind.PARAGRAPH, len(text) + 1, len(text) + 1)])

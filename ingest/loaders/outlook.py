@@ -1,6 +1,6 @@
 """Messages of Outlook (.msg): their properties by python-oxmsg, attachments by their own loaders.
 
-Texts of 8 bits are decoded here: what a message declares of their encoding is often wrong or missing.
+8-bit text is decoded here: the code page that a message declares is often wrong or missing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["load_msg"]
 
 _MESSAGE_HEAD, _INNER_MESSAGE_HEAD, _PART_HEAD = 32, 24, 8
-"""How many bytes stand before the list of properties, in a message, in one that is attached, and in a part of it."""
+"""Bytes before the property list: of a message, of an attached message, of a recipient or attachment."""
 _ATTACHED_MESSAGE = "__substg1.0_3701000D"
 _NAMES = (c.PID_ATTACH_LONG_FILENAME, c.PID_ATTACH_FILENAME, c.PID_DISPLAY_NAME)
 
@@ -50,11 +50,11 @@ def load_msg(path: Path, options: LoadOptions) -> ParsedDocument:
         raise UnreadableError(f"{path.name}: not a message of Outlook; save it again from Outlook")
     try:
         with olefile.OleFileIO(path) as ole:
-            # Streams may share their bytes, so that together they are larger than the file.
+            # Streams can share bytes: together they may be larger than the file.
             if sum(entry.size for entry in ole.direntries if entry is not None) > options.limits.unpacked_bytes:
                 raise TooLargeError(
                     f"{path.name}: it unpacks to more than {options.limits.unpacked_bytes / 1e6:,.0f} MB; "
-                    "save its attachments and add those that are wanted"
+                    "save its attachments and add the ones you need"
                 )
             storage = Storage.from_ole(ole)
         message = _Item(storage, _MESSAGE_HEAD)
@@ -66,7 +66,7 @@ def load_msg(path: Path, options: LoadOptions) -> ParsedDocument:
 
 
 class _RawProperties(Properties):
-    """Properties whose texts of 8 bits are not decoded: unknown code pages would make them all unreadable."""
+    """Properties with 8-bit text left undecoded: an unknown code page would make all of them unreadable."""
 
     body_encoding = _str_prop_encoding = "latin-1"
 
@@ -83,16 +83,16 @@ class _Item:
     def _properties(self) -> dict[tuple[int, int], PropertyT]:
         try:
             return {(found.pid, found.ptyp): found for found in _RawProperties(self.storage, self._head_bytes)}
-        except KeyError:  # there is no list of properties
+        except KeyError:  # no property list
             return {}
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has no properties at all."""
+        """Whether it has no properties."""
         return not self._properties
 
     def binary(self, pid: int, ptyp: int = c.PTYP_BINARY) -> bytes:
-        """Return a property's bytes; none where it is missing."""
+        """Return a property's bytes; empty if missing."""
         if (pid, ptyp) not in self._properties:
             return b""
         try:
@@ -101,13 +101,13 @@ class _Item:
             return b""
 
     def text(self, pid: int) -> str:
-        """Return a property that is text, whichever way it is written."""
+        """Return a text property, whether stored in UTF-16 or in 8 bits."""
         wide = self.binary(pid, c.PTYP_STRING)
         text = wide.decode("utf-16-le", "replace") if wide else self.decoded(self.binary(pid, c.PTYP_STRING8))
         return text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
 
     def decoded(self, data: bytes, *, html: bool = False) -> str:
-        """Return bytes as text, in the message's code page or what else makes sense of them."""
+        """Decode bytes in the message's code page, or the encoding that fits them."""
         pages = (c.PID_INTERNET_CODEPAGE, c.PID_MESSAGE_CODEPAGE)
         codepage = next((page for pid in pages if (page := self._message.number(pid))), 0)
         declared = charset_of(codepage) if codepage else None
@@ -117,12 +117,12 @@ class _Item:
             return data.decode("ascii", "replace")
 
     def number(self, pid: int) -> int:
-        """Return a property that is an integer; 0 where it is missing."""
+        """Return an integer property; 0 if missing."""
         found = self._properties.get((pid, c.PTYP_INTEGER_32))
         return found.value if found is not None and isinstance(found.value, int) else 0
 
     def time(self, pid: int) -> str:
-        """Return a property that is a time; nothing where it is missing or absurd."""
+        """Return a time property as text; empty if missing or out of range."""
         try:
             found = self._properties.get((pid, c.PTYP_TIME))
             value = found.value if found is not None else None
@@ -164,13 +164,13 @@ def _headers(message: _Item) -> Iterator[tuple[str, str]]:
 
 
 def _person(name: str, address: str) -> str:
-    """Return a name with its address, where that is one that people use."""
+    """Return a name with its mail address; addresses of other kinds are left out."""
     name, address = " ".join(name.split()), address.strip()
     return f"{name} <{address}>" if "@" in address and address not in name else name
 
 
 def _bodies(message: _Item) -> list[ParsedDocument]:
-    """Return the text of a message, or what its HTML shows."""
+    """Return the plain text of a message, or else its HTML rendered."""
     plain = parse_text(message.text(c.PID_BODY))
     if plain.blocks:
         return [plain]
@@ -180,7 +180,7 @@ def _bodies(message: _Item) -> list[ParsedDocument]:
 
 
 def _attach(attachment: _Item, members: Members) -> None:
-    """Read an attachment, or a message that is one."""
+    """Read an attachment, or an attached message."""
     name = next((name for pid in _NAMES if (name := attachment.text(pid)).strip()), "attachment")
     inner = next((part for part in attachment.storage.storages if part.name == _ATTACHED_MESSAGE), None)
     if inner is None:

@@ -1,7 +1,7 @@
-"""RTF, ODT and EPUB: pandoc turns them into HTML, which is read like any other.
+"""RTF, ODT and EPUB: pandoc converts them to HTML, which is read like any other page.
 
-pandoc runs as a process of its own, in its sandbox: it reads the one file that it is
-given, opens no address and embeds no picture.
+pandoc runs in a process of its own and in its sandbox: it reads only the file it is given,
+opens no address and embeds no picture.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from lxml import etree
 from ingest.errors import NoTextError, PasswordRequiredError, TooLargeError, UnreadableError, UnsupportedError
 from ingest.loaders.append import append_blocks
 from ingest.loaders.html import parse_html
-from ingest.loaders.rtf import in_utf8
+from ingest.loaders.rtf import rtf_in_utf8
 from ingest.options import LoadOptions
 from ingest.parsed import ParsedDocument, TextBuilder
 
 __all__ = ["load_epub", "load_odt", "load_rtf"]
 
 _TEMPLATE = "$if(title)$<title>$pagetitle$</title>\n$endif$$body$\n"
-# Links back from notes to where they are referred to.
+# Links from notes back to the text.
 _BACK = re.compile(r'<a href="#[^"]*" class="footnote-back"[^>]*>.*?</a>', re.DOTALL)
 _HEAP_EXHAUSTED = 251
 _LEAST_HEAP_BYTES = 256_000_000
 _PIECE_BYTES = 1 << 20
-# Ways of making fonts hard to copy; the text of such books is open.
+# Obfuscated fonts; the text of such books is readable.
 _FONT_METHODS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 _CONTENT = (".xhtml", ".html", ".htm", ".xml", ".opf", ".ncx", ".svg")
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
@@ -40,7 +40,7 @@ def load_rtf(path: Path, options: LoadOptions) -> ParsedDocument:
     """Load an RTF file; it has no lines, each paragraph and table row counts as one.
 
     Raises:
-        TooLargeError: it needs more memory or time than it may have.
+        TooLargeError: it needs more memory or time than allowed.
         UnreadableError: it is not RTF, or broken.
         UnsupportedError: pandoc is not installed.
     """
@@ -50,7 +50,7 @@ def load_rtf(path: Path, options: LoadOptions) -> ParsedDocument:
         raise NoTextError(f"{path.name}: it is empty")
     if not start.startswith(b"{\\rtf"):
         raise UnreadableError(f"{path.name}: not RTF; open it in a word processor and save it again")
-    return _converted(path, "rtf", options, in_utf8(data))
+    return _converted(path, "rtf", options, rtf_in_utf8(data))
 
 
 def load_odt(path: Path, options: LoadOptions) -> ParsedDocument:
@@ -84,7 +84,7 @@ def load_epub(path: Path, options: LoadOptions) -> ParsedDocument:
 def _converted(
     path: Path, form: str, options: LoadOptions, data: bytes | None = None, title: str | None = None
 ) -> ParsedDocument:
-    """Return what pandoc makes of a file, or of `data` in its place."""
+    """Convert a file, or `data` in its place, and read the HTML."""
     page = parse_html(_BACK.sub("", _html(path, form, options, data)))
     builder = TextBuilder()
     append_blocks(builder, page, shift=None)
@@ -96,7 +96,7 @@ def _html(path: Path, form: str, options: LoadOptions, data: bytes | None) -> st
     """Run pandoc.
 
     Raises:
-        TooLargeError: it needs more memory or time than it may have, or makes more text.
+        TooLargeError: it needs more memory or time than allowed, or produces too much text.
         UnreadableError: it cannot read the file.
     """
     limits = options.limits
@@ -116,14 +116,14 @@ def _html(path: Path, form: str, options: LoadOptions, data: bytes | None) -> st
         except subprocess.TimeoutExpired as error:
             raise TooLargeError(f"{path.name}: it takes more than {limits.seconds:.0f} s to read; split it") from error
         if done.returncode == _HEAP_EXHAUSTED:
-            raise TooLargeError(f"{path.name}: it needs more memory than it may have; split it")
+            raise TooLargeError(f"{path.name}: it needs more memory than allowed; split it")
         if done.returncode:
             lines = done.stderr.decode("utf-8", "replace").strip().split("\n")
             raise UnreadableError(
                 f"{path.name}: broken ({lines[-1][:200]}); open it in the program it was made with and save it again"
             )
         if out.stat().st_size > limits.unpacked_bytes:
-            raise TooLargeError(f"{path.name}: it holds more text than may be read; split it")
+            raise TooLargeError(f"{path.name}: it holds more text than allowed; split it")
         return out.read_text(encoding="utf-8", errors="replace")
 
 
@@ -137,11 +137,11 @@ def _program(path: Path) -> str:
 
 
 def _members(path: Path, options: LoadOptions, *wanted: str) -> dict[str, bytes]:
-    """Return those members of a zipped document that are there, after counting what all unpack to.
+    """Return the wanted members of a zipped document, after checking the unpacked size of all members.
 
     Raises:
-        TooLargeError: that is more than it may be.
-        UnreadableError: it is no such document, or broken.
+        TooLargeError: it unpacks to more than the limit.
+        UnreadableError: it is not such a document, or broken.
     """
     limits, total = options.limits, 0
     found: dict[str, bytes] = {}
@@ -149,7 +149,7 @@ def _members(path: Path, options: LoadOptions, *wanted: str) -> dict[str, bytes]
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             if len(entries) > limits.members or sum(entry.file_size for entry in entries) > limits.unpacked_bytes:
-                raise TooLargeError(f"{path.name}: it unpacks to more than it may; split it, or take out its pictures")
+                raise TooLargeError(f"{path.name}: it unpacks to more than the limit; split it, or remove its pictures")
             for entry in entries:
                 with archive.open(entry) as stream:
                     if entry.filename in wanted:
@@ -158,9 +158,9 @@ def _members(path: Path, options: LoadOptions, *wanted: str) -> dict[str, bytes]
                     while piece := stream.read(_PIECE_BYTES):
                         total += len(piece)
                 if total > limits.unpacked_bytes:
-                    raise TooLargeError(f"{path.name}: it unpacks to more than it may; split it")
+                    raise TooLargeError(f"{path.name}: it unpacks to more than the limit; split it")
     except _BROKEN as error:
-        raise UnreadableError(f"{path.name}: not such a document, or cut short ({error}); save it again") from error
+        raise UnreadableError(f"{path.name}: not a valid document, or cut short ({error}); save it again") from error
     return found
 
 
@@ -170,13 +170,13 @@ def _parsed(xml: bytes) -> etree._Element | None:
 
 
 def _title(meta: bytes) -> str | None:
-    """Return the title that a document's metadata give, if they do."""
+    """Return the title in a document's metadata, if there is one."""
     root = _parsed(meta)
     return " ".join((root.findtext(".//{*}title") or "").split()) or None if root is not None else None
 
 
 def _is_protected(encryption: bytes) -> bool:
-    """Return whether a book's list of what is encrypted names more than fonts."""
+    """Return whether more than the fonts of a book is encrypted."""
     if not encryption:
         return False
     root = _parsed(encryption)
@@ -186,6 +186,6 @@ def _is_protected(encryption: bytes) -> bool:
         method = item.find(".//{*}EncryptionMethod")
         if method is not None and method.get("Algorithm") in _FONT_METHODS:
             continue
-        if any(one.get("URI", "").lower().endswith(_CONTENT) for one in item.iter("{*}CipherReference")):
+        if any(part.get("URI", "").lower().endswith(_CONTENT) for part in item.iter("{*}CipherReference")):
             return True
     return False

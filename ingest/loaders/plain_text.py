@@ -1,4 +1,4 @@
-"""Plain text: paragraphs are what blank lines part."""
+"""Plain text: paragraphs are separated by blank lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PARAGRAPH = re.compile(r"(?m)^[^\S\n]*\S[^\n]*(?:\n[^\S\n]*\S[^\n]*)*")
 
 
 def read_text(path: Path) -> tuple[str, tuple[str, ...]]:
-    """Return a text file's text, and a note where its encoding had to be found out or bytes were lost.
+    """Return a text file's text, with a note where its encoding was guessed or bytes were lost.
 
     Raises:
         UnreadableError: no encoding fits.

@@ -1,7 +1,7 @@
-"""JSON and JSON Lines: a paragraph a record, of lines that say "key: value".
+"""JSON and JSON Lines: each record is a paragraph of "key: value" lines.
 
-An object with a text under "content" is a passage: the text stands as it is, and "link"
-is kept as where it comes from. Nothing is fetched from there.
+An object with text under "content" is a passage: its text is kept as it is, and its "link"
+as the origin. Nothing is fetched from there.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ __all__ = ["load_json", "load_jsonl"]
 
 _SPACE = re.compile(r"[ \t\n\r\ufeff]*")
 _TITLES = ("title", "标题", "題目", "题目")
-# Small objects in a list stay with the record that they belong to.
+# Small objects in a list stay in the paragraph of their record.
 _FEW, _SHORT = 3, 400
 _MOST_NAMED = 10
 
 
 class _Number(str):
-    """A number as it is written: no digits are lost, however many there are."""
+    """A number as it is written, with all its digits."""
 
     __slots__ = ()
 
@@ -37,9 +37,9 @@ _DECODER = json.JSONDecoder(parse_float=_Number, parse_int=_Number, parse_consta
 
 
 def load_json(path: Path, options: LoadOptions) -> ParsedDocument:
-    """Load a JSON file; the line of a record in a list at the top, or under a key at the top, is where it begins.
+    """Load a JSON file; a record in the top list, or under a top key, has the line on which it begins.
 
-    What lies deeper is on the line of its record. A file of JSON Lines is taken as such.
+    Deeper values have the line of their record. A file that holds JSON Lines is read as such.
 
     Raises:
         TooLargeError: it holds too much text.
@@ -52,7 +52,7 @@ def load_json(path: Path, options: LoadOptions) -> ParsedDocument:
 
 
 def load_jsonl(path: Path, options: LoadOptions) -> ParsedDocument:
-    """Load a file of JSON Lines; lines are the file's own. Broken ones are left out and noted.
+    """Load a JSON Lines file; lines are the file's own. Broken lines are skipped and noted.
 
     Raises:
         TooLargeError: it holds too much text.
@@ -73,7 +73,7 @@ def _decoded(path: Path) -> Decoded:
 
 
 def _is_lines(text: str) -> bool:
-    """Return whether the first two lines with anything on them are each a record of their own."""
+    """Return whether each of the first two lines that are not blank is a record."""
     lines = (match[0] for match in re.finditer(r"(?m)^[^\S\n]*\S[^\n]*", text))
     first, second = next(lines, ""), next(lines, "")
     return bool(second) and all(line.lstrip()[:1] in "{[" and _is_json(line) for line in (first, second))
@@ -88,7 +88,7 @@ def _is_json(text: str) -> bool:
 
 
 def _from_lines(path: Path, decoded: Decoded, options: LoadOptions) -> ParsedDocument:
-    writer = _Writer(path, options)
+    writer = _RecordWriter(path, options)
     broken: list[int] = []
     first_error = ""
     for number, line in enumerate(decoded.text.split("\n"), start=1):
@@ -108,18 +108,18 @@ def _from_lines(path: Path, decoded: Decoded, options: LoadOptions) -> ParsedDoc
     if broken:
         more = f" and {len(broken) - _MOST_NAMED} more" if len(broken) > _MOST_NAMED else ""
         named = ", ".join(map(str, broken[:_MOST_NAMED]))
-        notes.append(f"{len(broken)} broken line{'s' if len(broken) > 1 else ''} left out: {named}{more}")
+        notes.append(f"{len(broken)} broken line{'s' if len(broken) > 1 else ''} skipped: {named}{more}")
     return writer.builder.build(notes=notes, incomplete=bool(broken))
 
 
 def _from_json(path: Path, decoded: Decoded, options: LoadOptions) -> ParsedDocument:
-    writer = _Writer(path, options)
+    writer = _RecordWriter(path, options)
     scanner = _Scanner(decoded.text)
     try:
         if not scanner.is_over():
             _write_all(scanner, writer)
             if not scanner.is_over():
-                raise json.JSONDecodeError("something follows the end", decoded.text, scanner.at)
+                raise json.JSONDecodeError("extra data after the end", decoded.text, scanner.at)
     except json.JSONDecodeError as error:
         raise UnreadableError(
             f"{path.name}: not JSON (line {error.lineno}, column {error.colno}: {error.msg}); correct it there"
@@ -129,8 +129,8 @@ def _from_json(path: Path, decoded: Decoded, options: LoadOptions) -> ParsedDocu
     return writer.builder.build(notes=decoded.notes)
 
 
-def _write_all(scanner: _Scanner, writer: _Writer) -> None:
-    """Write the records of a list, or what is under the keys of an object, each on its line."""
+def _write_all(scanner: _Scanner, writer: _RecordWriter) -> None:
+    """Write the records of a list, or the values of an object's keys, each on its line."""
     opening = scanner.peek()
     if opening == "[":
         for _, line in scanner.members():
@@ -157,7 +157,7 @@ def _write_all(scanner: _Scanner, writer: _Writer) -> None:
 
 
 class _Scanner:
-    """Goes through the outer levels of a JSON text and knows on which line it is."""
+    """Walks the outer levels of a JSON text and tracks the line."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -181,7 +181,7 @@ class _Scanner:
         return value
 
     def members(self) -> Iterator[tuple[str, int]]:
-        """Yield key (nothing in a list) and line of each member; its value is to be read before the next."""
+        """Yield the key (empty in a list) and line of each member; read its value before asking for the next."""
         closing = "}" if self.peek() == "{" else "]"
         self.at += 1
         self._skip_space()
@@ -192,7 +192,7 @@ class _Scanner:
             line, key = self.line(), ""
             if closing == "}":
                 if self.peek() != '"':
-                    raise json.JSONDecodeError("a key in double quotes is missing", self.text, self.at)
+                    raise json.JSONDecodeError("expected a key in double quotes", self.text, self.at)
                 key, self.at = _DECODER.raw_decode(self.text, self.at)
                 self._skip_space()
                 self._expect(":")
@@ -207,7 +207,7 @@ class _Scanner:
 
     def _expect(self, character: str) -> None:
         if self.peek() != character:
-            raise json.JSONDecodeError(f"{character!r} is missing", self.text, self.at)
+            raise json.JSONDecodeError(f"expected {character!r}", self.text, self.at)
         self.at += 1
 
     def _skip_space(self) -> None:
@@ -215,7 +215,7 @@ class _Scanner:
         self.at = match.end() if match else self.at
 
 
-class _Writer:
+class _RecordWriter:
     """Writes values as paragraphs."""
 
     def __init__(self, path: Path, options: LoadOptions) -> None:
@@ -224,7 +224,7 @@ class _Writer:
         self._most = options.limits.characters
 
     def section(self, key: str, line: int, values: Any) -> None:
-        """Write what is under a key at the top, below a heading that is the key; nothing for nothing."""
+        """Write the values of a top key below a heading with the key; nothing if all are empty."""
         pending = " ".join(_clean(key).split())
         scalars: list[str] = []
         for value, at in values:
@@ -239,7 +239,7 @@ class _Writer:
         self._flush(scalars, line)
 
     def record(self, value: Any, line: int) -> None:
-        """Write a value, and the larger ones in it below, each as a paragraph."""
+        """Write a value as a paragraph, and each larger value inside it as another below."""
         if isinstance(value, dict) and isinstance(value.get("content"), str):
             self._passage(value, line)
             return
@@ -262,7 +262,7 @@ class _Writer:
         for block in passage.blocks:
             lines = passage.text[block.start : block.end].split("\n")
             self._flush(lines, line, link)
-        self.record({key: one for key, one in value.items() if key not in used}, line)
+        self.record({key: inner for key, inner in value.items() if key not in used}, line)
 
     def _flush(self, lines: list[str], line: int, link: str | None = None) -> list[str]:
         if lines:
@@ -275,7 +275,7 @@ class _Writer:
 
 
 def _lines(value: Any, key: str, larger: list[Any]) -> Iterator[str]:
-    """Yield the lines of a value; objects that are records of their own are put into `larger`."""
+    """Yield the lines of a value; objects that are records by themselves go into `larger`."""
     if isinstance(value, dict):
         if key and isinstance(value.get("content"), str):
             larger.append(value)
@@ -298,7 +298,7 @@ def _lines(value: Any, key: str, larger: list[Any]) -> Iterator[str]:
 
 
 def _shown(value: Any) -> list[str]:
-    """Return a single value as the lines that show it, none for nothing."""
+    """Return the lines that show a single value; none for an empty value."""
     if value is None:
         return []
     if isinstance(value, bool):

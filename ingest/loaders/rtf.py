@@ -1,7 +1,7 @@
-"""RTF as it should be read: its text in UTF-8, its pictures left out.
+"""RTF prepared for pandoc: text in UTF-8, pictures removed.
 
-RTF writes what is not ASCII as bytes in the code page of the font at that place. pandoc
-takes them for Latin letters, so they are put into Unicode before.
+RTF writes characters beyond ASCII as bytes in the code page of the current font. pandoc
+reads these as Latin letters, so they are converted first.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from dataclasses import dataclass, field
 from ingest.encoding import decode
 from ingest.loaders.codepages import charset_of
 
-__all__ = ["in_utf8"]
+__all__ = ["rtf_in_utf8"]
 
 _TOKEN = re.compile(
     rb"\\'(?P<hex>[0-9a-fA-F]{2})|\\(?P<word>[a-zA-Z]+)(?P<number>-?\d+)?[ ]?"
     rb"|(?P<symbol>\\[^a-zA-Z])|(?P<brace>[{}])|(?P<text>[^\\{}\r\n]+)|(?P<rest>[\r\n]+|\\)",
     re.DOTALL,
 )
-# By the numbers that fonts give their character sets.
+# By `\fcharset` number.
 _CHARSETS = {128: "shift_jis", 129: "cp949", 134: "gb18030", 136: "big5", 161: "cp1253", 162: "cp1254", 163: "cp1258"}
 _CHARSETS |= {177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874", 238: "cp1250"}
 _OF_TWO_BYTES = ("gb18030", "big5", "shift_jis", "cp949")
-# Pictures, objects and what Word keeps for itself; none of it is text.
+# Pictures, objects and settings of Word; none of it is text.
 _DROPPED = {b"pict", b"objdata", b"themedata", b"colorschememapping", b"datastore", b"latentstyles", b"nonshppict"}
 _SAMPLE_BYTES = 1 << 16
 
 
 @dataclass
 class _Group:
-    """What holds within a pair of braces."""
+    """State within a pair of braces."""
 
     font: int = -1
-    skipped: int = 1  # characters that stand in for one of \u
+    skipped: int = 1  # how many fallback characters follow a \u
 
 
 @dataclass
-class _Reader:
-    """Goes through the tokens once, gathering text by the encoding that it should be in."""
+class _Decoder:
+    """Reads the tokens once and groups text by its declared encoding."""
 
     page: str = "cp1252"
     default_font: int = -1
@@ -103,7 +103,7 @@ class _Reader:
         skipped = min(self._to_skip, len(text))
         self._to_skip -= skipped
         text = text[skipped:]
-        if self._open and text:  # the second byte of a character, written as it is
+        if self._open and text:  # the second byte of a character, written without an escape
             self._push(text[0])
             text = text[1:]
         for piece in re.split(rb"([\x80-\xff]+)", text):
@@ -125,7 +125,7 @@ class _Reader:
         if word == b"uc":
             group.skipped = max(0, number)
             return
-        if word == b"footnote":  # marked as one that need not be read, which is taken at its word
+        if word == b"footnote":  # marked as ignorable, which pandoc takes literally
             self._ignorable = False
         self._literal(token)
         if word == b"ansicpg":
@@ -151,7 +151,7 @@ class _Reader:
             self.pieces.append(bytearray(token))
 
     def _push(self, byte: int) -> None:
-        """Add a byte of text, and see whether it is the first of two."""
+        """Add a byte of text, and note whether it is the first of two."""
         encoding = self._encoding()
         first = byte > 0x80 and not (encoding == "shift_jis" and 0xA0 <= byte <= 0xDF)
         self._open = first and not self._open and encoding in _OF_TWO_BYTES
@@ -167,15 +167,15 @@ class _Reader:
             self._open = False
 
 
-def in_utf8(data: bytes) -> bytes:
+def rtf_in_utf8(data: bytes) -> bytes:
     """Return an RTF file with its text in UTF-8, without pictures and objects."""
-    reader = _Reader()
-    reader.read(data)
-    return b"".join(_encoded(reader.pieces))
+    decoder = _Decoder()
+    decoder.read(data)
+    return b"".join(_encoded(decoder.pieces))
 
 
 def _encoded(pieces: list[bytearray | tuple[str, bytes]]) -> Iterator[bytes]:
-    """Yield the pieces in UTF-8, text by the encoding that makes sense of all that should be in it."""
+    """Yield the pieces in UTF-8; all text with the same declared encoding is decoded the same way."""
     found: dict[str, str] = {"utf-16-le": "utf-16-le"}
     for declared in {piece[0] for piece in pieces if isinstance(piece, tuple)} - {"utf-16-le"}:
         sample = b"\n".join(piece[1] for piece in pieces if isinstance(piece, tuple) and piece[0] == declared)
@@ -185,7 +185,7 @@ def _encoded(pieces: list[bytearray | tuple[str, bytes]]) -> Iterator[bytes]:
             found[declared] = "cp1252"
     units = b""
     for piece in pieces:
-        if isinstance(piece, tuple) and piece[0] == "utf-16-le":  # characters beyond 16 bits come in two
+        if isinstance(piece, tuple) and piece[0] == "utf-16-le":  # characters beyond 16 bits take two units
             units += piece[1]
             continue
         if units:

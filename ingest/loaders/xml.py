@@ -1,6 +1,6 @@
-"""XML through lxml: prose as paragraphs, data as "name: value", the items of feeds with their HTML.
+"""XML: prose becomes paragraphs, data "name: value" lines, feed items their HTML.
 
-Entities are not expanded, no DTD and no address is opened.
+Entities are not expanded; no DTD and no address is opened.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _ITEMS = ("item", "entry")
 _HEADINGS = ("title", "head", "heading", "caption", "subject", "标题")
 _SUMMARIES = ("description", "summary")
 _CONTENTS = ("encoded", "content", "body")
-# Addresses that programs need.
+# Identifiers and addresses for feed readers.
 _FOR_PROGRAMS = ("guid", "comments", "commentRss", "commentRSS", "id")
 _XHTML = "{http://www.w3.org/1999/xhtml}"
-# Text is a value up to this length, unless it is a sentence; prose above.
+# Longer text is prose, and so is a sentence of any length; other text is a value.
 _LONGEST_VALUE = 80
 _SENTENCE = re.compile(r"[。！？]”?$|\S+(?:\s+\S+){3,}[.!?]$")
 _LONGEST_ATTRIBUTE = 500
@@ -65,7 +65,7 @@ def load_xml(path: Path, options: LoadOptions) -> ParsedDocument:
         notes.append(f"broken at {broken}; read as far as it goes")
     if entities:
         notes.append(f"{entities} entit{'ies' if entities > 1 else 'y'} left as written")
-    writer = _Writer(path, options)
+    writer = _XmlWriter(path, options)
     writer.write(root, 0)
     writer.flush()
     if broken and not writer.builder:
@@ -78,17 +78,17 @@ def _decoded(path: Path, data: bytes) -> Decoded:
     try:
         return decode(data, declared=declared[1].decode("ascii") if declared else None)
     except UnicodeDecodeError as error:
-        raise UnreadableError(f"{path.name}: its encoding cannot be told; save it as UTF-8") from error
+        raise UnreadableError(f"{path.name}: its encoding is unknown; save it as UTF-8") from error
 
 
 def _root(path: Path, text: str) -> tuple[etree._Element, str]:
     """Return the root, and where the file is broken, if it is.
 
     Raises:
-        UnreadableError: there is nothing to be read.
+        UnreadableError: nothing can be read.
     """
     text = _NOT_XML.sub(" ", text)
-    if "<!ENTITY" not in text:  # names from HTML, which XML does not know by itself
+    if "<!ENTITY" not in text:  # entity names of HTML, which XML does not define
         text = _NAMED.sub(_character, text)
     data, broken = text.encode("utf-8", "replace"), ""
     for recover in (False, True):
@@ -120,8 +120,8 @@ def _character(match: re.Match[str]) -> str:
     return match[0] if point is None or match[1] in _OF_XML else chr(point)
 
 
-class _Writer:
-    """Goes through the elements in their order."""
+class _XmlWriter:
+    """Walks the elements in order and writes their text."""
 
     def __init__(self, path: Path, options: LoadOptions) -> None:
         self.builder = TextBuilder()
@@ -131,7 +131,7 @@ class _Writer:
         self._values: list[tuple[str, int]] = []
 
     def write(self, element: etree._Element, depth: int) -> None:
-        """Write an element: a feed's item, a text, a value, or what holds such."""
+        """Write an element: a feed item, text, a value, or a container of these."""
         if str(element.tag).startswith(_XHTML):
             self._write_html(etree.tostring(element, encoding="unicode", with_tail=False), _line(element))
         elif _name(element) in _ITEMS and _child(element, _HEADINGS) is not None:
@@ -172,7 +172,7 @@ class _Writer:
         return depth + 1
 
     def _write_item(self, item: etree._Element, depth: int) -> None:
-        """Write an item of a feed: its title, what it says of itself, then its text."""
+        """Write a feed item: its title, its data, then its text."""
         heading = _child(item, _HEADINGS)
         link = _link(item)
         if heading is not None and _words(heading):
@@ -191,7 +191,7 @@ class _Writer:
         self.flush()
 
     def _write_text(self, element: etree._Element, link: str | None = None) -> None:
-        """Write an element's text: HTML as what it shows, short text as a value, else as paragraphs."""
+        """Write an element's text: HTML rendered, short text as a value, other text as paragraphs."""
         text = "".join(element.itertext())
         line = _line(element)
         words = " ".join(text.split())
@@ -228,13 +228,13 @@ def _paragraphs(text: str, first: int) -> Iterator[tuple[list[str], list[int]]]:
 
 
 def _has_words(element: etree._Element) -> bool:
-    """Return whether an element has text of its own, beside that of the elements in it."""
+    """Return whether an element has text outside its child elements."""
     pieces = [element.text, *(child.tail for child in element)]
     return any(piece and piece.strip() for piece in pieces) or any(child.tag is etree.Entity for child in element)
 
 
 def _is_beginning(summary: etree._Element, content: etree._Element) -> bool:
-    """Return whether a summary is only the beginning of the content."""
+    """Return whether a summary is just the beginning of the content."""
     beginning, whole = (
         "".join("".join(block for block in re.split(r"<[^>]*>", "".join(element.itertext()))).split())
         for element in (summary, content)

@@ -373,7 +373,7 @@ def test_suffixes_in_capitals_are_known(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_file_that_has_gone(tmp_path: Path, suffix: str) -> None:
-    with pytest.raises(UnreadableError, match=f"^gone{suffix}: it is not there any more"):
+    with pytest.raises(UnreadableError, match=f"^gone{suffix}: not a file, or no longer there"):
         load(tmp_path / f"gone{suffix}")
 
 

@@ -1,4 +1,4 @@
-"""Values of spreadsheet cells as text, about as the spreadsheet shows them; dates as ISO 8601."""
+"""Cell values as text, close to how a spreadsheet shows them; dates as ISO 8601."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from functools import lru_cache
 
 __all__ = ["cell_text", "is_locale_date"]
 
-# Sections of a format ("positive;negative;zero;text"), and what one consists of.
+# Sections of a format ("positive;negative;zero;text"), and the tokens of a section.
 _SECTIONS = re.compile(r'(?:"[^"]*"|\\.|[^;"\\])+|(?<=;)(?=;|$)')
 _TOKENS = re.compile(r'"([^"]*)"|\\(.)|_.|\*.|\[\$([^\]-]*)[^\]]*\]|\[[^\]]*\]|([#0?][#0?,]*(?:\.[#0?]+)?,*)|(.)')
 _CONDITION = re.compile(r"\[[<>=]")
-# Excel takes no longer ones.
+# The longest that Excel accepts.
 _LONGEST_PATTERN = 255
 
 
 def is_locale_date(format_number: int) -> bool:
-    """Tell whether a built-in format is a date of Chinese, Japanese or Korean Excel; files hold no pattern for them."""
+    """Return whether a built-in format is a date in East Asian versions of Excel; files hold no pattern for these."""
     return 27 <= format_number <= 36 or 50 <= format_number <= 58
 
 
@@ -39,7 +39,7 @@ def cell_text(value: object, pattern: str = "General") -> str:
     if isinstance(value, datetime):
         if value.time() == time():
             return value.date().isoformat()
-        # A serial number is a float, and its seconds are not exact.
+        # Serial numbers are floats, so seconds are inexact.
         rounded = value + timedelta(microseconds=500_000)
         return rounded.strftime("%Y-%m-%d %H:%M:%S").removesuffix(":00")
     if isinstance(value, date):
@@ -51,7 +51,7 @@ def cell_text(value: object, pattern: str = "General") -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """How a section of a format shows a number."""
+    """A section of a number format."""
 
     before: str
     after: str
@@ -86,13 +86,13 @@ def _number(value: float, pattern: str) -> str:
 def _general(value: float) -> str:
     if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
         return str(int(value))
-    # Beyond the digits that Excel shows, and beyond the 15 that it keeps, stands what a float cannot hold.
+    # Excel shows 11 digits and keeps 15; beyond them is only rounding error.
     return format(value, ".11g" if abs(value) < 1e9 else ".15g")
 
 
 @lru_cache(maxsize=1024)
 def _shapes(pattern: str) -> tuple[_Shape | None, _Shape | None]:
-    """Return how a format shows positive numbers, and negative ones where it tells them apart."""
+    """Return the sections for positive and for negative numbers; the second is `None` unless the format has one."""
     sections = _SECTIONS.findall(pattern[:_LONGEST_PATTERN])
     if not sections or _CONDITION.search(pattern):
         return None, None
@@ -100,7 +100,7 @@ def _shapes(pattern: str) -> tuple[_Shape | None, _Shape | None]:
 
 
 def _shape(section: str) -> _Shape | None:
-    """Return what a section of a format says; `None` where that is not plain digits."""
+    """Parse a section of a format; `None` if it is not a plain number."""
     texts = ["", ""]
     digits = ""
     percents = 0

@@ -1,4 +1,4 @@
-"""Numbers as Word counts lists in Chinese, Japanese and Korean documents: 第三条, 壹, 甲."""
+"""List numbers as Word writes them in Chinese, Japanese and Korean: 三, 壹, 甲."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WIDE = str.maketrans("0123456789", "０１２３４５６７８９")
 
 
 def count_in_chinese(value: int, number_format: str) -> str | None:
-    """Return a number as a format of Word's (`w:numFmt`) writes it; `None` for the formats of other scripts."""
+    """Return a number in one of Word's East Asian formats (`w:numFmt`); `None` for other formats."""
     if number_format in ("decimalFullWidth", "decimalFullWidth2"):
         return str(value).translate(_WIDE)
     if number_format in _SERIES:
@@ -46,7 +46,7 @@ def count_in_chinese(value: int, number_format: str) -> str | None:
 
 
 def _spelt(value: int, digits: str, units: str) -> str:
-    """Return a number below ten thousand spelt out; greater ones in Arabic digits."""
+    """Spell out a number below ten thousand; larger numbers stay in Arabic digits."""
     if not 0 < value < 10_000:
         return str(value)
     text = ""

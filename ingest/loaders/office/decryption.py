@@ -1,4 +1,4 @@
-"""Encrypted Office documents, opened with the passwords that a user gives."""
+"""Decryption of Office documents with the passwords that the user gives."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ingest.options import LoadOptions
 
 __all__ = ["decrypted"]
 
-# Excel encrypts with this one, and never asks for it, where a workbook is only protected against changes.
+# Excel's fixed password for workbooks that are only protected against changes.
 _WITHOUT_ASKING = "VelvetSweatshop"
 
 
 def decrypted(path: Path, options: LoadOptions) -> BinaryIO | None:
-    """Return what an encrypted document holds, opened with a password of `options`; `None` for a plain one.
+    """Decrypt a document with a password from `options`; `None` if it is not encrypted.
 
     Raises:
-        PasswordRequiredError: no password fits, or its encryption is unknown.
+        PasswordRequiredError: no password fits, or the encryption is unknown.
     """
     import msoffcrypto
     from msoffcrypto.exceptions import InvalidKeyError
@@ -34,13 +34,13 @@ def decrypted(path: Path, options: LoadOptions) -> BinaryIO | None:
                 return None
         except Exception as error:
             if kind_of(path) is not Kind.ENCRYPTED:
-                return None  # broken perhaps, which what reads it will find
+                return None  # perhaps broken; the loader will say so
             raise PasswordRequiredError(
-                f"{path.name}: it is encrypted; in a way that is not known here, so save a copy without the password"
+                f"{path.name}: it is encrypted in an unknown way; save a copy without the password"
             ) from error
         for password in (*options.passwords, _WITHOUT_ASKING):
             plain = io.BytesIO()
-            # Whatever goes wrong with a wrong key, another may fit.
+            # A wrong key fails in many ways; the next may fit.
             with suppress(InvalidKeyError, AssertionError, ValueError, struct.error):
                 document.load_key(password=password, verify_password=True)
                 document.decrypt(plain)

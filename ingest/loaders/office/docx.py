@@ -1,7 +1,7 @@
-"""Word documents (.docx): headings, lists and their numbers, tables, notes, text boxes, charts.
+"""Word documents (.docx): headings, numbered lists, tables, notes, text boxes, charts.
 
-A DOCX has no lines; each paragraph and table row counts as one. The main part is parsed
-once, its body made plain (`word_body`), and read in one walk (`word_blocks`).
+A DOCX has no lines; each paragraph and table row counts as a line. The main part is parsed
+once, simplified (`word_body`), and read in a single walk (`word_blocks`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ingest.errors import TooLargeError, UnreadableError
 from ingest.loaders.office.file_kind import Kind, kind_of
 from ingest.loaders.office.ooxml import Package, open_package
-from ingest.loaders.office.regions import Cells
+from ingest.loaders.office.regions import CellBudget
 from ingest.loaders.office.word_blocks import WordReader
 from ingest.loaders.office.word_body import plain_body
 from ingest.loaders.office.word_numbering import ListNumbers
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["load_docx"]
 
-# The main part becomes a tree: 20 MB of short runs take 430 MB.
+# The main part is held as a tree: 20 MB of short runs take 430 MB.
 _MAX_XML_BYTES = 30_000_000
-# A heading further down is a chapter's, and the title that the file's properties name is better.
+# A first heading further down is a chapter title; the title in the file's properties is better.
 _TOP_CHARACTERS = 500
 
 
 def load_docx(path: Path, options: LoadOptions) -> ParsedDocument:
-    """Load a DOCX file; pages are those that Word recorded when it saved the file, if it did.
+    """Load a DOCX file; pages are those that Word recorded when saving, if any.
 
     Raises:
         PasswordRequiredError: the document is encrypted, and no password fits.
@@ -48,7 +48,7 @@ def load_docx(path: Path, options: LoadOptions) -> ParsedDocument:
         if main not in package.part_names:
             raise UnreadableError(f"{path.name}: not a Word document, or broken; save it again from Word")
         _check_size(package, main)
-        return _document(package, main, Cells(path.name, options.limits))
+        return _document(package, main, CellBudget(path.name, options.limits))
 
 
 def _check_size(package: Package, main: str) -> None:
@@ -60,7 +60,7 @@ def _check_size(package: Package, main: str) -> None:
         )
 
 
-def _document(package: Package, main: str, cells: Cells) -> ParsedDocument:
+def _document(package: Package, main: str, cells: CellBudget) -> ParsedDocument:
     body = plain_body(package, main)
     characters = sum(len(text.text or "") for text in body.root.iter("{*}t"))
     if characters > cells.limits.characters:
@@ -76,12 +76,12 @@ def _document(package: Package, main: str, cells: Cells) -> ParsedDocument:
     title = _title(package)
     if reader.heading and (not title or reader.heading_at < _TOP_CHARACTERS):
         title = reader.heading
-    notes = ["an embedded document is left out"] if body.embedded else []
+    notes = ["an embedded document was skipped"] if body.embedded else []
     return builder.build(title=title, pages=reader.pages, notes=notes, incomplete=bool(notes))
 
 
 def _part(package: Package, main: str, kind: str) -> _Element | None:
-    """Return the tree of the part of a kind that the main part refers to."""
+    """Return the tree of a related part, such as "styles"; `None` if there is none."""
     name = next((name for found, name in package.related(main).values() if found == kind), "")
     return package.tree(name) if name in package.part_names else None
 

@@ -1,4 +1,4 @@
-"""Text in drawings: shapes, diagrams and charts, which DOCX, PPTX and XLSX share."""
+"""Text in the shapes, diagrams and charts of DOCX, PPTX and XLSX."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ __all__ = ["chart_rows", "drawn_texts"]
 
 
 def drawn_texts(drawing: _Element) -> list[str]:
-    """Return the paragraphs of DrawingML in an element, in order: of shapes, or of a diagram's data."""
+    """Return the paragraphs of the DrawingML in an element: shapes, or the data of a diagram."""
     paragraphs = ("".join(text.text or "" for text in paragraph.iter("{*}t")) for paragraph in drawing.iter("{*}p"))
     return [folded for paragraph in paragraphs if (folded := " ".join(paragraph.split()))]
 
 
 def chart_rows(chart: _Element) -> list[list[str]]:
-    """Return what a chart shows as a table: a row for each category, a column for each series."""
+    """Return a chart's data as a table: a row per category, a column per series."""
     series = list(chart.iter("{*}ser"))
-    names = [_points(one, "tx") for one in series]
-    categories = next((found for one in series if (found := _points(one, "cat") or _points(one, "xVal"))), {})
-    values = [_points(one, "val") or _points(one, "yVal") for one in series]
+    names = [_points(each, "tx") for each in series]
+    categories = next((found for each in series if (found := _points(each, "cat") or _points(each, "xVal"))), {})
+    values = [_points(each, "val") or _points(each, "yVal") for each in series]
     places = sorted({place for points in (categories, *values) for place in points})
     header = ["", *(" ".join(name.values()) for name in names)]
     return [header, *([categories.get(at, ""), *(points.get(at, "") for points in values)] for at in places)]
 
 
 def _points(series: _Element, role: str) -> dict[int, str]:
-    """Return the values that are kept in the file for one role of a series, by their index."""
+    """Return the cached values of a series for a role such as "cat" or "val", by index."""
     found = series.find(f"{{*}}{role}")
     if found is None:
         return {}
@@ -39,7 +39,7 @@ def _points(series: _Element, role: str) -> dict[int, str]:
 
 
 def _shown(value: str) -> str:
-    """Return a value as it is, but a number without the digits that no float can hold."""
+    """Return a value; a number without floating-point noise."""
     try:
         return cell_text(float(value))
     except ValueError:

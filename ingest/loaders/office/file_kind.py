@@ -1,4 +1,4 @@
-"""What an Office file is by its content, whatever its suffix says."""
+"""The real format of an Office file, told by its content rather than its suffix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Kind", "kind_of"]
 
 
 class Kind(Enum):
-    """What a file is by its content, whatever its suffix says."""
+    """File formats that occur under the suffixes of Office."""
 
     ZIP = auto()
     ENCRYPTED = auto()
@@ -37,7 +37,7 @@ _COMPOUND_FILE = b"\xd0\xcf\x11\xe0"
 
 
 def kind_of(path: Path) -> Kind:
-    """Return what a file is by its first bytes, or by the streams of a compound file."""
+    """Return a file's format by its first bytes, or by the streams of a compound file."""
     with path.open("rb") as stream:
         head = stream.read(4096)
     if head.startswith(_COMPOUND_FILE):
@@ -63,7 +63,7 @@ def _compound_kind(path: Path) -> Kind:
     try:
         with olefile.OleFileIO(str(path)) as compound:
             return next((kind for name, kind in _STREAMS if compound.exists(name)), Kind.OTHER)
-    except Exception:  # noqa: BLE001 - it raises anything at all over a broken directory
+    except Exception:  # noqa: BLE001 - a broken directory raises all kinds of errors
         data = path.read_bytes()
         return next((kind for name, kind in _STREAMS if name.encode("utf-16-le") in data), Kind.OTHER)
 

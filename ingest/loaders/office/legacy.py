@@ -1,4 +1,4 @@
-"""Documents of Office 97 to 2003 (.doc, .ppt), converted by LibreOffice; and what other files go by such suffixes."""
+"""Office 97 to 2003 documents (.doc, .ppt), converted by LibreOffice, and other files under these suffixes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COMPOUND_LOADERS = {
     Kind.POWERPOINT: "office.legacy:load_ppt",
     Kind.EXCEL: "office.sheets:load_xls",
 }
-# Macros off, links not updated; what would be fetched all the same meets a proxy that is not there.
+# Macros off, links not updated; anything fetched all the same meets a proxy that does not exist.
 _SETTINGS = (
     ("org.openoffice.Office.Common/Security/Scripting", "DisableMacrosExecution", "true"),
     ("org.openoffice.Office.Common/Security/Scripting", "MacroSecurityLevel", "3"),
@@ -48,7 +48,7 @@ _SETTINGS = (
 
 
 def load_doc(path: Path, options: LoadOptions) -> ParsedDocument:
-    """Load a document of Word 97 to 2003, or what else goes by its suffix: RTF, HTML, text, DOCX.
+    """Load a Word 97 to 2003 document, or RTF, HTML, text or DOCX under its suffix.
 
     Raises:
         UnsupportedError: LibreOffice is not installed.
@@ -60,7 +60,7 @@ def load_doc(path: Path, options: LoadOptions) -> ParsedDocument:
 
 
 def load_ppt(path: Path, options: LoadOptions) -> ParsedDocument:
-    """Load a presentation of PowerPoint 97 to 2003, or what else goes by its suffix; pages are its slides.
+    """Load a PowerPoint 97 to 2003 presentation, or another format under its suffix; pages are slides.
 
     Raises:
         UnsupportedError: LibreOffice is not installed.
@@ -72,7 +72,7 @@ def load_ppt(path: Path, options: LoadOptions) -> ParsedDocument:
 
 
 def load_as_it_is(path: Path, kind: Kind, options: LoadOptions, target: str) -> ParsedDocument:
-    """Load a file that is not what its suffix says with the loader for what it is.
+    """Load a file whose format differs from its suffix with the loader for its real format.
 
     Args:
         path: the file.
@@ -108,7 +108,7 @@ def _load_with(loader: str, path: Path, options: LoadOptions) -> ParsedDocument:
 
 
 def _load_web_archive(path: Path, options: LoadOptions) -> ParsedDocument:
-    """Load the page of a web archive, which wikis export as Word documents."""
+    """Load the page in a web archive; wikis export these as Word documents."""
     message = email.message_from_bytes(path.read_bytes(), EmailMessage, policy=email.policy.default)
     page = next((part for part in message.walk() if part.get_content_type() == "text/html"), None)
     payload = page.get_payload(decode=True) if page is not None else None
@@ -121,7 +121,7 @@ def _load_web_archive(path: Path, options: LoadOptions) -> ParsedDocument:
 
 
 def _converted(path: Path, target: str, options: LoadOptions) -> ParsedDocument:
-    """Load a file by way of LibreOffice and the format of today."""
+    """Convert a file to the current format with LibreOffice, and load that."""
     program = shutil.which("soffice") or shutil.which("libreoffice")
     if program is None:
         raise UnsupportedError(
@@ -141,14 +141,14 @@ def _converted(path: Path, target: str, options: LoadOptions) -> ParsedDocument:
                 f"{path.name}: LibreOffice cannot read this document of Office 97 to 2003; "
                 f"save it as .{target} from {_NAMES[target]}"
             )
-        # Under the name that messages have to tell.
+        # Messages name the original file.
         made = made.rename(made.with_name(path.name))
         return _load_with(_LOADERS[target], made, options)
 
 
 @contextmanager
 def _workplace() -> Iterator[Path]:
-    """Yield a temporary folder with a LibreOffice profile of its own."""
+    """Yield a temporary folder with its own LibreOffice profile."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         user = folder / "profile" / "user"
@@ -166,11 +166,11 @@ def _workplace() -> Iterator[Path]:
 
 
 def _run(program: str, source: Path, target: str) -> Path | None:
-    """Convert a file; return the new one, or `None` where LibreOffice cannot."""
+    """Convert a file; return the result, or `None` if LibreOffice cannot read it."""
     folder = source.parent
     out = folder / "out"
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    # No new session: whoever bounds the time kills the process group, and LibreOffice with it.
+    # No new session: on timeout the process group is killed, LibreOffice included.
     subprocess.run(  # noqa: S603 - LibreOffice itself, and no argument is from the document
         [
             program,

@@ -1,8 +1,7 @@
-"""OOXML packages (DOCX, PPTX, XLSX): unpacked within the bounds, and nowhere else.
+"""OOXML packages (DOCX, PPTX, XLSX), unpacked within the limits.
 
-zipfile stops at the size that the directory declares, but one `read()` of a whole member
-first inflates all that it really holds. So members are read in pieces here, and libraries
-are given archives that were read so.
+zipfile trusts the declared size only after `read()` has inflated a whole member. Members are
+therefore read in pieces, and libraries get only archives that were checked this way.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ __all__ = ["Package", "open_package", "take_alternatives"]
 
 _PIECE_BYTES = 1 << 16
 _XML = (".xml", ".rels")
-# No name in a document is nearly as long, and a directory is held in memory whole.
+# Far longer than any real name; a directory is held in memory whole.
 _DIRECTORY_BYTES_A_MEMBER = 1_000
 _DOCTYPES = tuple("<!DOCTYPE".encode(encoding) for encoding in ("utf-8", "utf-16-le", "utf-16-be"))
-# ISO's strict variant of the formats, which the libraries do not know.
+# Namespaces of ISO strict files, which the libraries do not know.
 _STRICT = (
     (
         b"http://purl.oclc.org/ooxml/wordprocessingml/main",
@@ -44,17 +43,17 @@ _STRICT = (
 
 
 def open_package(path: Path, options: LoadOptions, application: str) -> Package:
-    """Open the ZIP file that a DOCX, PPTX or XLSX is, decrypted where it needs to be.
+    """Open a DOCX, PPTX or XLSX as a ZIP file, decrypted if necessary.
 
     Args:
         path: the file.
-        options: bounds and passwords.
-        application: the program that a user would open it with, for messages.
+        options: limits and passwords.
+        application: the program that messages tell the user to open it with.
 
     Raises:
         PasswordRequiredError: it is encrypted, and no password fits.
-        TooLargeError: it holds too much, as its directory says.
-        UnreadableError: it is no such document, or broken.
+        TooLargeError: it declares more than the limits allow.
+        UnreadableError: it is not such a document, or broken.
     """
     kind = kind_of(path)
     stream: BinaryIO
@@ -82,12 +81,12 @@ def open_package(path: Path, options: LoadOptions, application: str) -> Package:
 
 def _checked(stream: BinaryIO, name: str, limits: Limits) -> zipfile.ZipFile:
     if _directory_bytes(stream) > limits.members * _DIRECTORY_BYTES_A_MEMBER:
-        raise TooLargeError(f"{name}: it holds more than {limits.members:,} files; it is no ordinary document")
+        raise TooLargeError(f"{name}: it holds more than {limits.members:,} files; it is not an ordinary document")
     archive = zipfile.ZipFile(stream)
     members = archive.infolist()
     if len(members) > limits.members:
         raise TooLargeError(
-            f"{name}: it holds {len(members):,} files, more than {limits.members:,}; it is no ordinary document"
+            f"{name}: it holds {len(members):,} files, more than {limits.members:,}; it is not an ordinary document"
         )
     size_bytes = sum(member.file_size for member in members)
     if size_bytes > limits.unpacked_bytes:
@@ -99,7 +98,7 @@ def _checked(stream: BinaryIO, name: str, limits: Limits) -> zipfile.ZipFile:
 
 
 def _directory_bytes(stream: BinaryIO) -> int:
-    """Return how long a ZIP file says that its directory is, which zipfile would read whole."""
+    """Return the declared size of a ZIP directory, which zipfile would read whole."""
     end = stream.seek(0, io.SEEK_END)
     stream.seek(max(0, end - 66_000))
     tail = stream.read()
@@ -111,7 +110,7 @@ def _directory_bytes(stream: BinaryIO) -> int:
 
 
 class Package:
-    """The parts of an Office document, each read within the bounds."""
+    """The parts of an Office document, each read within the limits."""
 
     def __init__(self, name: str, archive: zipfile.ZipFile, limits: Limits) -> None:
         self.name = name
@@ -130,19 +129,19 @@ class Package:
 
     @property
     def stream(self) -> BinaryIO:
-        """The archive itself. Give it to a library only after `check_parts`."""
+        """The archive itself; pass it to a library only after `check_parts`."""
         assert self._archive.fp is not None
         return self._archive.fp  # type: ignore[return-value]  # typeshed has IO[bytes]
 
     def size_bytes(self, part: str) -> int:
-        """Return what a part unpacks to, as the directory says; 0 where there is none."""
+        """Return the declared unpacked size of a part; 0 if it is missing."""
         return self._archive.getinfo(part).file_size if part in self.part_names else 0
 
     def check_parts(self) -> None:
-        """Read all parts through once, so that none holds more than the directory says, or declares entities.
+        """Read all XML parts once to make sure that none exceeds its declared size or declares entities.
 
         Raises:
-            UnreadableError: one does, or is broken.
+            UnreadableError: a part does, or is broken.
         """
         for part in self.part_names:
             if part.endswith(_XML):
@@ -158,10 +157,10 @@ class Package:
         return b"".join(self._pieces(part))
 
     def tree(self, part: str) -> _Element:
-        """Return a part's XML, as much as can be read of it where it is not well formed.
+        """Return a part's XML tree; of malformed XML, as much as can be read.
 
         Raises:
-            UnreadableError: it is missing, or no XML.
+            UnreadableError: it is missing, or not XML.
         """
         from lxml import etree
 
@@ -174,11 +173,11 @@ class Package:
         except etree.XMLSyntaxError as error:
             root = etree.fromstring(data, etree.XMLParser(recover=True, **options))
             if root is None:
-                raise UnreadableError(f"{self.name}: broken, {part} is no XML; save it again") from error
+                raise UnreadableError(f"{self.name}: broken, {part} is not XML; save it again") from error
             return root
 
     def related(self, part: str = "") -> dict[str, tuple[str, str]]:
-        """Return what a part (or the document itself) relates to inside the package: type and part name by id."""
+        """Return the internal relationships of a part, or of the document: type and part name by id."""
         folder = PurePosixPath(part).parent
         rels = str(folder / "_rels" / f"{PurePosixPath(part).name}.rels") if part else "_rels/.rels"
         if rels not in self.part_names:
@@ -192,10 +191,10 @@ class Package:
         return found
 
     def without_media(self, most_bytes: int) -> io.BytesIO:
-        """Return the document with its XML parts alone, all others empty: what lies in memory is bounded then.
+        """Return the document with all parts but XML emptied, which bounds its memory.
 
         Raises:
-            TooLargeError: the XML is more than `most_bytes`.
+            TooLargeError: the XML exceeds `most_bytes`.
             UnreadableError: a part is broken.
         """
         from lxml import etree
@@ -224,11 +223,11 @@ class Package:
                 while piece := stream.read(_PIECE_BYTES):
                     self._left_bytes -= len(piece)
                     if self._left_bytes < 0:
-                        raise TooLargeError(f"{self.name}: it unpacks to more than it may; split it")
+                        raise TooLargeError(f"{self.name}: it unpacks to more than the limit; split it")
                     seen = tail + piece
                     if any(doctype in seen for doctype in _DOCTYPES):
                         raise UnreadableError(
-                            f"{self.name}: {part} declares XML entities, which no such document does; save it again"
+                            f"{self.name}: {part} declares XML entities, which Office never does; save it again"
                         )
                     tail = piece[-20:]
                     yield piece
@@ -248,13 +247,13 @@ def _resolved(folder: PurePosixPath, target: str) -> str:
 
 
 def take_alternatives(root: _Element) -> None:
-    """Put in the place of what a document says twice, for newer and older programs, the one that has text."""
+    """Where content is given twice, for newer and older programs, keep the variant that has text."""
     from lxml import etree
 
     namespace = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
     for both in root.iter(f"{namespace}AlternateContent"):
         variants = [variant for variant in both if isinstance(variant.tag, str)]
-        taken = next((one for one in variants if any(text.text for text in one.iter("{*}t"))), None)
+        taken = next((variant for variant in variants if any(text.text for text in variant.iter("{*}t"))), None)
         for variant in variants if taken is not None else variants[:-1]:
             if variant is not taken:
                 etree.strip_elements(variant, "*", with_tail=False)

@@ -1,4 +1,4 @@
-"""Regions of a sheet's cells: a run of rows is one table, a lone cell above its header a title, one column a text."""
+"""Regions of a sheet: adjacent rows form a table, a lone cell above the header its title, a single column text."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ingest.loaders.markdown_table import markdown_table
 from ingest.options import Limits
 from ingest.parsed import BlockKind, TextBuilder
 
-__all__ = ["Cells", "Row", "add_sheet"]
+__all__ = ["CellBudget", "Row", "add_sheet"]
 
 Row = tuple[int, dict[int, tuple[str, bool]]]
-"""A row's number, and by column the text of its cells and whether it is a number. Empty cells are left out."""
+"""Row number, and by column the text of each non-empty cell and whether it is a number."""
 
 
 @dataclass
-class Cells:
-    """Counts what tables hold, and stops where that is too much."""
+class CellBudget:
+    """Counts cells and characters of tables against the limits."""
 
     name: str
     limits: Limits
@@ -26,10 +26,10 @@ class Cells:
     characters: int = field(default=0, init=False)
 
     def take(self, texts: Iterable[str]) -> None:
-        """Count the cells of one more row.
+        """Count the cells of another row.
 
         Raises:
-            TooLargeError: they are too many, or their text is too long.
+            TooLargeError: there are too many cells, or too much text.
         """
         for text in texts:
             self.count += 1
@@ -46,9 +46,15 @@ class Cells:
 
 
 def add_sheet(
-    builder: TextBuilder, title: str, rows: Iterable[Row], shapes: Iterable[tuple[int, str]], *, page: int, cells: Cells
+    builder: TextBuilder,
+    title: str,
+    rows: Iterable[Row],
+    shapes: Iterable[tuple[int, str]],
+    *,
+    page: int,
+    cells: CellBudget,
 ) -> bool:
-    """Add a sheet's name, its regions, and the texts of its shapes; return whether it holds any.
+    """Add a sheet's name, its regions and the text of its shapes; return whether there are any.
 
     Raises:
         TooLargeError: it holds too many cells.
@@ -69,7 +75,7 @@ def add_sheet(
     return not empty
 
 
-def _counted(rows: Iterable[Row], cells: Cells) -> Iterator[Row]:
+def _counted(rows: Iterable[Row], cells: CellBudget) -> Iterator[Row]:
     for number, row in rows:
         shown = {column: cell for column, cell in row.items() if cell[0].strip()}
         cells.take(text for text, _ in shown.values())
@@ -78,7 +84,7 @@ def _counted(rows: Iterable[Row], cells: Cells) -> Iterator[Row]:
 
 
 def _regions(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Yield runs of rows that no empty row parts; a run that begins with numbers goes on with the table above it."""
+    """Yield runs of rows without an empty row; a run that begins with numbers continues the table above."""
     region: list[Row] = []
     for row in rows:
         apart = bool(region) and row[0] > region[-1][0] + 1
@@ -96,7 +102,7 @@ def _continues(region: list[Row], row: Row) -> bool:
 
 
 def _side_by_side(region: list[Row]) -> list[list[Row]]:
-    """Return the tables that stand beside each other, two columns wide at least, an empty column between them."""
+    """Split a region at empty columns into tables side by side, if each has at least two columns."""
     groups: list[list[int]] = []
     for column in sorted({column for _, cells in region for column in cells}):
         if groups and column == groups[-1][-1] + 1:
@@ -123,7 +129,7 @@ def _add_region(builder: TextBuilder, region: list[Row], page: int) -> None:
         titles += 1
     if titles:
         _add_texts(builder, region[:titles], page)
-    # By used column, not by column: a cell far to the right makes no long row.
+    # By used column: a cell far to the right must not make a long row.
     places = {column: at for at, column in enumerate(sorted({c for _, cells in region[titles:] for c in cells}))}
     table = [["" for _ in places] for _ in region[titles:]]
     for line, (_, cells) in zip(table, region[titles:], strict=True):

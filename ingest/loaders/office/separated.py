@@ -1,4 +1,4 @@
-"""Separated values (.csv, .tsv): one table, its first row the header; lines are the file's own."""
+"""Separated values (.csv, .tsv): a single table with its first row as header; lines are the file's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ingest.errors import TooLargeError
 from ingest.loaders.markdown_table import markdown_table
-from ingest.loaders.office.regions import Cells
+from ingest.loaders.office.regions import CellBudget
 from ingest.loaders.plain_text import read_text
 from ingest.options import LoadOptions
 from ingest.parsed import BlockKind, ParsedDocument, TextBuilder
@@ -20,15 +20,15 @@ from ingest.parsed import BlockKind, ParsedDocument, TextBuilder
 __all__ = ["load_csv"]
 
 _SEPARATORS = ",;\t|"
-# Excel writes and reads this line, and shows it to nobody.
+# Excel writes and reads this line, and never shows it.
 _DECLARED = re.compile(r"\Asep=(.)\n", re.IGNORECASE)
-# The sniffer's patterns take long over long samples.
+# The sniffer is slow on long samples.
 _SAMPLE_CHARACTERS = 8_000
 _REGULAR_SHARE = 0.8
 
 
 def load_csv(path: Path, options: LoadOptions) -> ParsedDocument:
-    """Load a CSV or TSV file, whatever parts its values: comma, semicolon, tab or bar.
+    """Load a CSV or TSV file separated by commas, semicolons, tabs or bars.
 
     Raises:
         UnreadableError: no encoding fits.
@@ -45,8 +45,8 @@ def load_csv(path: Path, options: LoadOptions) -> ParsedDocument:
     separator = declared[1] if declared else _separator(text, "\t" if path.suffix.lower() == ".tsv" else ",")
     quoted = _quotes_close(text, separator)
     if not quoted:
-        notes.append("a quotation mark is never closed, so that all of them are read as characters")
-    cells = Cells(path.name, options.limits)
+        notes.append("a quotation mark is never closed; all quotation marks are read as ordinary characters")
+    cells = CellBudget(path.name, options.limits)
     rows: list[list[str]] = []
     numbers: list[int] = []
     for number, row in _rows(text, separator, quoted):
@@ -63,7 +63,7 @@ def load_csv(path: Path, options: LoadOptions) -> ParsedDocument:
 
 
 def _rows(text: str, separator: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows, each with the line that it begins on."""
+    """Yield each row with the line on which it begins."""
     with _fields_of_any_size(len(text)):
         reader = csv.reader(
             io.StringIO(text), delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
@@ -76,24 +76,24 @@ def _rows(text: str, separator: str, quoted: bool) -> Iterator[tuple[int, list[s
 
 
 def _quotes_close(text: str, separator: str) -> bool:
-    """Tell whether the last quotation mark that opens is closed. Where not, the rest of the file would be one cell."""
+    """Return whether the last opening quotation mark is closed; if not, the rest of the file would be a single cell."""
     last = ""
     with _fields_of_any_size(len(text)):
-        # A line more than the text has is swallowed by what is still open at the end.
+        # An open quotation swallows the extra line at the end.
         for row in csv.reader(io.StringIO(f"{text}\n\x1f"), delimiter=separator):
             last = row[-1] if row else ""
     return last == "\x1f" or not last.endswith("\x1f")
 
 
 def _separator(text: str, usual: str) -> str:
-    """Return what parts the values: what the sniffer says, or what makes the rows alike where they belie it."""
+    """Return the separator: the sniffer's guess, or the most regular candidate if the rows contradict it."""
     cut = text.rfind("\n", 0, _SAMPLE_CHARACTERS)
     sample = text[:cut] if len(text) > _SAMPLE_CHARACTERS and cut > 0 else text[:_SAMPLE_CHARACTERS]
     try:
         sniffed: str = csv.Sniffer().sniff(sample, _SEPARATORS).delimiter
     except csv.Error:
         sniffed = usual
-    # A suffix that says "tab" is believed before a guess is.
+    # The suffix .tsv is trusted before a guess.
     for likely in (usual, sniffed) if usual == "\t" else (sniffed,):
         if _regularity(sample, likely) >= _REGULAR_SHARE:
             return likely
@@ -102,7 +102,7 @@ def _separator(text: str, usual: str) -> str:
 
 
 def _regularity(sample: str, separator: str) -> float:
-    """Return the share of the rows that have the commonest number of values; 0 where that is one."""
+    """Return the share of rows with the most common number of values; 0 if that number is 1."""
     widths = Counter(len(row) for _, row in _rows(sample, separator, quoted=True))
     if not widths:
         return 0.0

@@ -1,7 +1,7 @@
 """Spreadsheets (.xlsx, .xls): each sheet a heading, each region of cells a table or a paragraph.
 
-Lines are the rows of the sheet. Only the cells that a file really holds are looked at:
-the size that it declares may be anything.
+Lines are rows of the sheet. Only cells that the file really holds are read; its declared
+size may be anything.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ingest.loaders.office.decryption import decrypted
 from ingest.loaders.office.drawings import drawn_texts
 from ingest.loaders.office.file_kind import Kind, kind_of
 from ingest.loaders.office.ooxml import Package, open_package
-from ingest.loaders.office.regions import Cells, Row, add_sheet
+from ingest.loaders.office.regions import CellBudget, Row, add_sheet
 from ingest.options import LoadOptions
 from ingest.parsed import ParsedDocument, TextBuilder
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["load_xls", "load_xlsx"]
 
 _MAX_ROW = 1_048_576
-# openpyxl pads rows to their last cell, so that a few cells far to the right make many empty ones. Those cost little.
+# openpyxl pads rows with empty cells, which cost little, up to their last cell.
 _EMPTY_A_CELL = 50
 # Held in memory as Python strings.
 _MAX_SHARED_STRINGS_BYTES = 150_000_000
 
 
 def load_xlsx(path: Path, options: LoadOptions) -> ParsedDocument:
-    """Load an XLSX file; pages are its sheets, formulas show what they came to when it was saved.
+    """Load an XLSX file; pages are sheets, formulas show the results that were saved.
 
     Raises:
         PasswordRequiredError: the workbook is encrypted, and no password fits.
@@ -51,7 +51,7 @@ def load_xlsx(path: Path, options: LoadOptions) -> ParsedDocument:
             raise UnreadableError(f"{path.name}: a binary workbook (XLSB); save it as .xlsx from Excel")
         package.check_parts()
         with warnings.catch_warnings():
-            # About what it would not write back: validation, extensions.
+            # About features it could not write back: validation, extensions.
             warnings.simplefilter("ignore")
             return _read_workbook(path, package, options)
 
@@ -67,7 +67,7 @@ def _read_workbook(path: Path, package: Package, options: LoadOptions) -> Parsed
             f"{path.name}: not an Excel workbook, or broken ({type(error).__name__}); save it again from Excel"
         ) from error
     shapes = _shapes(package)
-    book = _Book(path, options)
+    book = _WorkbookReader(path, options)
     for number, sheet in enumerate(workbook.worksheets, start=1):
         sheet.reset_dimensions()
         hidden = sheet.sheet_state != "visible"
@@ -76,7 +76,7 @@ def _read_workbook(path: Path, package: Package, options: LoadOptions) -> Parsed
 
 
 def _shapes(package: Package) -> dict[str, list[tuple[int, str]]]:
-    """Return the paragraphs in the shapes of each sheet, by its name, with the row that they begin on."""
+    """Return the paragraphs in the shapes of each sheet, by sheet name, with the row where the shape begins."""
     main = next((part for kind, part in package.related().values() if kind == "officeDocument"), "xl/workbook.xml")
     parts = package.related(main)
     found: dict[str, list[tuple[int, str]]] = {}
@@ -92,14 +92,16 @@ def _shapes(package: Package) -> dict[str, list[tuple[int, str]]]:
     return found
 
 
-def _xlsx_rows(sheet: Any, cells: Cells) -> Iterator[Row]:
+def _xlsx_rows(sheet: Any, cells: CellBudget) -> Iterator[Row]:
     from openpyxl.cell.read_only import EMPTY_CELL
 
     slots = 0
     for number, row in enumerate(sheet.iter_rows(), start=1):
         slots += len(row)
         if number > _MAX_ROW or slots > cells.limits.cells * _EMPTY_A_CELL:
-            raise TooLargeError(f"{cells.name}: sheet {sheet.title} spans more rows and columns than can be; split it")
+            raise TooLargeError(
+                f"{cells.name}: sheet {sheet.title} spans more rows and columns than a sheet can have; split it"
+            )
         found: Row = (number, {})
         for cell in row:
             if cell is not EMPTY_CELL and cell.value is not None:
@@ -118,9 +120,9 @@ def _xlsx_text(cell: Any) -> str:
 
 
 def load_xls(path: Path, options: LoadOptions) -> ParsedDocument:
-    """Load a workbook of Excel 97 to 2003; pages are its sheets.
+    """Load an Excel 97 to 2003 workbook; pages are sheets.
 
-    What programs export under that suffix, though it is HTML, XML, text or XLSX, is read as what it is.
+    HTML, XML, text and XLSX, which programs also export under this suffix, are read as what they are.
 
     Raises:
         PasswordRequiredError: the workbook is encrypted, and no password fits.
@@ -156,7 +158,7 @@ def _read_xls(path: Path, plain: BinaryIO | None, options: LoadOptions) -> Parse
         raise UnreadableError(
             f"{path.name}: not an Excel workbook, or broken ({type(error).__name__}: {error}); save it again from Excel"
         ) from error
-    book = _Book(path, options)
+    book = _WorkbookReader(path, options)
     for number in range(1, workbook.nsheets + 1):
         sheet = workbook.sheet_by_index(number - 1)
         book.add(number, sheet.name, sheet.visibility != 0, _xls_rows(workbook, sheet))
@@ -197,15 +199,15 @@ def _xls_text(workbook: xlrd.book.Book, cell: xlrd.sheet.Cell) -> str:
     return cell_text(cell.value, shown.format_str if shown else "General")
 
 
-class _Book:
-    """Collects the sheets of a workbook."""
+class _WorkbookReader:
+    """Adds the sheets of a workbook to a document."""
 
     def __init__(self, path: Path, options: LoadOptions) -> None:
         self._options = options
         self._builder = TextBuilder()
         self._hidden: list[str] = []
         self._sheets = 0
-        self.cells = Cells(path.name, options.limits)
+        self.cells = CellBudget(path.name, options.limits)
 
     def add(
         self, number: int, name: str, hidden: bool, rows: Iterable[Row], shapes: Iterable[tuple[int, str]] = ()
@@ -219,5 +221,5 @@ class _Book:
         self._options.page_done()
 
     def build(self) -> ParsedDocument:
-        notes = [f"hidden, and read too: {', '.join(self._hidden)}"] if self._hidden else []
+        notes = [f"hidden sheets included: {', '.join(self._hidden)}"] if self._hidden else []
         return self._builder.build(pages=self._sheets, notes=notes)

@@ -1,4 +1,4 @@
-"""Presentations (.pptx) through python-pptx: each slide a page, its title a heading, then its shapes and its notes."""
+"""Presentations (.pptx): each slide is a page with its title as heading, then its shapes and notes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ingest.loaders.markdown_table import markdown_table
 from ingest.loaders.office.drawings import chart_rows, drawn_texts
 from ingest.loaders.office.file_kind import Kind, kind_of
 from ingest.loaders.office.ooxml import open_package
-from ingest.loaders.office.regions import Cells
+from ingest.loaders.office.regions import CellBudget
 from ingest.options import LoadOptions
 from ingest.parsed import BlockKind, ParsedDocument, TextBuilder
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 __all__ = ["load_pptx"]
 
-# As trees it is all in memory at once; 30 MB of text in short runs take 700 MB.
+# All of it is in memory as trees; 30 MB of short runs take 700 MB.
 _MAX_XML_BYTES = 30_000_000
 _DEEPEST_GROUP = 50
-# Beyond it, somebody has used the title's place for something else.
+# A longer "title" is ordinary text in the title placeholder.
 _LONGEST_TITLE = 200
-# What PowerPoint calls a presentation that nobody has named.
+# Titles of unnamed presentations.
 _UNNAMED = ("powerpoint presentation", "powerpoint 演示文稿", "powerpoint 簡報", "幻灯片 1", "slide 1")
-_ASIDE = ("DATE", "FOOTER", "HEADER", "SLIDE_NUMBER")
+_NOT_CONTENT = ("DATE", "FOOTER", "HEADER", "SLIDE_NUMBER")
 _LISTS = ("BODY", "OBJECT", "VERTICAL_BODY", "VERTICAL_OBJECT")
 
 
 def load_pptx(path: Path, options: LoadOptions) -> ParsedDocument:
-    """Load a PPTX file; pages are its slides.
+    """Load a PPTX file; pages are slides.
 
     Raises:
         PasswordRequiredError: the presentation is encrypted, and no password fits.
@@ -57,7 +57,7 @@ def load_pptx(path: Path, options: LoadOptions) -> ParsedDocument:
         ) from error
     if len(slides) > options.limits.pages:
         raise TooLargeError(f"{path.name}: it has {len(slides):,} slides, more than {options.limits.pages:,}; split it")
-    reader = _Reader(path, options)
+    reader = _SlideReader(path, options)
     for number, slide in enumerate(slides, start=1):
         reader.add(number, slide)
         options.page_done()
@@ -65,12 +65,12 @@ def load_pptx(path: Path, options: LoadOptions) -> ParsedDocument:
     return reader.build(len(slides), "" if named.lower() in _UNNAMED else named)
 
 
-class _Reader:
-    """Collects what the slides say."""
+class _SlideReader:
+    """Adds the text of slides to a document."""
 
     def __init__(self, path: Path, options: LoadOptions) -> None:
         self._builder = TextBuilder()
-        self._cells = Cells(path.name, options.limits)
+        self._cells = CellBudget(path.name, options.limits)
         self._first_title = ""
         self._hidden: list[int] = []
         self._pictures: list[int] = []
@@ -98,9 +98,9 @@ class _Reader:
     def build(self, pages: int, title: str) -> ParsedDocument:
         notes = []
         if self._hidden:
-            notes.append(f"hidden, and read too: slide {', '.join(map(str, self._hidden))}")
+            notes.append(f"hidden slides included: {', '.join(map(str, self._hidden))}")
         if self._pictures:
-            notes.append(f"nothing but pictures on slide {', '.join(map(str, self._pictures))}")
+            notes.append(f"only pictures on slide {', '.join(map(str, self._pictures))}")
         return self._builder.build(
             title=title or self._first_title or None,
             pages=pages,
@@ -115,7 +115,7 @@ class _Reader:
             self._builder.add(kind, lines, page=page, level=level, joined=True)
 
     def _add_shape(self, shape: Any, page: int) -> None:
-        if _placeholder(shape) in _ASIDE:
+        if _placeholder(shape) in _NOT_CONTENT:
             return
         if shape.has_text_frame:
             for paragraph in shape.text_frame.paragraphs:
@@ -142,7 +142,7 @@ class _Reader:
 
 
 def _in_order(shapes: Any, depth: int = 0) -> Iterator[Any]:
-    """Yield shapes as they are read, from the top and from the left; those of a group together."""
+    """Yield shapes in reading order, top to bottom and left to right; groups stay together."""
     for shape in sorted(shapes, key=lambda shape: (shape.top or 0, shape.left or 0)):
         if hasattr(shape, "shapes"):
             if depth < _DEEPEST_GROUP:
@@ -152,7 +152,7 @@ def _in_order(shapes: Any, depth: int = 0) -> Iterator[Any]:
 
 
 def _lines(text: str) -> list[str]:
-    """Return the lines of a paragraph, which breaks part; python-pptx gives those as vertical tabs."""
+    """Split a paragraph at its line breaks, which python-pptx gives as vertical tabs."""
     cleaned = (clean_line(line) for line in text.replace("\v", "\n").split("\n"))
     return [line for line in cleaned if line]
 
@@ -166,7 +166,7 @@ def _is_listed(shape: Any, paragraph: Any) -> bool:
 
 
 def _placeholder(shape: Any) -> str:
-    """Return what a placeholder is for; nothing for other shapes."""
+    """Return the kind of a placeholder; empty for other shapes."""
     kind = shape.placeholder_format.type if shape.is_placeholder else None
     return kind.name if kind is not None else ""
 
@@ -176,7 +176,7 @@ def _is_picture(shape: Any) -> bool:
 
 
 def _table_row(row: Any) -> list[str]:
-    # What merged cells cover may hold text from before the merge, which nobody sees.
+    # CellBudget covered by a merge may still hold invisible text from before it.
     return ["" if cell.is_spanned else clean_line(cell.text.replace("\v", " ")) for cell in row.cells]
 
 

@@ -1,4 +1,4 @@
-"""Paragraphs and tables of a Word document as blocks, in one walk over its plain body."""
+"""Turns the paragraphs and tables of a simplified Word body into blocks, in a single walk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ingest.parsed import BlockKind, TextBuilder
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-    from ingest.loaders.office.regions import Cells
+    from ingest.loaders.office.regions import CellBudget
 
 __all__ = ["WordReader"]
 
@@ -25,9 +25,9 @@ _VAL = f"{_W}val"
 _PAGE_BREAK = f"{_W}lastRenderedPageBreak"
 _RUN, _TAB = f"{_W}r", f"{_W}tab"
 _PIECES = (_PAGE_BREAK, *(f"{_W}{name}" for name in ("t", "tab", "ptab", "br", "cr", "noBreakHyphen")))
-# Somebody gave a whole paragraph an outline level; it is no heading for that.
+# A longer paragraph with an outline level is still not a heading.
 _LONGEST_HEADING = 150
-# A document gives its columns as it likes, and Word itself has no more than 63.
+# Files may declare any number; Word allows 63.
 _MOST_COLUMNS = 200
 
 
@@ -35,12 +35,12 @@ class WordReader:
     """Adds the blocks of a document to a builder.
 
     Attributes:
-        heading: the first heading of the first level.
-        heading_at: how many characters stand before it.
-        pages: the page of the last block, by the breaks that Word recorded; `None` where it recorded none.
+        heading: the first top-level heading.
+        heading_at: its offset in the text.
+        pages: page of the last block; `None` if Word recorded no page breaks.
     """
 
-    def __init__(self, builder: TextBuilder, styles: WordStyles, numbers: ListNumbers, cells: Cells) -> None:
+    def __init__(self, builder: TextBuilder, styles: WordStyles, numbers: ListNumbers, cells: CellBudget) -> None:
         self.heading: str | None = None
         self.heading_at = 0
         self.pages: int | None = None
@@ -52,10 +52,10 @@ class WordReader:
         self._sections: Iterator[_Element] = iter(())
 
     def read(self, body: WordBody) -> None:
-        """Add everything that a body holds.
+        """Add all blocks of a body.
 
         Raises:
-            TooLargeError: its tables hold more than the bounds allow.
+            TooLargeError: its tables hold more than the limits allow.
         """
         self._page = 1 if next(body.root.iter(_PAGE_BREAK), None) is not None else None
         self._sections = chain(
@@ -121,7 +121,7 @@ class WordReader:
         return level if level and sum(len(piece.text or "") for piece in pieces) <= _LONGEST_HEADING else 0
 
     def _begin_section(self, first: bool = False) -> None:
-        """Count the empty page that Word leaves before a section that begins on an odd or an even page."""
+        """Count the blank page before a section that must begin on an odd or even page."""
         section = next(self._sections, None)
         start = section.find(f"{_W}type") if section is not None else None
         kind = start.get(_VAL, "") if start is not None else ""
@@ -136,7 +136,7 @@ class WordReader:
             self._page += count
 
     def _add_table(self, table: _Element, notes: dict[str, str]) -> None:
-        """Add a table; what spans all of its columns above the header becomes paragraphs."""
+        """Add a table; rows above the header that span all columns become paragraphs."""
         held = list(islice(table.iterfind(f"{_W}tr/{_W}tc"), 2))
         if len(held) == 1:  # a frame around text
             self._read(held[0], notes)
@@ -162,7 +162,7 @@ class WordReader:
         self._turn_pages(in_all - before)
 
     def _row(self, row: _Element) -> Iterator[str]:
-        """Yield the cells of a row; what a cell covers by being merged is empty."""
+        """Yield the cells of a row; cells covered by a merge are empty."""
         yield from [""] * _number(row.find(f"{_W}trPr/{_W}gridBefore"), 0)
         for cell in row.iterfind(f"{_W}tc"):
             merged = cell.find(f"{_W}tcPr/{_W}vMerge")
@@ -187,9 +187,9 @@ def _shown(piece: _Element) -> str:
 
 
 def _page_breaks(table: _Element) -> tuple[int, int]:
-    """Return how many page breaks stand before a table's first word, and how many in all of it.
+    """Return the number of page breaks before a table's first word, and in the whole table.
 
-    A row has as many as that one of its cells that has most.
+    The cells of a row break at the same place: the cell with the most breaks counts.
     """
     before = in_all = 0
     for number, row in enumerate(table.iterfind(f"{_W}tr")):

@@ -1,7 +1,7 @@
-"""The body of a Word document, made plain: nothing but paragraphs and tables, in reading order.
+"""Simplifies the body of a Word document to paragraphs and tables in reading order.
 
-Content controls, links, fields and insertions give way to what they hold; text boxes,
-diagrams, charts and formulas become ordinary paragraphs and tables where they stand.
+Content controls, links, fields and insertions are replaced by their content; text boxes,
+diagrams, charts and formulas become ordinary paragraphs and tables in place.
 """
 
 from __future__ import annotations
@@ -21,15 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["NOTE", "WordBody", "plain_body", "texts_of"]
 
 NOTE = "note"
-"""The attribute of a run that refers to a note: its mark."""
+"""Attribute that holds the mark of a note on the run that refers to it."""
 
 _NAMESPACE = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _W = f"{{{_NAMESPACE}}}"
 _VAL = f"{_W}val"
 _XML_SPACE = "{http://www.w3.org/XML/1998/namespace}space"
-_ANYTHING_BUT_TEXT = (
-    *("del", "moveFrom", "rt", "headerReference", "footerReference", "sdtPr", "sdtEndPr", "rPr", "proofErr"),
-)
+_NOT_TEXT = (*("del", "moveFrom", "rt", "headerReference", "footerReference", "sdtPr", "sdtEndPr", "rPr", "proofErr"),)
 _WRAPPERS = (
     *("sdt", "sdtContent", "ins", "moveTo", "smartTag", "customXml", "fldSimple", "hyperlink", "dir", "bdo"),
     *("ruby", "rubyBase"),
@@ -38,12 +36,12 @@ _WRAPPERS = (
 
 @dataclass(frozen=True)
 class WordBody:
-    """A document's body made plain.
+    """A simplified document body.
 
     Attributes:
         root: the main part; its body holds only paragraphs and tables.
-        notes: the texts of footnotes and endnotes, by the marks put where they are referred to.
-        embedded: how many documents Word would show in it that are files of their own.
+        notes: texts of footnotes and endnotes, by the mark at the reference.
+        embedded: number of embedded documents, which are not read.
     """
 
     root: _Element
@@ -52,7 +50,7 @@ class WordBody:
 
 
 def plain_body(package: Package, main: str) -> WordBody:
-    """Return the body of a document whose main part is called `main`.
+    """Read and simplify the body in the part called `main`.
 
     Raises:
         UnreadableError: it is broken.
@@ -69,7 +67,7 @@ def plain_body(package: Package, main: str) -> WordBody:
 
 
 def _remove_hidden(root: _Element) -> None:
-    """Take out what a reader does not see, and tables of contents, which only repeat the headings."""
+    """Remove what readers do not see, and tables of contents, which only repeat the headings."""
     for run in list(root.iter(f"{_W}r")):
         vanish = run.find(f"{_W}rPr/{_W}vanish")
         if vanish is not None and vanish.get(_VAL, "true") not in ("0", "false", "off"):
@@ -81,11 +79,11 @@ def _remove_hidden(root: _Element) -> None:
         contents = next(gallery.iterancestors(f"{_W}sdt"), None)
         if contents is not None and gallery.get(_VAL) == "Table of Contents":
             _remove(contents)
-    etree.strip_elements(root, *(f"{_W}{name}" for name in _ANYTHING_BUT_TEXT), with_tail=False)
+    etree.strip_elements(root, *(f"{_W}{name}" for name in _NOT_TEXT), with_tail=False)
 
 
 def _remove(element: _Element) -> None:
-    # lxml takes long to part a great tree from its document, and no time to empty it first.
+    # Removing a large tree is slow in lxml unless it is emptied first.
     etree.strip_elements(element, "*", with_tail=False)
     parent = element.getparent()
     if parent is not None:
@@ -93,7 +91,7 @@ def _remove(element: _Element) -> None:
 
 
 def _draw_out(package: Package, main: str, root: _Element) -> None:
-    """Turn formulas, diagrams and charts into text where they stand."""
+    """Turn formulas, diagrams and charts into text in place."""
     for formula in list(root.iter("{*}oMath")):
         text = "".join(part.text or "" for part in formula.iter("{*}t"))
         parent = formula.getparent()
@@ -118,7 +116,7 @@ def _draw_out(package: Package, main: str, root: _Element) -> None:
 
 
 def _mark_notes(package: Package, main: str, root: _Element) -> dict[str, str]:
-    """Put "[1]" where a footnote or an endnote is referred to, and return the notes' texts by such marks."""
+    """Put a mark such as "[1]" at each reference to a note, and return the notes by mark."""
     texts: dict[tuple[str, str], str] = {}
     for kind, part in package.related(main).values():
         if kind in ("footnotes", "endnotes") and part in package.part_names:
@@ -138,7 +136,7 @@ def _mark_notes(package: Package, main: str, root: _Element) -> dict[str, str]:
 
 
 def _free_text_boxes(root: _Element) -> None:
-    """Put the content of text boxes after the paragraphs that they are anchored to."""
+    """Move the content of text boxes behind the paragraphs they are anchored to."""
     for box in reversed(list(root.iter(f"{_W}txbxContent"))):
         host = next(box.iterancestors(f"{_W}p"), None)
         if host is not None:
@@ -148,7 +146,7 @@ def _free_text_boxes(root: _Element) -> None:
 
 
 def texts_of(element: _Element) -> Iterator[str]:
-    """Yield the text in an element, a space for what separates words: paragraphs, tabs, line breaks."""
+    """Yield the text of an element, with a space for each paragraph, tab and line break."""
     for part in element.iter(*(f"{_W}{name}" for name in ("t", "tab", "br", "cr", "noBreakHyphen", "p"))):
         name = part.tag[len(_W) :]
         if name == "t":

@@ -1,6 +1,6 @@
-"""The numbers that Word shows before list items and headings: "2.1", "(a)", "第三条".
+"""Labels that Word shows before list items and headings: "2.1", "(a)", "第三条".
 
-A file holds only which list a paragraph belongs to; Word counts when it shows the page.
+A file only says which list a paragraph belongs to; Word counts when it lays out the page.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROMAN = (
 
 
 class ListNumbers:
-    """Counts the lists of a document; ask for each paragraph once, in their order."""
+    """Counts the lists of a document; call `label` once for each paragraph, in order."""
 
     def __init__(self, root: _Element | None) -> None:
         self._lists: dict[str, _Element] = {}
@@ -43,11 +43,11 @@ class ListNumbers:
         self._restarted: set[tuple[str, int]] = set()
 
     def label(self, own: NumberingReference, style: NumberingReference) -> str:
-        """Return what Word shows before a paragraph, and count it; nothing for bullets.
+        """Count a paragraph and return its label; empty for bullets.
 
         Args:
-            own: what the paragraph says itself.
-            style: what its style says.
+            own: numbering set by the paragraph.
+            style: numbering set by its style.
         """
         number_id = own.number_id if own.number_id is not None else style.number_id
         form_id = _value(self._lists.get(number_id or ""), "abstractNumId")
@@ -75,7 +75,7 @@ class ListNumbers:
         return _PLACE.sub(shown, _value(described, "lvlText")).strip()
 
     def _count(self, number_id: str, form_id: str, level: int) -> list[int | None]:
-        """Count one more on a level, and let those below begin anew."""
+        """Advance a level and restart the levels below it."""
         form = self._forms[form_id]
         counts = self._counts.setdefault(form_id, [None] * (_DEEPEST + 1))
         count = counts[level]
@@ -92,7 +92,7 @@ class ListNumbers:
         return counts
 
     def _level(self, number_id: str, form: _Element, level: int) -> _Element | None:
-        """Return how a level of a list is written."""
+        """Return the definition of a level of a list."""
         if (number_id, level) not in self._levels:
             override = _at(self._lists[number_id], "lvlOverride", level)
             own = override.find(f"{_W}lvl") if override is not None else None
@@ -113,7 +113,7 @@ class ListNumbers:
 
 
 def _linked_level(form: _Element, style_id: str | None) -> int:
-    """Return the level that a list gives to the paragraphs of a style."""
+    """Return the level that a list links to a style."""
     for level in form.iterfind(f"{_W}lvl"):
         at = level.get(f"{_W}ilvl", "")
         if style_id is not None and _value(level, "pStyle") == style_id and at.isdecimal():
@@ -126,13 +126,13 @@ def _at(element: _Element, tag: str, level: int) -> _Element | None:
 
 
 def _value(element: _Element | None, tag: str) -> str:
-    """Return the value of a child element; nothing where there is none."""
+    """Return the value of a child element; empty if missing."""
     child = element.find(f"{_W}{tag}") if element is not None else None
     return child.get(_VAL, "") if child is not None else ""
 
 
 def _written(value: int, number_format: str) -> str:
-    """Return a number as Word writes it in a format; in plain digits where the format is not known here."""
+    """Return a number in one of Word's formats; in plain digits if the format is unknown."""
     if (chinese := count_in_chinese(value, number_format)) is not None:
         return chinese
     if number_format == "decimalZero":

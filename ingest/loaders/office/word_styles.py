@@ -1,4 +1,4 @@
-"""What the styles of a Word document say about its paragraphs: heading level, list, numbering."""
+"""Heading level, list membership and numbering from the styles of a Word document."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _LEVELS = tuple("012345678")
 
 @dataclass(frozen=True, slots=True)
 class NumberingReference:
-    """Which list a paragraph counts in.
+    """The list that numbers a paragraph.
 
     Attributes:
-        number_id: `w:numId`; "0" takes numbering away.
-        level: `w:ilvl`, where given.
-        style_id: the style that says so; none for a paragraph that says so itself.
+        number_id: `w:numId`; "0" removes numbering.
+        level: `w:ilvl`, if given.
+        style_id: the style it comes from; `None` if the paragraph sets it itself.
     """
 
     number_id: str | None = None
@@ -38,13 +38,13 @@ class NumberingReference:
 
 @dataclass(frozen=True, slots=True)
 class ParagraphStyle:
-    """A paragraph style with what it inherits.
+    """A paragraph style, inheritance resolved.
 
     Attributes:
-        level: of a heading, 1 the topmost; 0 for other text.
-        is_list: whether its name is that of a list.
-        is_plain: whether its name is that of text which is no list item even when it is numbered.
-        numbering: the list it counts in.
+        level: heading level from 1; 0 for other text.
+        is_list: whether it is one of Word's list styles.
+        is_plain: whether it is a style, such as Caption, that stays plain text even when numbered.
+        numbering: the list that numbers it.
     """
 
     level: int = 0
@@ -54,7 +54,7 @@ class ParagraphStyle:
 
 
 class WordStyles:
-    """The paragraph styles of a document, by their ids."""
+    """The paragraph styles of a document, by id."""
 
     def __init__(self, root: _Element | None) -> None:
         styles = list(root.iter(f"{_W}style")) if root is not None else []
@@ -70,7 +70,7 @@ class WordStyles:
         self._found: dict[str, ParagraphStyle] = {}
 
     def of(self, properties: _Element | None) -> ParagraphStyle:
-        """Return the style that a paragraph's `w:pPr` names, or else the document's own."""
+        """Return the style named in a paragraph's `w:pPr`, or else the default style."""
         named = properties.find(f"{_W}pStyle") if properties is not None else None
         name = named.get(_VAL, "") if named is not None else self._default
         if name not in self._found:
@@ -85,7 +85,7 @@ class WordStyles:
         return ParagraphStyle(level, _LIST.fullmatch(shown) is not None, plain, self._numbering(name))
 
     def _chain(self, name: str) -> Iterator[_Element]:
-        """Yield a style and those it is based on."""
+        """Yield a style and the styles it is based on."""
         seen: set[str] = set()
         while name in self._by_id and name not in seen:
             seen.add(name)
@@ -113,7 +113,7 @@ class WordStyles:
 
 
 def numbering_of(properties: _Element | None) -> NumberingReference:
-    """Return what a `w:pPr` itself says about numbering."""
+    """Return the numbering set in a `w:pPr` itself."""
     numbering = properties.find(f"{_W}numPr") if properties is not None else None
     if numbering is None:
         return NumberingReference()
@@ -123,7 +123,7 @@ def numbering_of(properties: _Element | None) -> NumberingReference:
 
 
 def outline_level(properties: _Element | None) -> int | None:
-    """Return the outline level that a `w:pPr` itself gives, from 1; 0 for body text, `None` where it gives none."""
+    """Return the outline level set in a `w:pPr` itself, from 1; 0 for body text, `None` if not set."""
     outline = properties.find(f"{_W}outlineLvl") if properties is not None else None
     if outline is None:
         return None

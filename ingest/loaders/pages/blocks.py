@@ -1,6 +1,6 @@
-"""Lines of PDF pages to blocks: paragraphs, list items, code, and headings by their size and weight.
+"""Groups the lines of PDF pages into blocks: paragraphs, list items, code, and headings by size and weight.
 
-What is not clearly something else is a paragraph.
+Anything not clearly something else is a paragraph.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _LETTER = re.compile(r"[^\W\d_]")
 _LARGER = 1.09
 _LONGEST_HEADING = 160
 _LARGEST_SHARE = 0.35
-"""Of a document's text: where more of it looks like headings, size and weight say nothing."""
+"""Share of the text: if more looks like headings, size and weight tell nothing."""
 
 
 @dataclass(slots=True)
 class Draft:
-    """A block before its level is known, which the other headings of the document decide."""
+    """A block whose heading level is still open; it depends on the document's other headings."""
 
     kind: BlockKind
     lines: list[str]
@@ -46,7 +46,7 @@ class Draft:
 
 @dataclass(slots=True)
 class Style:
-    """What most of a document's text is set in."""
+    """Size and font of most of a document's text."""
 
     size: float = 0.0
     bold: bool = False
@@ -72,7 +72,7 @@ class Style:
         )
 
     def levels(self, headings: Iterable[tuple[float, bool, int]], characters: int) -> dict[tuple[float, bool], int]:
-        """Rank (size, bold, length) of what may be headings: the level of each size and weight; none where unclear."""
+        """Return the level of each (size, bold) among possible headings (size, bold, length); empty if unclear."""
         found = list(headings)
         if sum(length for _, _, length in found) > _LARGEST_SHARE * characters:
             found = [heading for heading in found if heading[0] >= 1.5 * self.size]
@@ -82,7 +82,7 @@ class Style:
         counts = Counter(size for size, _, _ in found)
         rank, last = 0, 0.0
         for size, bold in sorted({(size, bold) for size, bold, _ in found}, key=lambda style: (-style[0], -style[1])):
-            # What stands once, on a cover, makes no level of its own.
+            # A size used once, on a cover, is no level.
             if rank == 0 or (size < 0.95 * last and (counts[size] > 1 or rank < 2)):
                 rank, last = rank + 1, size
             ranks[(size, bold)] = min(rank, 6)
@@ -90,7 +90,7 @@ class Style:
 
 
 def drafts_of(layout: PageLayout, style: Style) -> list[Draft]:
-    """Return the blocks of a page; a heading's level is still open."""
+    """Return the blocks of a page; heading levels are still open."""
     drafts: list[Draft] = []
     for flow in layout.flows:
         for part in _parts(flow, style):
@@ -146,7 +146,7 @@ def _may_be_heading(lines: list[Line], texts: list[str], style: Style) -> bool:
 
 
 def _parts(flow: Flow, style: Style) -> list[list[Line] | Table]:
-    """Part a flow into its tables, and into lines that make a paragraph each."""
+    """Split a flow into tables and the lines of each paragraph."""
     lines = [item for item in flow if isinstance(item, Line)]
     leading = _leading(lines)
     parts: list[list[Line] | Table] = []
@@ -175,7 +175,7 @@ def _parts(flow: Flow, style: Style) -> list[list[Line] | Table]:
 
 
 def _leading(lines: Sequence[Line]) -> float:
-    """Return how many sizes of its letters lines mostly are apart."""
+    """Return the usual distance between lines, in font sizes."""
     steps = [
         (below.y - above.y) / max(above.size, 1.0)
         for above, below in pairwise(lines)
@@ -185,7 +185,7 @@ def _leading(lines: Sequence[Line]) -> float:
 
 
 def _begins(current: list[Line], line: Line, leading: float, left: float, right: float, style: Style) -> bool:
-    """Tell whether `line` begins another paragraph than `current`."""
+    """Return whether `line` begins a new paragraph."""
     last = current[-1]
     size = max(last.size, line.size)
     step = (line.y - last.y) / size
@@ -211,7 +211,7 @@ def _begins(current: list[Line], line: Line, leading: float, left: float, right:
 
 
 def _is_set_apart(current: list[Line], line: Line, left: float, right: float, *, ended: bool) -> bool:
-    """Tell whether the first words of `line` would have stood on the line before, or it is indented."""
+    """Return whether `line` is indented, or its first word would have fitted on the line before."""
     last = current[-1]
     size = max(last.size, line.size)
     listed = _BULLET.match(current[0].text) or _ENUMERATED.match(current[0].text)

@@ -1,13 +1,13 @@
-"""Tells whether a PDF's text layer is what the page shows.
+"""Detects PDF text layers that differ from what the page shows.
 
-Fonts that do not say which characters their glyphs stand for give control characters,
-private ones, or letters that no one would write beside each other. Three measures, each
-far from what formulas, code, numbers, old typescripts or any script of its own give:
+Fonts without a Unicode mapping yield control characters, private characters, or letters in
+impossible combinations. Three measures, each far from the values of formulas, code, numbers,
+old typescripts and other scripts:
 
-1. the share of characters that stand for nothing, or are so rare that no national standard
-   of their script has them (Han outside GB 2312, Big5 and JIS; Hangul outside KS X 1001);
+1. the share of characters without meaning, or so rare that no national standard of their
+   script has them (Han outside GB 2312, Big5 and JIS; Hangul outside KS X 1001);
 2. the share of words with signs such as ¤ or ƒ between Latin letters;
-3. Latin words without vowels, which is what a shifted alphabet gives.
+3. Latin words without vowels, the mark of a shifted alphabet.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["is_garbled", "may_be_garbled"]
 _UNSEEN = "\ufffe\u00ad\u200b\ufeff"
 _MOST_BAD = 0.08
 _FEWEST = 12
-"""Characters; fewer tell nothing."""
+"""Characters; too few to judge below this."""
 _LATIN_WORD = re.compile(r"[A-Za-z]{4,}")
 _VOWEL = re.compile(r"[aeiouy]", re.IGNORECASE)
 _SIGN_IN_WORD = re.compile("[A-Za-z\u00c0-\u024f][¤¦§¨©ª«¬®¯±´¶¸»¼½¾¿×÷ƒ†‡‰€™œŒ][A-Za-z\u00c0-\u024f]")
@@ -32,11 +32,11 @@ _STANDARDS = ("gb2312", "big5", "euc_jp", "euc_kr")
 
 
 def is_garbled(text: str) -> bool:
-    """Tell whether most readers would call the text gibberish; `text` is a page or a line as pdfium gives it."""
+    """Return whether a page or line, as pdfium gives it, is gibberish."""
     counts = Counter(text)
     shown = {letter: count for letter, count in counts.items() if not letter.isspace() and letter not in _UNSEEN}
     total = sum(shown.values())
-    bad = sum(count for letter, count in shown.items() if _stands_for_nothing(letter))
+    bad = sum(count for letter, count in shown.items() if _is_meaningless(letter))
     if total < _FEWEST:
         return bad == total > 0
     if bad > _MOST_BAD * total:
@@ -45,16 +45,16 @@ def is_garbled(text: str) -> bool:
 
 
 def may_be_garbled(text: str) -> bool:
-    """Tell whether any character of the text is one that gibberish has, so that its lines are worth judging."""
+    """Return whether the text has any character typical of gibberish; only then are its lines worth judging."""
     return any(
-        _stands_for_nothing(letter) or (letter >= "\u3400" and _is_rare(letter))
+        _is_meaningless(letter) or (letter >= "\u3400" and _is_rare(letter))
         for letter in set(text)
         if not letter.isspace() and letter not in _UNSEEN
     )
 
 
 @lru_cache(maxsize=4096)
-def _stands_for_nothing(letter: str) -> bool:
+def _is_meaningless(letter: str) -> bool:
     # Wingdings and Symbol put their bullets at U+F0xx.
     return letter == "\ufffd" or (
         unicodedata.category(letter) in ("Cc", "Cn", "Co", "Cs") and not "\uf020" <= letter <= "\uf0ff"
@@ -62,7 +62,7 @@ def _stands_for_nothing(letter: str) -> bool:
 
 
 def _has_rare_letters(shown: Mapping[str, int]) -> bool:
-    """Tell whether a quarter of the Han characters, or a tenth of the Hangul, are hardly ever written."""
+    """Return whether a quarter of the Han characters, or a tenth of the Hangul, are very rare."""
     for first, last, share in (("\u3400", "\u9fff", 0.25), ("\uac00", "\ud7a3", 0.1)):
         letters = {letter: count for letter, count in shown.items() if first <= letter <= last}
         total = sum(letters.values())

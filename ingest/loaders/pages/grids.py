@@ -1,4 +1,4 @@
-"""Tables on a PDF page whose cells are parted by ruled lines."""
+"""Tables on a PDF page with ruled lines between their cells."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _MOST_OBJECTS = 20_000
 _MOST_SEGMENTS = 4_000
 _MOST_CROSSINGS = 100_000
 _NEAR = 2.5
-"""Points within which two rules are one."""
+"""Points; closer rules count as the same."""
 
 Rule = tuple[float, float, float]
 """(place, from, to): x, top, bottom of a vertical rule; y, left, right of a horizontal one."""
 
 
 def ruled_tables(page: pdfium.PdfPage, words: Words, textpage: pdfium.PdfTextPage) -> list[Table]:
-    """Return the tables that rules part into cells, and take their words out of `words`."""
-    uprights, levels = _rules(page, words)
-    if len(uprights) < 2 or len(levels) < 2:
+    """Return the tables with ruled lines, and remove their words from `words`."""
+    verticals, horizontals = _rules(page, words)
+    if len(verticals) < 2 or len(horizontals) < 2:
         return []
     tables = []
-    for grid in _grids(uprights, levels):
+    for grid in _grids(verticals, horizontals):
         table = grid.table(words, textpage)
         if table is not None:
             tables.append(table)
@@ -42,8 +42,8 @@ def ruled_tables(page: pdfium.PdfPage, words: Words, textpage: pdfium.PdfTextPag
 def _rules(page: pdfium.PdfPage, words: Words) -> tuple[list[Rule], list[Rule]]:
     """Return the vertical and the horizontal rules of a page."""
     box = page.get_bbox()
-    uprights: list[Rule] = []
-    levels: list[Rule] = []
+    verticals: list[Rule] = []
+    horizontals: list[Rule] = []
     budget = _MOST_SEGMENTS
     for index in range(min(raw.FPDFPage_CountObjects(page), _MOST_OBJECTS)):
         path = raw.FPDFPage_GetObject(page, index)
@@ -55,15 +55,15 @@ def _rules(page: pdfium.PdfPage, words: Words) -> tuple[list[Rule], list[Rule]]:
             right, bottom = _upright(x1, y1, box, words.turn)
             left, right, top, bottom = min(left, right), max(left, right), min(top, bottom), max(top, bottom)
             if right - left <= _NEAR < bottom - top:
-                uprights.append(((left + right) / 2, top, bottom))
+                verticals.append(((left + right) / 2, top, bottom))
             elif bottom - top <= _NEAR < right - left:
-                levels.append(((top + bottom) / 2, left, right))
+                horizontals.append(((top + bottom) / 2, left, right))
             elif bottom - top > 4 and right - left > 4 and right - left < 0.97 * words.width:
-                uprights += [(left, top, bottom), (right, top, bottom)]
-                levels += [(top, left, right), (bottom, left, right)]
+                verticals += [(left, top, bottom), (right, top, bottom)]
+                horizontals += [(top, left, right), (bottom, left, right)]
         if budget <= 0:
             break
-    return uprights, levels
+    return verticals, horizontals
 
 
 def _is_drawn(path: object) -> bool:
@@ -72,7 +72,7 @@ def _is_drawn(path: object) -> bool:
 
 
 def _straight_parts(path: object, budget: int) -> list[tuple[float, float, float, float]]:
-    """Return the bounds of a path that is one line or box, else those of its lines, in the page's own points."""
+    """Return the bounds of a path that is a line or box, else of each of its straight lines, in page points."""
     count = raw.FPDFPath_CountSegments(path)
     if count <= 6:
         left, bottom, right, top = (ctypes.c_float() for _ in range(4))
@@ -103,12 +103,12 @@ def _upright(x: float, y: float, box: tuple[float, float, float, float], turn: i
     return ((x - left, top - y), (y - bottom, x - left), (right - x, y - bottom), (top - y, right - x))[turn]
 
 
-def _grids(uprights: list[Rule], levels: list[Rule]) -> list[_Grid]:
-    """Group rules that touch."""
-    uprights, levels = _merged(uprights), _merged(levels)
-    if len(uprights) * len(levels) > _MOST_CROSSINGS:
+def _grids(verticals: list[Rule], horizontals: list[Rule]) -> list[_Grid]:
+    """Group rules that touch into grids."""
+    verticals, horizontals = _merged(verticals), _merged(horizontals)
+    if len(verticals) * len(horizontals) > _MOST_CROSSINGS:
         return []
-    group = list(range(len(uprights) + len(levels)))
+    group = list(range(len(verticals) + len(horizontals)))
 
     def root(number: int) -> int:
         while group[number] != number:
@@ -116,19 +116,19 @@ def _grids(uprights: list[Rule], levels: list[Rule]) -> list[_Grid]:
             number = group[number]
         return number
 
-    for number, (y, left, right) in enumerate(levels, start=len(uprights)):
-        for other, (x, top, bottom) in enumerate(uprights):
+    for number, (y, left, right) in enumerate(horizontals, start=len(verticals)):
+        for other, (x, top, bottom) in enumerate(verticals):
             if left - _NEAR <= x <= right + _NEAR and top - _NEAR <= y <= bottom + _NEAR:
                 group[root(number)] = root(other)
     grids: dict[int, _Grid] = {}
-    for number, rule in enumerate([*uprights, *levels]):
+    for number, rule in enumerate([*verticals, *horizontals]):
         grid = grids.setdefault(root(number), _Grid([], []))
-        (grid.uprights if number < len(uprights) else grid.levels).append(rule)
-    return [grid for grid in grids.values() if grid.uprights and len(grid.levels) >= 2]
+        (grid.verticals if number < len(verticals) else grid.horizontals).append(rule)
+    return [grid for grid in grids.values() if grid.verticals and len(grid.horizontals) >= 2]
 
 
 def _merged(rules: list[Rule]) -> list[Rule]:
-    """Put rules together that continue each other."""
+    """Join rules that continue each other."""
     merged: list[Rule] = []
     for place, start, end in sorted((round(place), start, end) for place, start, end in rules):
         if merged and place == merged[-1][0] and start <= merged[-1][2] + _NEAR:
@@ -140,21 +140,21 @@ def _merged(rules: list[Rule]) -> list[Rule]:
 
 @dataclass(slots=True)
 class _Grid:
-    uprights: list[Rule]
-    levels: list[Rule]
+    verticals: list[Rule]
+    horizontals: list[Rule]
 
     def table(self, words: Words, textpage: pdfium.PdfTextPage) -> Table | None:
-        """Return the words within as a table and take them out of `words`, if it is one."""
-        left, right = min(rule[1] for rule in self.levels), max(rule[2] for rule in self.levels)
-        top, bottom = min(rule[0] for rule in self.levels), max(rule[0] for rule in self.levels)
-        top = min(top, *(rule[1] for rule in self.uprights))
-        bottom = max(bottom, *(rule[2] for rule in self.uprights))
-        xs = _edges([left, right, *(rule[0] for rule in self.uprights)])
-        ys = _edges([top, bottom, *(rule[0] for rule in self.levels)])
+        """Return the words inside as a table and remove them from `words`; `None` if it is not a table."""
+        left, right = min(rule[1] for rule in self.horizontals), max(rule[2] for rule in self.horizontals)
+        top, bottom = min(rule[0] for rule in self.horizontals), max(rule[0] for rule in self.horizontals)
+        top = min(top, *(rule[1] for rule in self.verticals))
+        bottom = max(bottom, *(rule[2] for rule in self.verticals))
+        xs = _edges([left, right, *(rule[0] for rule in self.verticals)])
+        ys = _edges([top, bottom, *(rule[0] for rule in self.horizontals)])
         if len(xs) < 3 or len(ys) < 3 or len(xs) * len(ys) > 20_000:
             return None
-        across = {place: [rule for rule in self.uprights if abs(rule[0] - place) <= _NEAR] for place in xs}
-        along = {place: [rule for rule in self.levels if abs(rule[0] - place) <= _NEAR] for place in ys}
+        across = {place: [rule for rule in self.verticals if abs(rule[0] - place) <= _NEAR] for place in xs}
+        along = {place: [rule for rule in self.horizontals if abs(rule[0] - place) <= _NEAR] for place in ys}
         cells: dict[tuple[int, int], list[Word]] = {}
         inside: set[int] = set()
         torn = 0
@@ -164,11 +164,11 @@ class _Grid:
             if left < x < right and top < y < bottom:
                 column, row = _interval(x, y, xs, across), _interval(y, x, ys, along)
                 cells.setdefault((row, column), []).append(word)
-                torn += last is not None and last[1:] != (row, column) and _is_one_text(last[0], word)
+                torn += last is not None and last[1:] != (row, column) and _is_continuous(last[0], word)
                 last = word, row, column
                 inside.add(word.index)
         if torn > 0.05 * len(inside):
-            return None  # a picture's lines, or boxes that text runs across
+            return None  # lines of a drawing, or boxes with text across them
         filled = _filled(cells, len(ys) - 1, len(xs) - 1, textpage)
         if filled is None:
             return None
@@ -188,9 +188,9 @@ def _edges(places: list[float]) -> list[float]:
 
 
 def _interval(at: float, other: float, edges: list[float], rules: dict[float, list[Rule]]) -> int:
-    """Return the number of the cell that `at` falls in, counting only the rules that reach `other`.
+    """Return the index of the cell that `at` falls in, counting only rules that reach `other`.
 
-    A cell that spans several counts as its first.
+    A cell that spans several intervals has the index of the first.
     """
     found = 0
     for number, edge in enumerate(edges[:-1]):
@@ -204,7 +204,7 @@ def _interval(at: float, other: float, edges: list[float], rules: dict[float, li
 def _filled(
     cells: dict[tuple[int, int], list[Word]], height: int, width: int, textpage: pdfium.PdfTextPage
 ) -> list[list[str]] | None:
-    """Return the texts of a grid's cells; columns that its rules do not part are parted. `None` for a form."""
+    """Return the texts of a grid's cells, with columns split that no rule separates; `None` for a form."""
     lines = {place: to_lines(words, textpage) for place, words in cells.items()}
     rows: list[list[str]] = [[] for _ in range(height)]
     for column in range(width):
@@ -233,13 +233,13 @@ def _joined(texts: list[str]) -> str:
     return join_lines([text for text in map(clean_line, texts) if text])[0]
 
 
-def _is_one_text(one: Word, other: Word) -> bool:
-    height = max(one.bottom - one.top, other.bottom - other.top)
-    return abs(one.y - other.y) < 0.2 * height and -0.2 * height < other.x0 - one.x1 < 0.35 * height
+def _is_continuous(left: Word, right: Word) -> bool:
+    height = max(left.bottom - left.top, right.bottom - right.top)
+    return abs(left.y - right.y) < 0.2 * height and -0.2 * height < right.x0 - left.x1 < 0.35 * height
 
 
 def _goes_on_below(words: Sequence[Word], bottom: float) -> bool:
-    """Tell whether right below a small grid there are more cells, so that the rules part off its head only."""
+    """Return whether cells continue right below a small grid: its rules then frame only the header."""
     below = [word for word in words if bottom <= (word.top + word.bottom) / 2 < bottom + 2 * (word.bottom - word.top)]
     return sum(other.x0 - word.x1 > 1.5 * (word.bottom - word.top) for word, other in pairwise(below)) >= 2
 

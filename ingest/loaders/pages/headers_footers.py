@@ -1,4 +1,4 @@
-"""What repeats at the head and foot of a document's pages: titles, chapters, page numbers."""
+"""Headers and footers: lines that repeat on a document's pages, such as titles and page numbers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ingest.cleaning import clean_line
 from ingest.loaders.pages.layout import PageLayout
 from ingest.loaders.pages.words import Line
 
-__all__ = ["RunningLines", "words_elsewhere"]
+__all__ = ["RepeatedLines", "words_elsewhere"]
 
 _ZONE = 0.13
-"""The part of a page's height, at its head and at its foot, in which lines may repeat."""
+"""Share of the page height, at top and bottom, where headers and footers are looked for."""
 _MOST_LINES = 4
 _NEAR = 8.0
-"""Points that a repeated line may move up or down."""
+"""Points; how far a repeated line may move up or down."""
 _NUMBER = re.compile(r"\d+|\b[ivxlc]{1,7}\b", re.IGNORECASE)
 _WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]+|[^\W\d_]{2,}")
 
@@ -27,7 +27,7 @@ def _key(line: Line) -> str:
 
 
 def _edge_lines(layout: PageLayout) -> list[tuple[str, Line]]:
-    """Return the outermost lines of a page, each with whether it is at the head or the foot."""
+    """Return the outermost lines of a page, each marked "head" or "foot"."""
     lines = sorted(layout.lines(), key=lambda line: line.y)
     head = [line for line in lines[:_MOST_LINES] if line.y < _ZONE * layout.height]
     foot = [line for line in lines[-_MOST_LINES:] if line.y > (1 - _ZONE) * layout.height]
@@ -35,14 +35,14 @@ def _edge_lines(layout: PageLayout) -> list[tuple[str, Line]]:
 
 
 @dataclass(slots=True)
-class RunningLines:
-    """Lines that stand on nearly every page, or on nearly every other page, at one place."""
+class RepeatedLines:
+    """Lines at the same place on nearly every page, or nearly every other page."""
 
     places: dict[tuple[str, str], float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, layouts: Mapping[int, PageLayout], pages: int) -> RunningLines:
-        """Learn them from some pages, by their numbers, of a document of `pages` pages."""
+    def of(cls, layouts: Mapping[int, PageLayout], pages: int) -> RepeatedLines:
+        """Find them on sampled pages, by page number, of a document with `pages` pages."""
         if pages < 2:
             return cls()
         seen: dict[tuple[str, str], dict[int, float]] = {}
@@ -59,7 +59,7 @@ class RunningLines:
         )
 
     def take(self, layout: PageLayout) -> list[tuple[str, Line]]:
-        """Take the running lines out of a page, and return them with where they stood."""
+        """Remove the repeated lines from a page, and return each with its zone."""
         if not self.places:
             return []
         taken = [
@@ -86,5 +86,5 @@ def _repeats(key: str, found: Mapping[int, float], odd: int, even: int) -> bool:
 
 
 def words_elsewhere(line: str, text: str) -> bool:
-    """Tell whether all words of a line stand in `text`, which is in lower case, without white space."""
+    """Return whether all words of a line occur in `text`, which is in lower case without white space."""
     return all(word in text for word in _WORD.findall(line.lower()))

@@ -1,4 +1,4 @@
-"""Pictures (PNG, JPEG, TIFF, BMP, WebP) through OCR; each frame of a TIFF is a page."""
+"""Pictures (PNG, JPEG, TIFF, BMP, WebP), read by OCR; each frame of a TIFF is a page."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from ingest.parsed import BlockKind, ParsedDocument, TextBuilder
 __all__ = ["load_image"]
 
 _MOST_PIXELS = 120_000_000
-"""Of one frame: a poster at 300 dots an inch. Decoded, that is some 360 MB."""
+"""Per frame: a poster at 300 dpi, about 360 MB decoded."""
 
 
 def load_image(path: Path, options: LoadOptions) -> ParsedDocument:
     """Load a picture of text; a frame is a page, a line is a row of text.
 
     Raises:
-        OcrRequiredError: OCR is not installed or not wanted.
+        OcrRequiredError: OCR is not installed or switched off.
         TooLargeError: it has too many pixels, frames or characters.
-        NoTextError: nothing legible is in it.
+        NoTextError: it has no legible text.
         UnreadableError: it is not a picture, or broken.
     """
     broken = f"{path.name}: not a picture, or broken; open it and save it as PNG"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata; sizes are checked here
+            warnings.simplefilter("ignore")  # about odd metadata; sizes are checked here
             with Image.open(path) as picture:
                 _check_size(picture, path)
                 if not options.ocr:
-                    raise OcrRequiredError(f"{path.name}: a picture, and OCR is switched off; allow it")
+                    raise OcrRequiredError(f"{path.name}: a picture, and OCR is switched off; set ocr = true")
                 if not ocr_available():
                     raise OcrRequiredError(f"{path.name}: a picture; to read it, install OCR: {INSTALL_HINT}")
                 return _read(picture, path, options)
@@ -54,7 +54,7 @@ def _check_size(picture: Image.Image, path: Path) -> None:
 
 def _too_large(path: Path) -> TooLargeError:
     return TooLargeError(
-        f"{path.name}: more than {_MOST_PIXELS // 1_000_000} million pixels; make it smaller, or cut it in pieces"
+        f"{path.name}: more than {_MOST_PIXELS // 1_000_000} million pixels; scale it down, or cut it into pieces"
     )
 
 
@@ -63,7 +63,7 @@ def _read(picture: Image.Image, path: Path, options: LoadOptions) -> ParsedDocum
     pages = 0
     for frame in ImageSequence.Iterator(picture):
         pages += 1
-        if pages > 1 and picture.format != "TIFF":  # an animation shows the same over and over
+        if pages > 1 and picture.format != "TIFF":  # frames of an animation repeat themselves
             pages = 1
             break
         if pages > options.limits.pages:
@@ -77,7 +77,7 @@ def _read(picture: Image.Image, path: Path, options: LoadOptions) -> ParsedDocum
         options.page_done()
     document = builder.build(pages=pages if pages > 1 else 1, notes=["read by OCR"])
     if not document.blocks:
-        raise NoTextError(f"{path.name}: no legible text is in the picture")
+        raise NoTextError(f"{path.name}: no legible text in the picture")
     return document
 
 
@@ -86,7 +86,7 @@ def _add_frame(builder: TextBuilder, frame: Image.Image, page: int) -> None:
     lines = lines_of(read_picture(upright), 1.0)
     layout = layout_of(lines, upright.width, upright.height)
     for draft in drafts_of(layout, Style.of([layout])):
-        # The height of a box says little of a heading.
+        # Box heights are too inexact to tell headings.
         kind = BlockKind.PARAGRAPH if draft.kind is BlockKind.HEADING else draft.kind
         builder.add(
             kind,

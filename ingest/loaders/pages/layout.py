@@ -1,8 +1,7 @@
-"""What stands on a PDF page, in the order that it is read in: runs of lines, and tables.
+"""The lines and tables of a PDF page in reading order.
 
-pdfium gives text in the order in which it is drawn, which mostly is the order of reading.
-Geometry overrules it only where it is plain: what stands above comes first, and columns
-that are drawn row by row are parted.
+pdfium gives text in drawing order, which is mostly reading order. Positions overrule it only
+in clear cases: text above comes first, and columns drawn row by row are separated.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ _MOST_FLOWS = 400
 _MOST_FAILURES = 20
 
 Flow = list[Line | Table]
-"""Lines and tables one below the other, without a jump."""
+"""Lines and tables in a continuous run down the page."""
 
 
 @dataclass(slots=True)
 class PageLayout:
-    """A page as it is read.
+    """A page in reading order.
 
     Attributes:
-        flows: what stands on it, in order.
-        width: in points, the page turned so that its text is upright.
-        height: likewise.
-        raw_text: the characters as pdfium gives them, for judging them.
+        flows: its lines and tables.
+        width: in points, with the text upright.
+        height: in points, with the text upright.
+        raw_text: the characters as pdfium gives them, to detect gibberish.
     """
 
     flows: list[Flow] = field(default_factory=list)
@@ -42,12 +41,12 @@ class PageLayout:
     raw_text: str = ""
 
     def lines(self) -> list[Line]:
-        """Return the lines that are in no table."""
+        """Return the lines outside tables."""
         return [item for flow in self.flows for item in flow if isinstance(item, Line)]
 
 
 def read_layout(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> PageLayout:
-    """Return what stands on a page."""
+    """Return the layout of a PDF page."""
     words = read_words(page, textpage)
     lines = to_lines(words.words, textpage)
     tables: list[Table] = []
@@ -67,14 +66,14 @@ def read_layout(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> PageLayou
 
 
 def layout_of(lines: Sequence[Line], width: float, height: float) -> PageLayout:
-    """Return the layout of lines that were read from a picture of the page."""
+    """Return the layout of lines that OCR read."""
     flows = _arranged(_flows(lines))
     _number(flows)
     return PageLayout(flows, width, height, "\n".join(line.text for line in lines))
 
 
 def _arranged(flows: list[Flow]) -> list[Flow]:
-    return _ordered(_without_interleaving([_with_tables(flow) for flow in flows]))
+    return _ordered(_split_columns([_with_tables(flow) for flow in flows]))
 
 
 def _flows(lines: Sequence[Line]) -> list[Flow]:
@@ -97,7 +96,7 @@ def _continues(recent: list[Line], line: Line) -> bool:
 
 
 def _cut_at(tables: list[Table], flows: list[Flow]) -> list[Flow]:
-    """Part flows where a table was taken out of them."""
+    """Split flows where a table was taken out of them."""
     for table in tables:
         parts = [
             [[item for item in flow if item.top < table.top], [item for item in flow if item.top >= table.top]]
@@ -108,7 +107,7 @@ def _cut_at(tables: list[Table], flows: list[Flow]) -> list[Flow]:
 
 
 def _with_tables(flow: Flow) -> Flow:
-    """Return a flow where lines that make a table are one."""
+    """Replace lines that form a table by the table."""
     lines = [item for item in flow if isinstance(item, Line)]
     if len(lines) < 3 or len(lines) < len(flow) or sum(len(line.cells) > 1 for line in lines) < 3:
         return flow
@@ -139,7 +138,7 @@ def _bounds(flow: Flow) -> tuple[float, float, float, float]:
 
 
 def _ordered(flows: list[Flow]) -> list[Flow]:
-    """Return the flows as drawn, except that what stands wholly above another in the same column precedes it."""
+    """Keep drawing order, but put a flow before any that lies wholly below it in the same column."""
     if len(flows) > _MOST_FLOWS:
         return sorted(flows, key=lambda flow: (_bounds(flow)[2], _bounds(flow)[0]))
     bounds = [_bounds(flow) for flow in flows]
@@ -158,23 +157,23 @@ def _ordered(flows: list[Flow]) -> list[Flow]:
     return [flows[number] for number in order]
 
 
-def _precedes(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
-    shared = min(one[1], other[1]) - max(one[0], other[0])
-    narrower = min(one[1] - one[0], other[1] - other[0])
-    middle, middle_of_other = (one[2] + one[3]) / 2, (other[2] + other[3]) / 2
-    overlap = one[3] - other[2]
+def _precedes(first: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    shared = min(first[1], other[1]) - max(first[0], other[0])
+    narrower = min(first[1] - first[0], other[1] - other[0])
+    middle, middle_of_other = (first[2] + first[3]) / 2, (other[2] + other[3]) / 2
+    overlap = first[3] - other[2]
     return (
         shared > 0.2 * narrower
         and middle < middle_of_other
-        and overlap < 0.5 * min(one[3] - one[2], other[3] - other[2])
+        and overlap < 0.5 * min(first[3] - first[2], other[3] - other[2])
     )
 
 
 # Columns that were drawn row by row
 
 
-def _without_interleaving(flows: list[Flow]) -> list[Flow]:
-    """Return the flows with columns of prose parted that are drawn line by line across the page."""
+def _split_columns(flows: list[Flow]) -> list[Flow]:
+    """Separate columns of prose that were drawn line by line across the page."""
     lines = [item for flow in flows for item in flow if isinstance(item, Line)]
     broken = sum(len(line.cells) > 1 for line in lines) >= 4 or (len(flows) >= 10 and len(flows) > 0.6 * len(lines))
     if not broken or len(lines) > _MOST_FLOWS:
@@ -204,7 +203,7 @@ def _part(line: Line, cells: list[Cell]) -> Line:
 
 
 def _rejoined(pieces: list[Line]) -> list[Line]:
-    """Put pieces of one line of a column together again."""
+    """Rejoin the pieces of each line within a column."""
     lines: list[Line] = []
     for piece in pieces:
         if lines and abs(lines[-1].y - piece.y) < 0.3 * piece.size and piece.x0 >= lines[-1].x1 - 1:
@@ -215,12 +214,12 @@ def _rejoined(pieces: list[Line]) -> list[Line]:
 
 
 def _gutter(pieces: list[Line]) -> tuple[float, float, float] | None:
-    """Return the x of a gap that prose stands on both sides of, and where it begins and ends; `None` for none."""
+    """Return the x of a gap with prose on both sides, and its top and bottom; `None` if there is none."""
     middles = {
-        round((one.x1 + other.x0) / 2)
-        for number, one in enumerate(pieces)
+        round((piece.x1 + other.x0) / 2)
+        for number, piece in enumerate(pieces)
         for other in pieces[max(0, number - 3) : number + 4]
-        if other.x0 > one.x1 + 0.8 * one.size
+        if other.x0 > piece.x1 + 0.8 * piece.size
     }
     best: tuple[int, float, float, float] | None = None
     for gutter in sorted(middles)[:60]:

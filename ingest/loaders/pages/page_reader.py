@@ -1,4 +1,4 @@
-"""Reads one page of a PDF after the other: its text layer, or by OCR where that is of no use."""
+"""Reads the pages of a PDF: their text layer, or by OCR where that is useless."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pypdfium2.raw as raw
 
 from ingest.loaders.pages.garbled import is_garbled, may_be_garbled
 from ingest.loaders.pages.layout import PageLayout, read_layout
-from ingest.loaders.pages.scan import is_blank, ocr_reads, picture_share, scan
+from ingest.loaders.pages.scan import is_blank, ocr_knows_script, picture_share, scan
 from ingest.loaders.pages.tables import Table
 from ingest.loaders.pages.words import Line
 from ingest.ocr import ocr_available
@@ -18,26 +18,26 @@ from ingest.options import LoadOptions
 __all__ = ["PageReader"]
 
 _NEXT_TO_NONE = 40
-"""Characters; with fewer, a page that is mostly a picture is taken for one."""
+"""Characters; a page with fewer that is mostly a picture counts as a scan."""
 _MUCH_OF_A_PAGE = 0.4
 _ANY_PICTURE = 0.02
-"""Beside next to no text, every picture that is more than an icon is worth reading."""
+"""On a page with hardly any text, any picture larger than an icon is worth OCR."""
 _MOST_GARBLED = 0.15
 
 
 @dataclass(slots=True)
 class PageReader:
-    """Reads pages, and keeps by number which of them could not be read as they should be.
+    """Reads pages, and records the numbers of those with problems.
 
     Attributes:
         document: an open PDF.
         options: how to read it.
-        scanned: pages that OCR read.
-        without_text: pages that show something, and have no text layer.
-        pictures: pages that are mostly a picture, and whose little text was read.
-        garbled: pages whose text layer is gibberish, at least in part, and was left out.
+        scanned: pages read by OCR.
+        without_text: pages with content but no text layer.
+        pictures: pages that are mostly a picture, of which only the little text was read.
+        garbled: pages with gibberish in their text layer, which was dropped.
         broken: pages that pdfium cannot load.
-        lost: how many characters of gibberish were left out.
+        lost: characters of gibberish dropped.
     """
 
     document: pdfium.PdfDocument
@@ -56,14 +56,14 @@ class PageReader:
         self._forms = self.document.get_formtype() != raw.FORMTYPE_NONE
 
     def read(self, number: int) -> PageLayout:
-        """Return what stands on a page; pages count from 1."""
+        """Return the layout of a page; pages count from 1."""
         try:
             page = self._page(number - 1)
         except pdfium.PdfiumError:
             self.broken.append(number)
             return PageLayout()
         try:
-            return self._judged(page, number)
+            return self._read_best_layer(page, number)
         except pdfium.PdfiumError:
             self.broken.append(number)
             return PageLayout()
@@ -74,14 +74,14 @@ class PageReader:
     def _page(self, index: int) -> pdfium.PdfPage:
         page = self.document[index]
         if self._forms and raw.FPDFPage_GetAnnotCount(page) > 0:
-            # What was filled into a form is no part of the page's text until it is drawn into it.
+            # Text filled into a form is not part of the page's text until it is flattened.
             flattened = raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY) == raw.FLATTEN_SUCCESS
             if flattened:
                 page.close()
                 page = self.document[index]
         return page
 
-    def _judged(self, page: pdfium.PdfPage, number: int) -> PageLayout:
+    def _read_best_layer(self, page: pdfium.PdfPage, number: int) -> PageLayout:
         textpage = page.get_textpage()
         try:
             layout = read_layout(page, textpage)
@@ -89,7 +89,7 @@ class PageReader:
             textpage.close()
         letters = len("".join(_text(layout).split()))
         if letters and _is_garbled(layout):
-            return self._without_gibberish(page, number, layout)
+            return self._drop_gibberish(page, number, layout)
         least = _ANY_PICTURE if self._ocr else _MUCH_OF_A_PAGE
         if letters >= _NEXT_TO_NONE or (letters and picture_share(page) < least):
             return layout
@@ -97,18 +97,18 @@ class PageReader:
             return layout
         if self._ocr:
             self.scanned.append(number)
-            return _completed(scan(page), layout)
+            return _add_text_layer(scan(page), layout)
         (self.pictures if letters else self.without_text).append(number)
         return layout
 
-    def _without_gibberish(self, page: pdfium.PdfPage, number: int, layout: PageLayout) -> PageLayout:
+    def _drop_gibberish(self, page: pdfium.PdfPage, number: int, layout: PageLayout) -> PageLayout:
         before = len(_text(layout))
         for place, flow in enumerate(layout.flows):
             layout.flows[place] = [item for item in flow if not is_garbled(_item_text(item))]
         layout.flows = [flow for flow in layout.flows if flow]
-        if is_garbled(_text(layout)):  # too little on each line to tell, and still enough on all of them
+        if is_garbled(_text(layout)):  # each line is too short to judge, but all together are not
             layout.flows = []
-        if self._ocr and ocr_reads(_text(layout)):
+        if self._ocr and ocr_knows_script(_text(layout)):
             scanned = scan(page)
             if len(_text(scanned)) >= 0.5 * len(_text(layout)):
                 self.scanned.append(number)
@@ -135,8 +135,8 @@ def _is_garbled(layout: PageLayout) -> bool:
     return sum(len(text) for text in items if is_garbled(text)) > _MOST_GARBLED * sum(map(len, items))
 
 
-def _completed(scanned: PageLayout, layer: PageLayout) -> PageLayout:
-    """Return a page as OCR read it, with what only its text layer has put before."""
+def _add_text_layer(scanned: PageLayout, layer: PageLayout) -> PageLayout:
+    """Put text that only the text layer has before the page as OCR read it."""
     seen = "".join(_text(scanned).split())
     if all("".join(_item_text(item).split()) in seen for flow in layer.flows for item in flow):
         return scanned

@@ -1,6 +1,6 @@
-"""PDF through pdfium: paragraphs, headings, lists and tables of each page, in reading order.
+"""PDF, read by pdfium: paragraphs, headings, lists and tables of each page in reading order.
 
-unstructured's own PDF partitioner brings a large inference stack for the same text.
+unstructured's PDF partitioner would bring a large inference stack for the same text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ingest.errors import (
     UnreadableError,
 )
 from ingest.loaders.pages.blocks import Draft, Style, drafts_of
-from ingest.loaders.pages.headers_footers import RunningLines, words_elsewhere
+from ingest.loaders.pages.headers_footers import RepeatedLines, words_elsewhere
 from ingest.loaders.pages.page_reader import PageReader
 from ingest.loaders.pages.words import Line
 from ingest.ocr import INSTALL_HINT, ocr_available
@@ -33,9 +33,9 @@ __all__ = ["load_pdf"]
 
 _PASSWORD = pdfium.raw.FPDF_ERR_PASSWORD
 _SAMPLE = 24
-"""Pages that a document's style and running lines are learnt from."""
+"""Pages sampled for a document's style, headers and footers."""
 _MUCH_GARBLED = 0.1
-"""Of a document's characters; with more the document itself is called garbled."""
+"""Share of a document's characters above which the document itself counts as garbled."""
 
 _JUNK_TITLE = re.compile(
     r"microsoft (word|powerpoint|excel)\b|untitled|无标题|未命名|\(?anonymous\)?$|doi:|(slide|page|文档)\s*\d*$"
@@ -51,9 +51,9 @@ def load_pdf(path: Path, options: LoadOptions) -> ParsedDocument:
 
     Raises:
         PasswordRequiredError: it is encrypted, and none of the passwords opens it.
-        OcrRequiredError: its pages are pictures, and OCR is not installed or not wanted.
-        GarbledError: nothing readable is in its text layer.
-        NoTextError: nothing is on its pages.
+        OcrRequiredError: its pages are pictures, and OCR is not installed or switched off.
+        GarbledError: its text layer is all gibberish.
+        NoTextError: its pages are empty.
         TooLargeError: it has too many pages, or too much text.
         UnreadableError: it is not a PDF, or broken.
     """
@@ -83,7 +83,7 @@ def _open(path: Path, passwords: tuple[str, ...]) -> pdfium.PdfDocument:
 
 
 def _as_typed(passwords: tuple[str, ...]) -> Iterator[str]:
-    """Yield each password, then as PDF 2.0 has it normalised (SASLprep); pdfium itself tries Latin-1 beside UTF-8."""
+    """Yield each password as typed, then normalised as PDF 2.0 requires (SASLprep)."""
     for password in passwords:
         yield password
         normalised = unicodedata.normalize("NFKC", password)
@@ -96,14 +96,14 @@ def _read(document: pdfium.PdfDocument, path: Path, options: LoadOptions) -> Par
     reader = PageReader(document, options)
     sampled = {number: reader.read(number) for number in _sample(pages)}
     style = Style.of(sampled.values())
-    running = RunningLines.of(sampled, pages)
+    repeated = RepeatedLines.of(sampled, pages)
     drafts: list[list[Draft]] = []
     aside: list[tuple[str, Line, int]] = []
     known: set[str] = set()
     characters = 0
     for number in range(1, pages + 1):
         layout = sampled.pop(number, None) or reader.read(number)
-        for zone, line in running.take(layout):
+        for zone, line in repeated.take(layout):
             if line.text not in known and len(known) < 1_000:
                 known.add(line.text)
                 aside.append((zone, line, number))
@@ -116,12 +116,12 @@ def _read(document: pdfium.PdfDocument, path: Path, options: LoadOptions) -> Par
             )
     _keep_unique(drafts, aside)
     if not any(drafts):
-        raise _nothing_read(reader, path, pages)
-    return _built(document, path, reader, drafts, style)
+        raise _no_text_error(reader, path, pages)
+    return _build(document, path, reader, drafts, style)
 
 
 def _sample(pages: int) -> list[int]:
-    """Return the pages to learn from: all of a short document, else the first ones and pairs from all over."""
+    """Return the pages to sample: all of a short document, else the first few and pairs throughout."""
     if pages <= _SAMPLE:
         return list(range(1, pages + 1))
     first = list(range(1, 5))
@@ -131,7 +131,7 @@ def _sample(pages: int) -> list[int]:
 
 
 def _keep_unique(drafts: list[list[Draft]], aside: list[tuple[str, Line, int]]) -> None:
-    """Put back, where it first stood, each running line that has words that are nowhere else."""
+    """Put back each header or footer, at its first place, that has words found nowhere else."""
     if not aside:
         return
     text = "".join("".join(line.lower().split()) for page in drafts for draft in page for line in draft.lines)
@@ -146,21 +146,21 @@ def _keep_unique(drafts: list[list[Draft]], aside: list[tuple[str, Line, int]]) 
         page.insert(heads, draft)
 
 
-def _nothing_read(reader: PageReader, path: Path, pages: int) -> Exception:
+def _no_text_error(reader: PageReader, path: Path, pages: int) -> Exception:
     if reader.garbled:
         return GarbledError(
             f"{path.name}: its text layer is garbled (a font without Unicode); print it to a picture, and read that "
             f"by OCR: {INSTALL_HINT}"
         )
     if reader.without_text:
-        why = "OCR is switched off; allow it" if ocr_available() else f"install OCR: {INSTALL_HINT}"
+        why = "OCR is switched off; set ocr = true" if ocr_available() else f"install OCR: {INSTALL_HINT}"
         return OcrRequiredError(f"{path.name}: none of its {pages} pages has a text layer, it looks like a scan; {why}")
     if reader.broken:
         return UnreadableError(f"{path.name}: none of its pages can be read; open it and print it to a new PDF")
-    return NoTextError(f"{path.name}: none of its {pages} pages has a text layer, or anything to be read as text")
+    return NoTextError(f"{path.name}: none of its {pages} pages has a text layer, or anything that OCR could read")
 
 
-def _built(
+def _build(
     document: pdfium.PdfDocument, path: Path, reader: PageReader, drafts: list[list[Draft]], style: Style
 ) -> ParsedDocument:
     headings = [
@@ -181,7 +181,7 @@ def _built(
         for what, numbers, how in (
             ("no text on page", lost, ""),
             ("only a picture on page", reader.pictures, ""),
-            ("garbled text left out on page", reader.garbled, ""),
+            ("garbled text skipped on page", reader.garbled, ""),
             ("page" if len(reader.scanned) == 1 else "pages", reader.scanned, " read by OCR"),
         )
         if numbers
@@ -214,10 +214,10 @@ def _add(builder: TextBuilder, draft: Draft, level: int, page: int) -> None:
 def _title(
     document: pdfium.PdfDocument, path: Path, first: list[Draft], levels: dict[tuple[float, bool], int]
 ) -> str | None:
-    """Return the document's own title, unless it is a file's name, else the largest heading of its first page."""
+    """Return the title in the metadata unless it is a file name, else the largest heading of the first page."""
     try:
         own = clean_line(document.get_metadata_value("Title"))
-    except UnicodeDecodeError:  # it is damaged; the pages need not be
+    except UnicodeDecodeError:  # damaged metadata says nothing about the pages
         own = ""
     if own and not _JUNK_TITLE.match(own) and own.lower() != path.stem.lower() and not _FILE_NAME.fullmatch(own):
         return own

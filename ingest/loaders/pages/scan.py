@@ -1,4 +1,4 @@
-"""Pages of a PDF that are pictures: whether they are, and their text through OCR."""
+"""Scanned PDF pages: detection, and their text by OCR."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ingest.loaders.pages.layout import PageLayout, layout_of
 from ingest.loaders.pages.words import Cell, Line
 from ingest.ocr import OcrLine, as_rows, read_picture
 
-__all__ = ["is_blank", "lines_of", "ocr_reads", "picture_share", "scan"]
+__all__ = ["is_blank", "lines_of", "ocr_knows_script", "picture_share", "scan"]
 
 _SCALE = 200 / 72
-"""200 dots an inch: what the recognition does best with, at letters of common size."""
+"""200 dpi, at which recognition works best for common font sizes."""
 _LONGEST_SIDE = 3_200
 _BLANK_SIDE = 400
 _MOST_OBJECTS = 2_000
 _LETTER_HEIGHT = 0.75
-"""Of the height of a box that OCR finds around a line."""
+"""Font size as a share of the height of an OCR box."""
 _READ_SCRIPTS = re.compile(r"[A-Za-z\u00c0-\u00ff\u3400-\u9fff]")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
 def is_blank(page: pdfium.PdfPage) -> bool:
-    """Tell whether the page shows one colour throughout."""
+    """Return whether the page shows a single colour."""
     if raw.FPDFPage_CountObjects(page) <= 0 and raw.FPDFPage_GetAnnotCount(page) <= 0:
         return True
     bitmap = page.render(scale=min(1.0, _BLANK_SIDE / max(*page.get_size(), 1.0)), grayscale=True)
@@ -39,7 +39,7 @@ def is_blank(page: pdfium.PdfPage) -> bool:
 
 
 def picture_share(page: pdfium.PdfPage) -> float:
-    """Return the part of a page, from 0 to 1, that its pictures cover."""
+    """Return the share of a page, 0 to 1, covered by pictures."""
     left, bottom, right, top = page.get_bbox()
     covered = 0.0
     for count, item in enumerate(page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=3)):
@@ -50,8 +50,8 @@ def picture_share(page: pdfium.PdfPage) -> float:
     return float(min(1.0, covered / max((right - left) * (top - bottom), 1.0)))
 
 
-def ocr_reads(text: str) -> bool:
-    """Tell whether the text, as far as it is letters, is nearly all in scripts that the OCR knows."""
+def ocr_knows_script(text: str) -> bool:
+    """Return whether nearly all letters of the text are in scripts that the OCR reads."""
     letters = _LETTER.findall(text)
     return len(letters) < 4 or len(_READ_SCRIPTS.findall(text)) >= 0.85 * len(letters)
 
@@ -60,7 +60,7 @@ def scan(page: pdfium.PdfPage) -> PageLayout:
     """Read a page by OCR."""
     width, height = page.get_size()
     scale = min(_SCALE, _LONGEST_SIDE / max(width, height, 1.0))
-    if max(width, height) * scale < 1_000:  # a stamp-sized page holds a picture of higher resolution
+    if max(width, height) * scale < 1_000:  # a stamp-sized page usually holds a high-resolution picture
         scale = min(1_000 / max(width, height, 1.0), 20 * _SCALE)
     bitmap = page.render(scale=scale)
     try:
@@ -71,7 +71,7 @@ def scan(page: pdfium.PdfPage) -> PageLayout:
 
 
 def lines_of(found: Sequence[OcrLine], scale: float) -> list[Line]:
-    """Return what OCR found as lines of a page, `scale` points to a pixel."""
+    """Convert OCR results to lines of a page; `scale` is points per pixel."""
     if not found:
         return []
     heights = [line.box[3] - line.box[1] for line in found]
@@ -79,7 +79,7 @@ def lines_of(found: Sequence[OcrLine], scale: float) -> list[Line]:
     lines = []
     for row in as_rows(found):
         height = median([line.box[3] - line.box[1] for line in row])
-        # Boxes are not exact: what differs little is of one size.
+        # Boxes are inexact: small differences in height mean the same font size.
         size = (usual if 0.7 * usual < height < 1.4 * usual else height) * _LETTER_HEIGHT * scale
         lines.append(_line(row, round(size, 1), scale))
     return lines

@@ -1,7 +1,7 @@
-"""Tables on a PDF page: from cells that stand in columns; `grids` has those with ruled lines.
+"""Tables on a PDF page without ruled lines, found by aligned columns; `grids` finds those with rules.
 
-A table that is overlooked is still there as text; prose that is taken for a table is spoilt.
-So every test here must hold before rows are made.
+A missed table is still readable as text, but prose mistaken for a table is ruined. So every
+test here must pass before rows are made.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ingest.loaders.pages.words import Cell, Line
 __all__ = ["LONGEST_CELL", "Table", "aligned_rows", "column_of", "markdown_rows", "merged_spans"]
 
 LONGEST_CELL = 600
-"""Characters; what holds more is a page set in boxes, not a table."""
+"""Characters; a longer cell means a boxed layout, not a table."""
 _MOST_ROWS = 400
 _MARKER = re.compile(r"[(\[]?\w{1,3}[.)\]、]?|\W")
 
 
 @dataclass(slots=True)
 class Table:
-    """Rows of cells, and where on the page they stand."""
+    """Rows of cells, and their place on the page."""
 
     rows: list[list[str]]
     x0: float
@@ -34,17 +34,17 @@ class Table:
 
 
 def markdown_rows(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows as Markdown, what is empty throughout left out; no rule below the header."""
+    """Return the rows as Markdown without empty rows and columns; no rule below the header."""
     filled = [row for row in rows if any(row)]
     columns = [number for number in range(len(filled[0])) if any(row[number] for row in filled)] if filled else []
     return [f"| {' | '.join(row[number].replace('|', chr(92) + '|') for number in columns)} |" for row in filled]
 
 
 def aligned_rows(lines: list[Line], start: int) -> tuple[int, Table] | None:
-    """Return how far a table reaches that begins at `lines[start]`, and the table; `None` where there is none.
+    """Return the end and the table that begins at `lines[start]`; `None` if there is none.
 
-    At least three lines must have cells in the same columns, one below the other, and no
-    column may be filled like a column of prose.
+    At least three successive lines must have cells in the same columns, and no column may
+    look like prose.
     """
     best: tuple[int, list[tuple[float, float]]] | None = None
     columns: list[tuple[float, float]] = []
@@ -77,7 +77,7 @@ def _follows(above: Line, below: Line) -> bool:
 
 
 def merged_spans(spans: list[tuple[float, float]], gap: float) -> list[tuple[float, float]]:
-    """Return the spans of x that are taken together, in order; less than `gap` does not part them."""
+    """Merge spans of x that overlap or lie closer than `gap`."""
     merged: list[tuple[float, float]] = []
     for x0, x1 in sorted(spans):
         if merged and x0 < merged[-1][1] + gap:
@@ -88,7 +88,7 @@ def merged_spans(spans: list[tuple[float, float]], gap: float) -> list[tuple[flo
 
 
 def column_of(x0: float, x1: float, columns: list[tuple[float, float]]) -> int:
-    """Return the number of the column that the middle of a cell falls in."""
+    """Return the index of the column that the middle of a cell falls in."""
     middle = (x0 + x1) / 2
     return next(number for number, (left, right) in enumerate(columns) if left <= middle <= right)
 
@@ -113,19 +113,19 @@ def _stands_in_columns(run: list[Line], columns: list[tuple[float, float]], rows
 
 
 def _is_prose(cells: list[Cell], width: float, size: float) -> bool:
-    """Tell whether the cells of a column fill it as the lines of a paragraph do."""
+    """Return whether the cells of a column fill it like the lines of a paragraph."""
     full = sum(cell.x1 - cell.x0 > 0.85 * width for cell in cells)
     wordy = sum(_weight(cell.text) for cell in cells) / max(len(cells), 1) > 24
     return wordy and full >= 0.6 * len(cells) and width > 12 * size
 
 
 def _weight(text: str) -> int:
-    """Return the length of a text, where Han characters count double."""
+    """Return the length of a text, with Han characters counted double."""
     return sum(2 if letter >= "\u2e80" else 1 for letter in text)
 
 
 def _is_aligned(spans: list[tuple[float, float]], size: float) -> bool:
-    """Tell whether most of the cells of a column begin, end or are centred at one place."""
+    """Return whether most cells of a column are aligned left, right or at the centre."""
     if len(spans) < 2:
         return True
     for places in ([x0 for x0, _ in spans], [x1 for _, x1 in spans], [(x0 + x1) / 2 for x0, x1 in spans]):

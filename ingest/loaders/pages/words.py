@@ -1,7 +1,7 @@
-"""The text of a PDF page as pdfium finds it: words with their places, put together to lines.
+"""Words of a PDF page with their positions, and the lines they form.
 
-All places are in points from the page's upper left corner, the page turned so that most
-of its text stands upright.
+Positions are in points from the upper left corner, with the page turned so that most of its
+text is upright.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pypdfium2.raw as raw
 
 __all__ = ["Cell", "Line", "Word", "read_words", "to_lines"]
 
-# A hyphen that breaks a word at a line's end comes as U+FFFE, the rest of the word right behind it.
+# pdfium gives a hyphen at a line's end as U+FFFE, followed directly by the rest of the word.
 _WORD = re.compile("[^\\s\ufffe]+\ufffe?|\ufffe")
 _BOLD = re.compile(r"bold|black|heavy|demi|simhei|heiti|-hei|黑体|-medi\b|cmbx", re.IGNORECASE)
 _MONO = re.compile(r"courier|consol|mono|typewriter|menlo|cmtt", re.IGNORECASE)
@@ -29,25 +29,25 @@ _ENDS_WIDE = re.compile(f"[{_WIDE}]$")
 _STARTS_WIDE = re.compile(f"^[{_WIDE}]")
 
 _MOST_EQUALS = 500
-"""Equal words that are compared with a new one, so that a page of nothing else takes no hours."""
+"""How many equal words to compare with a new word; bounds the time on pages that repeat a word."""
 _CELL_GAP = 1.2
-"""In sizes of the letters: what is wider parts cells, not words."""
+"""Font sizes; a wider gap separates cells, not words."""
 
 
 @dataclass(slots=True)
 class Word:
-    """What stands between two gaps.
+    """A run of letters without a gap.
 
     Attributes:
         text: its letters.
         x0: its left end.
         x1: its right end.
         y: its baseline.
-        top: where its font's letters may begin.
-        bottom: where they may end.
-        index: of its first letter, in pdfium's count.
+        top: the ascent of its font.
+        bottom: the descent of its font.
+        index: pdfium's index of its first letter.
         after: the white space that pdfium puts before it.
-        is_torn: its letters do not stand side by side.
+        is_torn: whether its letters are not side by side.
     """
 
     text: str
@@ -63,7 +63,7 @@ class Word:
 
 @dataclass(slots=True)
 class Cell:
-    """A part of a line with wide gaps around it."""
+    """Part of a line between wide gaps."""
 
     text: str
     x0: float
@@ -72,17 +72,17 @@ class Cell:
 
 @dataclass(slots=True)
 class Line:
-    """Words on one baseline, in the order that they are drawn in.
+    """Words on a common baseline, in drawing order.
 
     Attributes:
-        text: the words, with spaces between them.
-        cells: the parts of it that wide gaps part.
+        text: the words, separated by spaces.
+        cells: its parts between wide gaps.
         y: the baseline.
-        size: of its letters, in points.
-        bold: whether its first letters are.
-        mono: whether they are all of one width.
-        turned: whether it does not stand upright on the page.
-        number: counted from the top of the page in reading order, from 1.
+        size: font size in points.
+        bold: whether it is set in bold.
+        mono: whether its font is monospaced.
+        turned: whether it is not upright on the page.
+        number: line number in reading order, from 1.
     """
 
     text: str
@@ -101,14 +101,14 @@ class Line:
 
 @dataclass(slots=True)
 class Words:
-    """All words of a page, in the order that they are drawn in.
+    """All words of a page, in drawing order.
 
     Attributes:
-        words: those that stand upright.
-        turned: those that do not, by how their line runs, each kind placed as if it did.
-        width: of the page, turned.
-        height: likewise.
-        turn: by how many quarters it is turned clockwise.
+        words: the upright words.
+        turned: other words by direction, placed as if they were upright.
+        width: of the turned page.
+        height: of the turned page.
+        turn: quarter turns clockwise.
         raw_text: the characters as pdfium gives them.
     """
 
@@ -121,7 +121,7 @@ class Words:
 
 
 def read_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> Words:
-    """Return the words of a page, text drawn twice taken once, what lies off the page left out."""
+    """Return the words of a page; text drawn twice counts once, text off the page is dropped."""
     text = _characters(textpage)
     left, bottom, right, top = page.get_bbox()
     turns = Counter(_turn(textpage, match.start()) for match in _sampled(text))
@@ -133,7 +133,7 @@ def read_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> Words:
     for match in _WORD.finditer(text):
         after, end = text[end : match.start()], match.end()
         kind, word = turn, placers[turn].word(match[0], match.start(), after)
-        # A sample may pass over the few words that are turned; these show by their shape.
+        # Sampling may miss a few turned words; their shape gives them away.
         if len(turns) > 1 or word.is_torn:
             kind = _turn(textpage, match.start())
             word = word if kind == turn else placers[kind].word(match[0], match.start(), after)
@@ -147,7 +147,7 @@ def read_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> Words:
 
 
 def _characters(textpage: pdfium.PdfTextPage) -> str:
-    """Return one character for each of pdfium's indices; beyond U+FFFF these are halves of pairs."""
+    """Return a character for each of pdfium's indices; beyond U+FFFF these are surrogates."""
     count = textpage.count_chars()
     if count <= 0:
         return ""
@@ -159,24 +159,24 @@ def _characters(textpage: pdfium.PdfTextPage) -> str:
 
 
 def _paired(text: str) -> str:
-    """Put halves of pairs together; what stands alone becomes U+FFFD."""
+    """Join surrogate pairs; a lone surrogate becomes U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _sampled(text: str) -> list[re.Match[str]]:
-    """Return words from all over a text."""
+    """Return words from throughout a text."""
     step = max(1, len(text) // 24)
     return [match for start in range(0, len(text), step) if (match := _WORD.search(text, start))]
 
 
 def _turn(textpage: pdfium.PdfTextPage, index: int) -> int:
-    """Return by how many quarters the page must be turned clockwise for this character to stand upright."""
+    """Return how many quarter turns clockwise make this character upright."""
     angle = raw.FPDFText_GetCharAngle(textpage, index)
     return -round(math.degrees(angle) / 90) % 4 if angle >= 0 else 0
 
 
 def _is_second_print(word: Word, seen: dict[str, list[Word]]) -> bool:
-    """Tell whether the same word was drawn before at nearly the same place: for a shadow, or to make it bold."""
+    """Return whether the word was already drawn at nearly the same place, for a shadow or to look bold."""
     near = 0.25 * (word.bottom - word.top)
     others = seen.setdefault(word.text, [])
     if any(abs(other.x0 - word.x0) < near and abs(other.y - word.y) < near for other in others[-_MOST_EQUALS:]):
@@ -186,7 +186,7 @@ def _is_second_print(word: Word, seen: dict[str, list[Word]]) -> bool:
 
 
 class _Placer:
-    """Finds where on the page a word stands."""
+    """Finds the positions of words on the page."""
 
     def __init__(self, textpage: pdfium.PdfTextPage, turn: int, box: tuple[float, float, float, float]) -> None:
         self._page = textpage.raw
@@ -211,7 +211,7 @@ class _Placer:
         return Word(text, x0, x1, first[4], min(first[2], last[2]), max(first[3], last[3]), index, after, torn)
 
     def letters(self, word: Word) -> list[Word]:
-        """Part a word whose letters stand apart: vertical writing, formulas, cells that pdfium takes for one word."""
+        """Split a word whose letters are apart: vertical writing, formulas, cells that pdfium joined."""
         letters: list[Word] = []
         for offset, letter in enumerate(word.text):
             x0, x1, top, bottom, y = self._place(word.index + offset)
@@ -223,7 +223,7 @@ class _Placer:
         return letters
 
     def _place(self, index: int) -> tuple[float, float, float, float, float]:
-        """Return left, right, top, bottom and baseline of one character."""
+        """Return left, right, top, bottom and baseline of a character."""
         rect = self._rect
         raw.FPDFText_GetLooseCharBox(self._page, index, rect)
         raw.FPDFText_GetCharOrigin(self._page, index, self._x, self._y)
@@ -240,7 +240,7 @@ class _Placer:
 
 
 def to_lines(words: list[Word], textpage: pdfium.PdfTextPage) -> list[Line]:
-    """Put words that are drawn one after the other on one baseline together."""
+    """Join words drawn in succession on a common baseline."""
     lines: list[Line] = []
     run: list[Word] = []
     for word in words:
@@ -259,7 +259,7 @@ def _continues(run: list[Word], word: Word) -> bool:
         return False
     if abs(word.y - last.y) < 0.5 and word.x0 >= last.x1:
         return True
-    # A smaller word is raised or lowered; the line's own baseline holds for the others.
+    # A smaller word may be raised or lowered; compare with the line's main baseline.
     base = max(run[-8:], key=lambda other: other.bottom - other.top)
     height = max(base.bottom - base.top, word.bottom - word.top)
     overlap = min(base.bottom, word.bottom) - max(base.top, word.top)
@@ -308,7 +308,7 @@ def _between(last: Word, word: Word, gap: float, size: float) -> str:
         return ""
     if gap < size and _ENDS_WIDE.search(last.text) and _STARTS_WIDE.search(word.text):
         return ""
-    # pdfium parts lines where only the baseline moves a little, as for an index or an exponent.
+    # pdfium breaks the line where the baseline moves slightly, as for an index or exponent.
     return "" if "\n" in word.after and abs(gap) < 0.1 * size else " "
 
 

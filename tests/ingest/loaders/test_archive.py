@@ -153,7 +153,7 @@ def test_what_cannot_be_read_is_noted_and_the_rest_is_there(tmp_path: Path) -> N
     assert document.incomplete
     failed, others, empty, encoding = document.notes
     assert failed.startswith("1 file could not be read: broken.json (not JSON (line 1")
-    assert (others, empty) == ("1 file of other formats passed over", "1 file without text: empty.txt")
+    assert (others, empty) == ("1 file skipped, format not supported", "1 file without text: empty.txt")
     assert encoding == "gbk.txt: read as gb18030"
 
 
@@ -163,7 +163,7 @@ def test_files_without_a_loader_alone_do_not_make_it_incomplete(tmp_path: Path) 
 
 
 def test_where_nothing_can_be_read_the_most_telling_error_is_raised(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match=r"^a\.zip: none of its files can be read here: a\.mp4"):
+    with pytest.raises(UnsupportedError, match=r"^a\.zip: none of its files has a supported format: a\.mp4"):
         load(packed(tmp_path / "a.zip", {"a.mp4": b"x"}))
     with pytest.raises(UnreadableError, match=r"^c\.zip: none of its files could be read: x\.json: not JSON"):
         load(packed(tmp_path / "c.zip", {"x.json": "{"}))
@@ -270,14 +270,14 @@ def test_an_encrypted_file_needs_its_password(tmp_path: Path) -> None:
 def test_aes_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(raw_zip(b"a.txt", b"x" * 30, flags=1, method=99))
-    with pytest.raises(PasswordRequiredError, match="encrypted with AES, which is not opened here"):
+    with pytest.raises(PasswordRequiredError, match="encrypted with AES, which is not supported"):
         load(path, LoadOptions(passwords=("any",)))
 
 
 def test_a_way_of_packing_that_is_not_read_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(raw_zip(b"a.txt", b"x" * 30, method=9))
-    with pytest.raises(UnsupportedError, match=r"a\.txt: it is packed by Deflate64"):
+    with pytest.raises(UnsupportedError, match=r"a\.txt: it is compressed with Deflate64"):
         load(path)
 
 

@@ -315,7 +315,7 @@ def test_an_embedded_document_is_missed(tmp_path: Path) -> None:
     add(made, "<w:altChunk/>")
     document = loaded(saved(made, tmp_path / "x.docx"))
     assert document.incomplete
-    assert document.notes == ("an embedded document is left out",)
+    assert document.notes == ("an embedded document was skipped",)
 
 
 def test_an_encrypted_document_is_opened_by_a_password_that_fits(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_broken_lines_are_noted_and_the_rest_is_there(tmp_path: Path) -> None:
     document = read(tmp_path / "a.jsonl", '{"a": 1}\n{"b": \n{"c": 3}\nnot json\n')
     assert texts(document) == [("a: 1", 1), ("c: 3", 3)]
     assert document.incomplete
-    assert document.notes == ("2 broken lines left out: 2, 4",)
+    assert document.notes == ("2 broken lines skipped: 2, 4",)
 
 
 def test_where_every_line_is_broken_the_first_is_named(tmp_path: Path) -> None:

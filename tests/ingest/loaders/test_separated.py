@@ -89,7 +89,7 @@ def test_chinese_encodings_are_named(tmp_path: Path) -> None:
 def test_a_quotation_mark_that_is_never_closed_swallows_nothing(tmp_path: Path) -> None:
     document = loaded(tmp_path / "x.csv", 'name,size\ndisk,"5 inch\nscreen,7\ncable,9\n')
     assert rows(document)[2:] == ['| disk | "5 inch |', "| screen | 7 |", "| cable | 9 |"]
-    assert document.notes == ("a quotation mark is never closed, so that all of them are read as characters",)
+    assert document.notes == ("a quotation mark is never closed; all quotation marks are read as ordinary characters",)
 
 
 def test_a_cell_longer_than_the_csv_module_takes(tmp_path: Path) -> None:

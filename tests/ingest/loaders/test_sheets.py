@@ -187,7 +187,7 @@ def test_hidden_sheets_are_read_and_named(tmp_path: Path) -> None:
     hidden.sheet_state = "veryHidden"
     made.save(tmp_path / "x.xlsx")
     document = loaded(tmp_path / "x.xlsx")
-    assert document.notes == ("hidden, and read too: 底稿",)
+    assert document.notes == ("hidden sheets included: 底稿",)
     assert not document.incomplete
     assert document.text.count("苹果") == 2
 

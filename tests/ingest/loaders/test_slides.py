@@ -135,7 +135,7 @@ def test_a_slide_of_pictures_alone_is_named(tmp_path: Path) -> None:
     made.slides.add_slide(made.slide_layouts[BLANK]).shapes.add_picture(picture(), 0, 0)
     made.slides.add_slide(made.slide_layouts[BLANK])
     document = loaded(saved(made, tmp_path / "x.pptx"))
-    assert document.notes == ("nothing but pictures on slide 2",)
+    assert document.notes == ("only pictures on slide 2",)
     assert (document.incomplete, document.lacks_ocr, document.pages) == (True, True, 3)
 
 
@@ -146,7 +146,7 @@ def test_hidden_slides_are_read_and_named(tmp_path: Path) -> None:
     made.slides[1]._element.set("show", "0")
     document = loaded(saved(made, tmp_path / "x.pptx"))
     assert document.text == "甲\n\n乙"
-    assert document.notes == ("hidden, and read too: slide 2",)
+    assert document.notes == ("hidden slides included: 2",)
 
 
 def test_a_text_in_the_place_of_a_title_is_no_title(tmp_path: Path) -> None:
