@@ -223,12 +223,7 @@ class Assistant:
         Raises:
             UsageError: the question is empty or too long, or `limit` is under 1.
         """
-        from vectorstore import Filter
-
-        chosen = only or Filter()
-        if source is not None:
-            chosen = replace(chosen, source=source)
-        return self.knowledge_base.pipeline.search(question, limit, collection, chosen)
+        return self.knowledge_base.pipeline.search(question, limit, collection, _narrowed(only, source))
 
     def ask(self, question: str, **options: Unpack[AskOptions]) -> Answer:
         """Answer a question from the documents; see `stream`."""
@@ -293,15 +288,45 @@ class Assistant:
         """Return the texts' unit vectors as documents are embedded, float32, of shape (texts, dimensions)."""
         return self.knowledge_base.store.embedder.embed(texts)
 
+    # LangChain
+
     @property
     def retriever(self) -> StoreRetriever:
-        """The default collection as a LangChain retriever."""
-        return self.knowledge_base.pipeline.retriever(None)
+        """The collection that is set, as a LangChain retriever."""
+        return self.as_retriever()
 
     @property
     def chain(self) -> KnowledgeBaseQA:
-        """The `RetrievalQA` chain that answers from the default collection."""
-        return self.knowledge_base.pipeline.chain(None)
+        """The `RetrievalQA` chain that answers from the collection that is set."""
+        return self.as_chain()
+
+    def as_retriever(
+        self,
+        *,
+        k: int | None = None,
+        collection: str | None = None,
+        source: str | None = None,
+        only: Filter | None = None,
+    ) -> StoreRetriever:
+        """Return a LangChain retriever of up to `k` passages; default: as many as the setting `passages` says.
+
+        `source` and `only` are as for `search`.
+
+        Raises:
+            UsageError: `k` is below 1.
+        """
+        return self.knowledge_base.pipeline.retriever(collection, only=_narrowed(only, source), limit=k)
+
+    def as_chain(
+        self,
+        *,
+        k: int | None = None,
+        collection: str | None = None,
+        source: str | None = None,
+        only: Filter | None = None,
+    ) -> KnowledgeBaseQA:
+        """Return the `RetrievalQA` chain over that retriever, which answers with the active engine."""
+        return self.knowledge_base.pipeline.chain(collection, only=_narrowed(only, source), limit=k)
 
     # The engine
 
@@ -363,3 +388,10 @@ class Assistant:
 
         settings = self.settings.model_copy(update={"engine": self.engine_name})
         return bench(settings, self.home / "models", **options)
+
+
+def _narrowed(only: Filter | None, source: str | None) -> Filter | None:
+    """Return a filter for documents whose names also match a pattern."""
+    from vectorstore import Filter
+
+    return only if source is None else replace(only or Filter(), source=source)

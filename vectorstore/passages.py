@@ -164,6 +164,13 @@ class Passages:
         )
         return list(connection.execute(query).scalars())
 
+    def count_sources(self, connection: Connection, only: Filter) -> int:
+        """Return how many documents meet a filter."""
+        query = select(func.count()).select_from(sources)
+        return connection.execute(
+            query.where(sources.c.collection_id == self._collection_id, *_conditions(only))
+        ).scalar_one()
+
     def among(self, connection: Connection, ids: Sequence[int], only: Filter) -> list[int]:
         """Return those of the passages that stand in a document that meets a filter, in the order of `ids`."""
         kept: set[int] = set()

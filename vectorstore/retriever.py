@@ -22,19 +22,22 @@ from vectorstore.store import Store
 
 __all__ = ["StoreRetriever"]
 
-_DEEP = 30
-"""How many passages each of several wordings is searched for, at least."""
+_DEPTH = 30
+"""How many passages to find at least for each of several wordings."""
 
 
 class StoreRetriever(BaseRetriever):
     """Finds the `limit` passages of a collection that are nearest to a question, the best first.
 
     Attributes:
-        only: which documents are searched.
-        also: other wordings of the question with their weights, 0 to 1; what all find is fused. A passage's
-            coverage and score are then the largest that a wording gives it, times the weight of the wording.
-        weight: of the question itself among them.
-        context: texts with weights that passages are ranked by as well, but not judged by.
+        store: the store to search.
+        collection: the name of the collection to search.
+        limit: how many passages to return at most.
+        only: which documents to search.
+        wordings: (weight, text) of other wordings of the question, weights from 0 to 1; the results are fused. The
+            coverage and score of a passage are the largest over all wordings, each times its weight.
+        weight: the weight of the question itself among the wordings.
+        context: (weight, text) of texts that influence the ranking, but not coverage and score.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -43,7 +46,7 @@ class StoreRetriever(BaseRetriever):
     collection: str
     limit: int
     only: Filter = EVERYTHING
-    also: tuple[tuple[float, str], ...] = ()
+    wordings: tuple[tuple[float, str], ...] = ()
     weight: float = 1.0
     context: tuple[tuple[float, str], ...] = ()
 
@@ -51,14 +54,14 @@ class StoreRetriever(BaseRetriever):
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, weights: Mapping[str, float] | None = None
     ) -> list[Document]:
         """Find passages; `weights` are those of `Store.term_weights` where the caller has them already."""
-        if not (self.also or self.context):
+        if not (self.wordings or self.context):
             return [as_document(hit) for hit in self._search(query, self.limit, weights)]
-        deep = max(_DEEP, 2 * self.limit)
-        judged = [(self.weight, self._search(query, deep, weights))]
-        judged += [(weight, self._search(text, deep)) for weight, text in self.also]
-        others = [(weight, self._search(text, deep)) for weight, text in self.context]
+        depth = max(_DEPTH, 2 * self.limit)
+        scored = [(self.weight, self._search(query, depth, weights))]
+        scored += [(weight, self._search(text, depth)) for weight, text in self.wordings]
+        unscored = [(weight, self._search(text, depth)) for weight, text in self.context]
         distinct = Distinct()
-        hits = [hit for hit in _fused(judged, others) if distinct.add(hit)][: self.limit]
+        hits = [hit for hit in _fused(scored, unscored) if distinct.add(hit)][: self.limit]
         return [as_document(replace(hit, rank=rank)) for rank, hit in enumerate(hits, start=1)]
 
     async def _aget_relevant_documents(
@@ -76,12 +79,12 @@ class StoreRetriever(BaseRetriever):
         return store.search(self.collection, query, limit, self.only, weights)
 
 
-def _fused(judged: Sequence[tuple[float, Sequence[Hit]]], others: Sequence[tuple[float, Sequence[Hit]]]) -> list[Hit]:
-    """The hits of all (weight, hits) rankings as one, with the best weighted coverage and score of those `judged`."""
-    rankings = [*judged, *others]
+def _fused(scored: Sequence[tuple[float, Sequence[Hit]]], unscored: Sequence[tuple[float, Sequence[Hit]]]) -> list[Hit]:
+    """Fuse (weight, hits) rankings; coverage and score are the best weighted ones of the `scored` rankings."""
+    rankings = [*scored, *unscored]
     hits = {hit.id: hit for _, ranking in reversed(rankings) for hit in ranking}
     coverage, score = dict.fromkeys(hits, 0.0), dict.fromkeys(hits, 0.0)
-    for weight, ranking in judged:
+    for weight, ranking in scored:
         for hit in ranking:
             coverage[hit.id] = max(coverage[hit.id], weight * hit.coverage)
             score[hit.id] = max(score[hit.id], weight * hit.score)

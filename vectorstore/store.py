@@ -219,6 +219,18 @@ class Store:
         with self.catalog.transaction() as connection:
             return Passages(collection.id).holding(connection, source, words, page, line)
 
+    def count_documents(self, collection_name: str, only: Filter = EVERYTHING) -> int:
+        """Return how many documents of a collection meet a filter."""
+        collection = self.catalog.collection(collection_name)
+        with self.catalog.transaction() as connection:
+            return Passages(collection.id).count_sources(connection, only)
+
+    def has_text(self, collection_name: str, only: Filter = EVERYTHING) -> bool:
+        """Return whether any document that meets a filter has text to search."""
+        collection = self.catalog.collection(collection_name)
+        with self.catalog.transaction() as connection:
+            return bool(Passages(collection.id).matching(connection, only, 1))
+
     def headings(self, collection_name: str, limit: int) -> list[tuple[str, tuple[str, ...]]]:
         """Return up to `limit` (source, headings) of a collection, in the documents' order."""
         collection = self.catalog.collection(collection_name)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kb_assistant.answering.pipeline import Answering
+from kb_assistant.answering.pipeline import AnswerPipeline
 from kb_assistant.answering.types import Answer
 from kb_assistant.errors import translated
 from kb_assistant.llms.active_engine import EngineInUse
@@ -35,7 +35,7 @@ class KnowledgeBase:
         self.store = store
         self.active_engine = EngineInUse(home, settings)
         self.observers: list[Callable[[Answer | BaseException], None]] = []
-        self.pipeline = Answering(store, self.active_engine, self._notify)
+        self.pipeline = AnswerPipeline(store, self.active_engine, self._notify)
 
     @classmethod
     def open(cls, home: Path | str | None = None, **settings: Any) -> KnowledgeBase:

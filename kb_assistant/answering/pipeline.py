@@ -1,4 +1,4 @@
-"""Answers a question: settles what is asked, runs the chain, and ties its text to the passages."""
+"""Answers a question: resolves follow-ups, runs the chain, and ties its text to the passages."""
 
 from __future__ import annotations
 
@@ -14,27 +14,29 @@ from kb_assistant.errors import UsageError, translated
 
 if TYPE_CHECKING:
     from kb_assistant.answering.chain import KnowledgeBaseQA
-    from kb_assistant.answering.follow_up import Asked
+    from kb_assistant.answering.follow_up import ResolvedQuestion
     from kb_assistant.answering.relevance.cross_lingual import CrossLingualSimilarity
     from kb_assistant.answering.stream import ChainRun
     from kb_assistant.llms.active_engine import EngineInUse
     from vectorstore import Filter, Hit, Store, StoreRetriever
 
-__all__ = ["MAX_QUESTION_CHARACTERS", "Answering"]
+__all__ = ["MAX_QUESTION_CHARACTERS", "AnswerPipeline"]
 
 MAX_QUESTION_CHARACTERS = 10_000
-_OFFERED = 3
+_PASSAGES_AFTER_REFUSAL = 3
 """How many of the nearest passages a refusal offers."""
 
 
-class Answering:
-    """Answers from a store with the engine in use; collections are given by name, or None for the one set."""
+class AnswerPipeline:
+    """Answers from a store with the active engine. `collection` is a name; None means the one in the settings."""
 
-    def __init__(self, store: Store, in_use: EngineInUse, tell: Callable[[Answer | BaseException], None]) -> None:
-        """Take the store, the engine with its settings, and what is called with each answer or what ended it."""
+    def __init__(
+        self, store: Store, active_engine: EngineInUse, notify: Callable[[Answer | BaseException], None]
+    ) -> None:
+        """Take the store, the engine with its settings, and a callback for each answer or what ended it."""
         self._store = store
-        self._in_use = in_use
-        self._tell = tell
+        self._active_engine = active_engine
+        self._notify = notify
 
     def search(self, question: str, limit: int, collection: str | None = None, only: Filter | None = None) -> list[Hit]:
         """Return the passages nearest to a question, the best first."""
@@ -42,22 +44,21 @@ class Answering:
 
         if limit < 1:
             raise UsageError(f"limit cannot be {limit}; it is 1 or more")
-        name = collection or self._in_use.settings.collection
-        return self._store.search(name, _checked(question), limit, only or Filter())
+        return self._store.search(self._named(collection), _checked(question), limit, only or Filter())
 
     def relevance(self, question: str, hits: Sequence[Hit], collection: str) -> float:
-        """Return what a refusal is decided by: how likely passages that were found hold the answer, 0 to 1."""
+        """Return how likely the hits hold the answer, 0 to 1; too low a value makes the chain refuse."""
         from kb_assistant.answering.relevance.judge import judge_relevance
 
         weights = self._store.term_weights(collection, question)
-        return judge_relevance(question, weights, hits, self._in_use.settings.refuse_below, self.similarity)[0]
+        return judge_relevance(question, weights, hits, self._active_engine.settings.refuse_below, self.similarity)[0]
 
     def nearest(self, question: str, collection: str | None = None, only: Filter | None = None) -> list[Hit]:
-        """Return as many of the nearest passages as an answer begins with."""
-        return self.search(question, self._in_use.settings.passages, collection, only)
+        """Return the passages that an answer starts from: as many as the settings say."""
+        return self.search(question, self._active_engine.settings.passages, collection, only)
 
     def covered(self, question: str, collection: str | None, only: Filter | None) -> float:
-        """Return the share of a question, 0 to 1, that the passage nearest to it covers."""
+        """Return the share of a question, 0 to 1, that the best passage covers."""
         return max((hit.coverage for hit in self.nearest(question, collection, only)), default=0.0)
 
     def ask(
@@ -85,53 +86,76 @@ class Answering:
         stop: threading.Event | None = None,
     ) -> Iterator[str | Answer]:
         """Yield the answer's text as it is written, then the `Answer`; see `Assistant.stream`."""
-        from kb_assistant.answering.follow_up import settle
+        from kb_assistant.answering.follow_up import resolve_follow_up
         from kb_assistant.answering.stream import ChainRun
         from vectorstore import from_documents
 
-        words, written = _checked(question), False
-        found = (lambda documents: on_passages(_beginnings(from_documents(documents)))) if on_passages else None
+        text, written = _checked(question), False
+        found = (lambda documents: on_passages(_first_sentences(from_documents(documents)))) if on_passages else None
         try:
-            asked = settle(words, history, lambda wording: self.covered(wording, collection, only))
-            chain = self.chain(collection, asked, only)
-            run = ChainRun(chain, {"query": asked.question, "search_query": asked.searched}, found, on_waiting, stop)
+            resolved = resolve_follow_up(text, history, lambda wording: self.covered(wording, collection, only))
+            chain = self.chain(collection, resolved, only=only)
+            inputs = {"query": resolved.question, "search_query": resolved.searched}
+            run = ChainRun(chain, inputs, found, on_waiting, stop)
             with closing(run.pieces()) as pieces:
                 for piece in pieces:
                     written = True
                     yield piece
-            answer = self._answer(asked, run, chain)
+            answer = self._answer(resolved, run, chain)
         except BaseException as error:
-            self._tell(error)
+            self._notify(error)
             raise
-        self._tell(answer)
+        self._notify(answer)
         if not written:
             yield answer.text
         yield answer
 
     def retriever(
-        self, collection: str | None, asked: Asked | None = None, only: Filter | None = None
+        self,
+        collection: str | None = None,
+        resolved: ResolvedQuestion | None = None,
+        *,
+        only: Filter | None = None,
+        limit: int | None = None,
     ) -> StoreRetriever:
-        """Return what finds the passages for a question, or for any."""
-        from kb_assistant.answering.retriever import KnowledgeBaseRetriever
+        """Return a retriever over a collection; with a resolved follow-up, it searches with its context too.
 
-        settings = self._in_use.settings
-        name = collection or settings.collection
-        retriever = KnowledgeBaseRetriever(store=self._store, collection=name, limit=settings.passages)
-        if only:
-            retriever.only = only
-        if asked and asked.leaning:
-            wordings = {"weight": asked.leaning, "also": asked.also, "context": asked.context}
-            return retriever.model_copy(update=wordings)
+        Raises:
+            UsageError: `limit` is below 1.
+        """
+        from kb_assistant.answering.retriever import KnowledgeBaseRetriever
+        from vectorstore import Filter
+
+        settings = self._active_engine.settings
+        if limit is not None and limit < 1:
+            raise UsageError(f"k is {limit}, but a retriever needs at least one passage; give k=1 or more")
+        retriever = KnowledgeBaseRetriever(
+            store=self._store,
+            collection=self._named(collection),
+            limit=limit or settings.passages,
+            only=only or Filter(),
+        )
+        if resolved and resolved.certainty:
+            retriever.weight = resolved.certainty
+            retriever.wordings = resolved.wordings
+            retriever.context = resolved.context
         return retriever
 
-    def chain(self, collection: str | None, asked: Asked | None = None, only: Filter | None = None) -> KnowledgeBaseQA:
-        """Return the `RetrievalQA` chain over that retriever, with the engine in use."""
+    def chain(
+        self,
+        collection: str | None = None,
+        resolved: ResolvedQuestion | None = None,
+        *,
+        only: Filter | None = None,
+        limit: int | None = None,
+    ) -> KnowledgeBaseQA:
+        """Return the `RetrievalQA` chain over that retriever, with the active engine."""
         from kb_assistant.answering.chain import build_chain
+        from kb_assistant.answering.empty_search import explain_empty_search
 
-        settings = self._in_use.settings
-        name = collection or settings.collection
-        retriever = self.retriever(collection, asked, only)
-        engine = self._in_use.engine
+        settings, name = self._active_engine.settings, self._named(collection)
+        retriever = self.retriever(name, resolved, only=only, limit=limit)
+        engine = self._active_engine.engine
         return build_chain(
             retriever,
             engine,
@@ -139,62 +163,67 @@ class Answering:
             refuse_below=settings.refuse_below,
             context_tokens=settings.context_tokens or (engine.passage_tokens if engine else 0),
             section=partial(self._store.section, name),
-            holds=lambda words: self._store.holds(name, words),
+            holds=partial(self._store.holds, name),
             similarity=self.similarity,
+            explain_empty=partial(explain_empty_search, self._store, name, retriever.only),
         )
 
     @cached_property
     def similarity(self) -> CrossLingualSimilarity | None:
-        """How alike texts of different languages are; None with the built-in vectors, which know nothing of it."""
+        """Compares texts across languages; None with the built-in vectors, which cannot."""
         from kb_assistant.answering.relevance.cross_lingual import CrossLingualSimilarity
 
         return CrossLingualSimilarity(self._store.embedder) if self._store.embedder.weight else None
 
-    def _answer(self, asked: Asked, run: ChainRun, chain: KnowledgeBaseQA) -> Answer:
+    def _named(self, collection: str | None) -> str:
+        return collection or self._active_engine.settings.collection
+
+    def _answer(self, resolved: ResolvedQuestion, run: ChainRun, chain: KnowledgeBaseQA) -> Answer:
         from kb_assistant.answering.chain import is_refusal
         from kb_assistant.answering.grounding.ground import Grounded, ground
         from vectorstore import from_documents
 
-        text = run.result["result"]
-        passages = from_documents(run.result["source_documents"])
-        cited = run.result["citations"]
-        grounded = ground(text, passages, self.similarity) if cited is None else Grounded(text, cited)
-        refused = run.result["refused"] or is_refusal(text) or not grounded.citations
-        timing = Timing(
-            round(run.retrieval_s or run.elapsed_s, 4),
-            round(run.first_token_s or run.elapsed_s, 4),
-            round(run.elapsed_s, 4),
-        )
+        text, cited, refused = (run.result[key] for key in ("result", "citations", "refused"))
+        hits = from_documents(run.result["source_documents"])
+        if not refused:
+            grounded = ground(text, hits, self.similarity) if cited is None else Grounded(text, cited)
+            refused = is_refusal(text) or not grounded.citations
+            text = chain.refusal(resolved.question, hits) if refused else grounded.text
         return Answer(
-            question=asked.question,
-            text=chain.refusal(asked.question) if refused else grounded.text,
+            question=resolved.question,
+            text=text,
             refused=refused,
-            engine=self._in_use.name,
-            citations=_beginnings(passages)[:_OFFERED] if refused else grounded.citations,
-            timing=timing,
+            engine=self._active_engine.name,
+            citations=_first_sentences(hits)[:_PASSAGES_AFTER_REFUSAL] if refused else grounded.citations,
+            timing=_timing(run),
             usage=run.usage,
-            searched=asked.searched,
+            searched=resolved.searched,
             highlights=() if refused else run.result["highlights"],
             unsupported=() if refused else grounded.unsupported,
         )
 
 
+def _timing(run: ChainRun) -> Timing:
+    total = run.elapsed_s
+    return Timing(round(run.retrieval_s or total, 4), round(run.first_token_s or total, 4), round(total, 4))
+
+
 def _checked(question: str) -> str:
-    words = question.strip()
-    if not words:
+    text = question.strip()
+    if not text:
         raise UsageError("the question is empty; ask something, such as: kb ask '年假有几天？'")
-    if len(words) > MAX_QUESTION_CHARACTERS:
+    if len(text) > MAX_QUESTION_CHARACTERS:
         raise UsageError(
-            f"the question is {len(words):,} characters long, more than {MAX_QUESTION_CHARACTERS:,}; "
+            f"the question is {len(text):,} characters long, more than {MAX_QUESTION_CHARACTERS:,}; "
             "put long texts into a file, ingest it, and ask about it"
         )
-    return words
+    return text
 
 
-def _beginnings(passages: Iterable[Hit]) -> tuple[Citation, ...]:
-    """Each passage, cited by its first sentence."""
+def _first_sentences(hits: Iterable[Hit]) -> tuple[Citation, ...]:
+    """Cite each hit by its first sentence."""
     from kb_assistant.answering.grounding.cite import cite, statements
 
-    found = (passage for passage in passages if not passage.neighbour)
-    cited = (cite(passage, *next(iter(statements(passage)), (0, 0))) for passage in found)
-    return tuple(replace(one, number=number) for number, one in enumerate(cited, start=1))
+    found = (hit for hit in hits if not hit.neighbour)
+    cited = (cite(hit, *next(iter(statements(hit)), (0, 0))) for hit in found)
+    return tuple(replace(citation, number=number) for number, citation in enumerate(cited, start=1))

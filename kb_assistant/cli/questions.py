@@ -164,7 +164,8 @@ def print_answer(
         click.echo(shown, nl=False)
     elif answer.unsupported or written.split() != answer.text.split():  # citations may have moved as well
         click.echo(f"\n\n{CHECKED[language_of(question)]}\n{shown}", nl=False)
-    say("\n\n" + "\n".join(part for part in (searched_text(answer), citations_text(answer)) if part))
+    below = "\n".join(part for part in (searched_text(answer), citations_text(answer)) if part)
+    say(f"\n\n{below}" if below else "")
     return answer
 
 

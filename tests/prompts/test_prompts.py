@@ -12,7 +12,10 @@ VARIABLES = {
     "passage": {"number": 1, "source": "手册.md", "heading": "假期 › 年假", "page_content": "年假 {十二} 天。"},
     "refusal": {},
     "other_language": {},
-    "absent": {"words": "A1009"},
+    "missing_codes": {"words": "A1009"},
+    "no_documents": {"collection": "handbook"},
+    "no_match": {"filter": "*.pdf", "count": 12},
+    "no_text": {"count": 3},
 }
 FILES = sorted(entry.name for entry in (files("prompts") / "templates").iterdir())
 NAMES = sorted({name.split(".")[0] for name in FILES})

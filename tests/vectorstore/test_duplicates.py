@@ -83,6 +83,6 @@ def test_copies_do_not_crowd_out_what_else_there_is(store: Store, source: Callab
     hits = store.search("docs", QUESTIONS[text], 3)
     assert [hit.rank for hit in hits] == [1, 2]
     assert {hit.source for hit in hits} > {"other.md"}
-    retriever = StoreRetriever(store=store, collection="docs", limit=5, also=((0.5, "invoice 付款 z"),))
+    retriever = StoreRetriever(store=store, collection="docs", limit=5, wordings=((0.5, "invoice 付款 z"),))
     documents = retriever.invoke(QUESTIONS[text])
     assert [document.metadata["number"] for document in documents] == [1, 2]

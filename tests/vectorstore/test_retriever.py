@@ -40,8 +40,10 @@ def test_it_keeps_to_the_sources_it_was_given(store: Store) -> None:
 @pytest.mark.parametrize(("weight", "first"), [(0.25, "support/vpn.md"), (1.0, "support/warranty.html")])
 def test_several_wordings_are_fused_by_their_weights(store: Store, weight: float, first: str) -> None:
     alone = StoreRetriever(store=store, collection="handbook", limit=1).invoke("batteries")
-    also = ((1.25 - weight, "WireGuard"),)
-    found = StoreRetriever(store=store, collection="handbook", limit=10, weight=weight, also=also).invoke("batteries")
+    wordings = ((1.25 - weight, "WireGuard"),)
+    found = StoreRetriever(store=store, collection="handbook", limit=10, weight=weight, wordings=wordings).invoke(
+        "batteries"
+    )
     assert [document.metadata["number"] for document in found] == list(range(1, len(found) + 1))
     order = [document.metadata["source"] for document in found]
     named = [source for source in order if source in ("support/vpn.md", "support/warranty.html")]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 
-from kb_assistant.answering.follow_up import settle
+from kb_assistant.answering.follow_up import resolve_follow_up
 from kb_assistant.answering.types import Answer, Citation, Turn
 from kb_assistant.assistant import MAX_QUESTION_CHARACTERS
 from kb_assistant.errors import KbError, UsageError
@@ -121,7 +121,7 @@ def _turns(assistant: Assistant, questions: Sequence[str], collection: str | Non
     turns: list[Turn] = []
     for question in map(str.strip, questions):
         if 0 < len(question) <= MAX_QUESTION_CHARACTERS:  # a longer one was no question
-            asked = settle(question, turns, lambda wording: assistant.covered(wording, collection))
+            asked = resolve_follow_up(question, turns, lambda wording: assistant.covered(wording, collection))
             turns.append(Turn(asked.question, asked.searched))
     return turns
 

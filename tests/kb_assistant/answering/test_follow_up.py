@@ -10,7 +10,7 @@ import pytest
 from paths import DATA
 
 from kb_assistant import Answer, Assistant, Turn
-from kb_assistant.answering.follow_up import dependence, searched_text, settle
+from kb_assistant.answering.follow_up import follow_up_certainty, resolve_follow_up, searched_text
 from kb_assistant.answering.presentation import answer_json
 
 CONVERSATIONS = DATA / "conversations.jsonl"
@@ -32,8 +32,8 @@ def all_of_it(_: str) -> float:
     "question", ["它支持 Windows 吗？", "那病假呢？", "这个功能怎么开？", "为什么？", "前者要多少钱？"]
 )
 def test_a_chinese_follow_up_takes_what_it_follows_on_along(question: str) -> None:
-    asked = settle(question, ZH, all_of_it)
-    assert (asked.searched, asked.leaning) == (f"Tidebook 支持哪些系统？ {question}", 1.0)
+    asked = resolve_follow_up(question, ZH, all_of_it)
+    assert (asked.searched, asked.certainty) == (f"Tidebook 支持哪些系统？ {question}", 1.0)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_a_chinese_follow_up_takes_what_it_follows_on_along(question: str) -> No
     ["and in 2023?", "Does it run on Windows?", "What about batteries?", "Why?", "And the other one?", "is that all"],
 )
 def test_an_english_follow_up_takes_what_it_follows_on_along(question: str) -> None:
-    asked = settle(question, EN, all_of_it)
-    assert (asked.searched, asked.leaning) == (f"What does the Pro model cost? {question}", 1.0)
+    asked = resolve_follow_up(question, EN, all_of_it)
+    assert (asked.searched, asked.certainty) == (f"What does the Pro model cost? {question}", 1.0)
 
 
 @pytest.mark.parametrize(
@@ -64,43 +64,43 @@ def test_an_english_follow_up_takes_what_it_follows_on_along(question: str) -> N
 )
 def test_a_new_topic_stands_alone(question: str) -> None:
     for history in (ZH, EN):
-        asked = settle(question, history, nothing)
-        assert (asked.searched, asked.leaning, asked.also, asked.context) == (question, 0.0, (), ())
+        asked = resolve_follow_up(question, history, nothing)
+        assert (asked.searched, asked.certainty, asked.wordings, asked.context) == (question, 0.0, (), ())
 
 
 @pytest.mark.parametrize("question", ["要交什么材料？", "how long do batteries last?"])
 def test_without_a_subject_of_its_own_the_documents_decide(question: str) -> None:
-    assert settle(question, EN, nothing).searched == f"What does the Pro model cost? {question}"
-    assert settle(question, EN, all_of_it).searched == question
+    assert resolve_follow_up(question, EN, nothing).searched == f"What does the Pro model cost? {question}"
+    assert resolve_follow_up(question, EN, all_of_it).searched == question
 
 
 @pytest.mark.parametrize(
     "question", ["Can new employees from abroad bring their dogs?", "新员工入职以后他们的电脑由谁来配置？"]
 )
 def test_a_reference_to_the_questions_own_words_is_less_certain(question: str) -> None:
-    assert 0 < dependence(question) < 1
+    assert 0 < follow_up_certainty(question) < 1
 
 
 def test_a_second_follow_up_keeps_the_topic_and_does_not_grow_for_ever() -> None:
     history = list(ZH)
     for question in ("它支持 Windows 吗？", "那 macOS 呢？", "那 Linux 呢？"):
-        asked = settle(question, history, nothing)
+        asked = resolve_follow_up(question, history, nothing)
         history.append(Turn(question, asked.searched))
     assert history[-1].searched == "Tidebook 支持哪些系统？ 那 macOS 呢？ 那 Linux 呢？"
 
 
 def test_a_first_question_stands_alone() -> None:
-    assert settle("它支持 Windows 吗？", [], nothing).searched == "它支持 Windows 吗？"
+    assert resolve_follow_up("它支持 Windows 吗？", [], nothing).searched == "它支持 Windows 吗？"
 
 
 def test_a_follow_up_is_also_searched_as_it_stands_and_where_the_last_answer_was_found() -> None:
-    asked = settle("and for batteries?", [replace(EN[0], about="prices.md Prices › Pro")], nothing)
-    assert [wording for _, wording in asked.also] == ["and for batteries?"]
+    asked = resolve_follow_up("and for batteries?", [replace(EN[0], about="prices.md Prices › Pro")], nothing)
+    assert [wording for _, wording in asked.wordings] == ["and for batteries?"]
     assert [text for _, text in asked.context] == [
         "What does the Pro model cost?",
         "prices.md Prices › Pro and for batteries?",
     ]
-    assert all(0 < weight <= 1 for weight, _ in (*asked.also, *asked.context))
+    assert all(0 < weight <= 1 for weight, _ in (*asked.wordings, *asked.context))
 
 
 def test_what_was_searched_is_shown_only_where_it_differs(handbook: Assistant) -> None:
@@ -135,7 +135,7 @@ def held(handbook: Assistant, turns: list[dict[str, Any]]) -> list[tuple[dict[st
     for place, turn in enumerate(turns):
         if place and turn["conversation"] != turns[place - 1]["conversation"]:
             history = []
-        asked = settle(turn["question"], history, handbook.covered)
+        asked = resolve_follow_up(turn["question"], history, handbook.covered)
         passages = handbook.knowledge_base.pipeline.retriever(None, asked).invoke(asked.searched)
         rank = next((number for number, one in enumerate(passages, start=1) if holds(one, turn)), 0)
         answer = handbook.ask(turn["question"], history=history)

@@ -209,6 +209,12 @@ def test_a_refusal_offers_the_nearest_passages(kb: Callable, docs: Path) -> None
     assert run.out.startswith("The answer is not in these documents.\n\nThe nearest passages:\n[1] leave.md:3")
 
 
+def test_a_filter_that_no_document_meets_is_named_and_nothing_else(kb: Callable, docs: Path) -> None:
+    kb("ingest", docs)
+    run = kb("ask", "年假有几天？", "--type", "pdf", "--since", "2024-01-01")
+    assert run.out == "没有文档符合筛选条件：类型 .pdf、2024-01-01 起修改。知识库中共有 2 份文档。\n"
+
+
 def test_search_and_ask_keep_to_types_and_dates(kb: Callable, docs: Path) -> None:
     (docs / "old.txt").write_text("Staff got 10 days of annual leave.\n")
     os.utime(docs / "old.txt", (1_600_000_000, 1_600_000_000))  # in September 2020
