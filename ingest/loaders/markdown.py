@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from ingest.loaders.plain_text import read_text
 from ingest.options import LoadOptions
 from ingest.parsed import Block, BlockKind, ParsedDocument, file_lines
 
-__all__ = ["load_markdown"]
+__all__ = ["load_markdown", "parse_markdown"]
 
 # Only where a "key:" comes first: a page may also begin with a horizontal rule.
 _FRONT_MATTER = re.compile(
@@ -44,7 +45,11 @@ def _parser() -> MarkdownIt:
 
 def load_markdown(path: Path, _options: LoadOptions) -> ParsedDocument:
     """Load a Markdown file; lines are the file's own."""
-    text, notes = read_text(path)
+    return parse_markdown(*read_text(path))
+
+
+def parse_markdown(text: str, notes: Sequence[str] = ()) -> ParsedDocument:
+    """Return the blocks of a Markdown text; lines are those of the text."""
     front = _FRONT_MATTER.match(text)
     # Blanked rather than cut out, to keep line numbers right.
     body = "\n" * text.count("\n", 0, front.end()) + text[front.end() :] if front else text
@@ -56,7 +61,7 @@ def load_markdown(path: Path, _options: LoadOptions) -> ParsedDocument:
     blocks = _with_uncovered_lines(_blocks(tokens, text), text, no_text)
     declared = _FRONT_TITLE.search(front[1]) if front else None
     title = declared[1] if declared else next((text[b.start : b.end] for b in blocks if b.level == 1), None)
-    return ParsedDocument(text, tuple(blocks), file_lines(text), title=title, notes=notes)
+    return ParsedDocument(text, tuple(blocks), file_lines(text), title=title, notes=tuple(notes))
 
 
 def _with_uncovered_lines(blocks: list[Block], text: str, no_text: set[int]) -> list[Block]:

@@ -34,7 +34,7 @@ from ingest import (
 SAMPLE_FILES = sorted(SAMPLES.iterdir())
 SUFFIXES = sorted(LOADERS)
 PLAIN_SUFFIXES = {".md", ".markdown", ".txt", ".html", ".htm", ".csv", ".tsv", ".rst", ".org"}
-TEXT_SUFFIXES = {*PLAIN_SUFFIXES, ".eml", ".json", ".jsonl", ".rtf", ".xml"}
+TEXT_SUFFIXES = {*PLAIN_SUFFIXES, ".eml", ".ipynb", ".srt", ".vtt", ".json", ".jsonl", ".rtf", ".xml"}
 ENCODINGS = {"入职第一周.txt": "gb18030"}
 COMPOUND_FILE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
 

@@ -155,6 +155,8 @@ DOCUMENTS: dict[str, Callable[[], bytes]] = {
     "a.csv": lambda: '名称;价格\n小船;9,50\n"大\n船";14\n'.encode(),
     "a.json": lambda: json.dumps(RECORDS, indent=1).encode(),
     "a.jsonl": lambda: f"{json.dumps(PASSAGE)}\n{json.dumps(RECORDS)}\n".encode(),
+    "a.ipynb": lambda: json.dumps({"cells": [{"cell_type": "markdown", "source": ["# One\n", WORDS]}]}).encode(),
+    "a.srt": lambda: f"1\n00:00:01,000 --> 00:00:02,500\n{WORDS}\n\n".encode(),
     "a.xml": lambda: FEED.encode(),
     "a.docx": docx_file,
     "a.pptx": pptx_file,
