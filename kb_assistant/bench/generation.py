@@ -1,4 +1,4 @@
-"""Measures a language model: each in a process of its own, so that its memory is its own."""
+"""Measures the speed of a language model and the memory that it takes, in a process of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from kb_assistant.bench.measurements import GenerationSpeed, LoadSpeed, Measurement, Turn
 from kb_assistant.llms import load_engine
@@ -19,7 +19,9 @@ from kb_assistant.llms.ipex.decoding import Sampling
 from kb_assistant.llms.ipex.engine import IpexEngine
 from kb_assistant.settings import Settings
 
-__all__ = ["Task", "measure"]
+__all__ = ["Measurable", "Task", "in_new_process", "measure", "measure_turns", "peak_bytes"]
+
+T = TypeVar("T")
 
 _MORE_TOKENS = 64
 """How much longer a follow-up's prompt is."""
@@ -30,10 +32,10 @@ class Task:
     """What a process measures.
 
     Attributes:
-        name: what the engine is called in the results.
+        name: the engine's name in the results.
         text: what prompts are made of.
-        plain: measure the library itself with the model's folder instead of our engine: "ipex" or "transformers".
-        lookups: settings of prompt lookup to be measured, one after the other.
+        convert_s: how long converting the model took, where it was converted for this.
+        lookups: settings of prompt lookup to measure, one after the other.
     """
 
     name: str
@@ -43,18 +45,24 @@ class Task:
     prompt_tokens: tuple[int, ...]
     new_tokens: int
     convert_s: float | None = None
-    plain: str | None = None
     lookups: tuple[bool, ...] = (False, True)
 
 
-class _Answers(Protocol):
-    """What can be measured."""
+class Measurable(Protocol):
+    """A model that can be measured."""
 
     def count(self, text: str) -> int:
-        """How many tokens a prompt has."""
+        """Return how many tokens a prompt has."""
 
     def answer(self, prompt: str, new_tokens: int, *, copying: bool = False) -> list[float]:
-        """The time of each token, from the start, in seconds; those that came at once have the same."""
+        """Return when each token came, in seconds from the start; tokens that came together share a time."""
+
+
+def in_new_process(measuring: Callable[[Task], T], task: Task) -> T:
+    """Call a function of a module in a new process, so that its memory is its own."""
+    # Spawned: a fork would count this process's memory as its own.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measuring, task).result()
 
 
 def measure(task: Task) -> list[Measurement]:
@@ -63,9 +71,7 @@ def measure(task: Task) -> list[Measurement]:
     Raises:
         KbError: the model cannot be used.
     """
-    # Spawned: a fork would count this process's memory as its own.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_measure, task).result()
+    return in_new_process(_measure, task)
 
 
 def _measure(task: Task) -> list[Measurement]:
@@ -76,29 +82,24 @@ def _measure(task: Task) -> list[Measurement]:
     import transformers  # the process that converts a model has them too: loading is what comes after
 
     del torch, transformers
-    started = time.perf_counter()
     found: list[Measurement] = []
-    if task.plain:
-        plain = _Plain(task)
-        load_s = time.perf_counter() - started
-        found += _speeds(task, plain, lookup=False, turns=("first",))
-    else:
-        load_s = 0.0
-        for lookup in task.lookups:
-            started = time.perf_counter()
-            settings = task.settings.model_copy(update={"prompt_lookup": lookup})
-            engine = load_engine(settings.engine, settings, task.models)
-            load_s = load_s or time.perf_counter() - started
-            turns: tuple[Turn, ...] = ("first",) if lookup else ("first", "follow-up", "again")
-            if isinstance(engine, IpexEngine):
-                turns = (*turns, "copying")
-            found += _speeds(task, _Ours(engine), lookup=lookup, turns=turns)
-            del engine
-    return [LoadSpeed(task.name, task.convert_s, round(load_s, 2), _peak_bytes()), *found]
+    load_s = 0.0
+    for lookup in task.lookups:
+        started = time.perf_counter()
+        settings = task.settings.model_copy(update={"prompt_lookup": lookup})
+        engine = load_engine(settings.engine, settings, task.models)
+        load_s = load_s or time.perf_counter() - started
+        turns: tuple[Turn, ...] = ("first",) if lookup else ("first", "follow-up", "again")
+        if isinstance(engine, IpexEngine):
+            turns = (*turns, "copying")
+        found += measure_turns(task, _EngineClock(engine), lookup=lookup, turns=turns)
+        del engine
+    return [LoadSpeed(task.name, task.convert_s, round(load_s, 2), peak_bytes()), *found]
 
 
-def _speeds(task: Task, model: _Answers, *, lookup: bool, turns: Sequence[Turn]) -> Iterator[GenerationSpeed]:
-    model.answer("?", 2)  # what is done once, at the first answer of a process, is not the answer's
+def measure_turns(task: Task, model: Measurable, *, lookup: bool, turns: Sequence[Turn]) -> Iterator[GenerationSpeed]:
+    """Yield the speed of each kind of turn at each length of the prompt."""
+    model.answer("?", 2)  # the first answer of a process does work that later ones do not
     for wanted in task.prompt_tokens:
         prompt = _prompt(task.text, wanted, model.count)
         longer = _prompt(task.text, wanted + _MORE_TOKENS, model.count)
@@ -121,7 +122,7 @@ def _speeds(task: Task, model: _Answers, *, lookup: bool, turns: Sequence[Turn])
 
 
 def _prompt(text: str, tokens: int, count: Callable[[str], int]) -> str:
-    """The beginning of `text`, over and over, that has about so many tokens."""
+    """Return a prompt of about that many tokens, from `text` repeated as often as needed."""
     whole = text
     while count(whole) < tokens:
         whole += text
@@ -132,8 +133,8 @@ def _prompt(text: str, tokens: int, count: Callable[[str], int]) -> str:
     return whole[:short]
 
 
-class _Ours:
-    """An engine of ours, asked as everything else asks it."""
+class _EngineClock:
+    """Times an engine's tokens."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -152,7 +153,7 @@ class _Ours:
         return times
 
     def _copy(self, prompt: str, new_tokens: int) -> list[float]:
-        """Time an answer that is a part of its prompt: what a model computes, it computes; what it says, it is told."""
+        """Time an answer that is a part of its prompt: the model computes as ever, and its words are dictated."""
         assert isinstance(self._engine, IpexEngine)
         ids = self._engine.prompt_ids(prompt)
         dictation = _Dictation(ids[len(ids) // 3 :][:new_tokens])
@@ -165,7 +166,7 @@ class _Ours:
 
 
 class _Dictation(Sampling):
-    """Picks given tokens, whatever is likely, once it has found out what is."""
+    """Picks the given tokens, after computing the likely ones as usual."""
 
     def __init__(self, tokens: Sequence[int]) -> None:
         super().__init__()
@@ -177,70 +178,8 @@ class _Dictation(Sampling):
         return list(self.tokens[written:][: len(super().pick(logits))])
 
 
-class _Plain:
-    """The library alone: its own loader and its own generate()."""
-
-    def __init__(self, task: Task) -> None:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        path = str(task.models / task.settings.model)
-        torch.set_num_threads(task.settings.threads or torch.get_num_threads())
-        self._tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        if task.plain == "ipex":
-            from kb_assistant.llms.ipex.loading import load_low_bit
-
-            self._model = load_low_bit(Path(path), task.settings.low_bit, trust_remote_code=False)[0]
-        else:
-            self._model = AutoModelForCausalLM.from_pretrained(
-                path, torch_dtype=torch.bfloat16, local_files_only=True, use_safetensors=True
-            ).eval()
-
-    def count(self, text: str) -> int:
-        return len(self._encode(text))
-
-    def answer(self, prompt: str, new_tokens: int, *, copying: bool = False) -> list[float]:
-        import torch
-
-        assert not copying
-
-        ids = torch.tensor([self._encode(prompt)])
-        clock = _Clock()
-        self._model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=new_tokens,
-            do_sample=False,
-            eos_token_id=None,
-            pad_token_id=0,
-            streamer=clock,
-        )
-        return clock.times
-
-    def _encode(self, text: str) -> list[int]:
-        chat = [{"role": "user", "content": text}]
-        return list(self._tokenizer.apply_chat_template(chat, add_generation_prompt=True))
-
-
-class _Clock:
-    """What transformers calls a streamer: notes when each token comes; the first call is the prompt."""
-
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
-        self._prompt_seen = False
-        self.times: list[float] = []
-
-    def put(self, ids: Any) -> None:
-        if self._prompt_seen:
-            self.times += [time.perf_counter() - self._started] * ids.numel()
-        self._prompt_seen = True
-
-    def end(self) -> None:
-        pass
-
-
-def _peak_bytes() -> int:
-    """The most memory that this process has had."""
+def peak_bytes() -> int:
+    """Return the most memory that this process has had."""
     if sys.platform == "win32":
         import psutil
 

@@ -54,14 +54,10 @@ def evaluate(
 
 
 @click.command()
-@click.option("--shape", metavar="NAME", help="Measure every engine on random weights of a shape, as qwen2-1.5b.")
-@click.option("--tokenizer", metavar="FOLDER", type=click.Path(path_type=Path), help="The tokenizer for them.")
 @click.option("--prompt-tokens", type=click.IntRange(16), multiple=True, help="Length of a prompt. Repeatable.")
 @click.option("--new-tokens", type=click.IntRange(8), default=64, show_default=True, help="Length of an answer.")
 @with_options(*LANGUAGE_MODEL, JSON)
 def bench(
-    shape: str | None,
-    tokenizer: Path | None,
     prompt_tokens: tuple[int, ...],
     new_tokens: int,
     as_json: bool,
@@ -75,13 +71,8 @@ def bench(
     from kb_assistant.bench.report import bench_text
 
     with open_assistant(home, **language_model) as assistant:
-        if not shape:
-            say_where_to(assistant)
-        found = list(
-            assistant.bench(
-                shape=shape, tokenizer=tokenizer, prompt_tokens=prompt_tokens, new_tokens=new_tokens, progress=tell
-            )
-        )
+        say_where_to(assistant)
+        found = list(assistant.bench(prompt_tokens=prompt_tokens, new_tokens=new_tokens, progress=tell))
     say(serialization.to_json([asdict(measurement) for measurement in found]) if as_json else bench_text(found))
 
 

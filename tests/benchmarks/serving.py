@@ -21,8 +21,7 @@ from pathlib import Path
 import httpx
 import psutil
 from measuring import kb
-
-from kb_assistant.bench.shapes import make_shape
+from shapes import make_shape
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "kb_assistant" / "demo" / "samples"

@@ -12,13 +12,16 @@ import os
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from measuring import kb
+from plain_libraries import compare
 
 from kb_assistant.bench.report import table
 from kb_assistant.machine import Machine
+from kb_assistant.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("KB_SHARED", ROOT.parent / "shared"))
@@ -50,18 +53,14 @@ def main() -> None:
 
 
 def measure(lengths: list[int]) -> Round:
-    """One run of `kb bench`."""
-    asked = [part for length in lengths for part in ("--prompt-tokens", str(length))]
+    """One run over all engines, and `kb bench` over an embedding model."""
     tokenizer = SHARED / "models" / "qwen2-tokenizer"
     embedding = SHARED / "models" / "bge-small-zh-v1.5-no-weights"
+    found = [asdict(one) for one in compare(SHAPE, tokenizer, Settings(), lengths, new_tokens=32)]
     with tempfile.TemporaryDirectory() as folder:
         model = with_random_weights(embedding, Path(folder) / "bge-small-zh-v1.5-shape")
-        found = kb(
-            Path(folder) / "home",
-            *("bench", "--shape", SHAPE, "--tokenizer", tokenizer, "--new-tokens", "32", *asked, "--json"),
-            KB_EMBEDDING_MODEL=str(model),
-        )
-    return list(json.loads(found.out))
+        run = kb(Path(folder) / "home", "bench", "--json", KB_EMBEDDING_MODEL=str(model))
+    return [*found, *json.loads(run.out)]
 
 
 def with_random_weights(source: Path, target: Path) -> Path:

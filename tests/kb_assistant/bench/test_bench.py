@@ -3,10 +3,8 @@
 import pytest
 
 from kb_assistant import Assistant
-from kb_assistant.bench import SHAPES, EmbeddingSpeed, GenerationSpeed, LoadSpeed
+from kb_assistant.bench import EmbeddingSpeed, GenerationSpeed, LoadSpeed
 from kb_assistant.bench.report import bench_text
-from kb_assistant.bench.shapes import make_shape
-from kb_assistant.errors import ModelError, UsageError
 
 
 def of(kind, found):
@@ -62,28 +60,3 @@ def test_without_models_there_is_one_object_on_stdout(kb):
     (only,) = run.json()
     assert (only["kind"], only["model"], only["recommended"]) == ("embedding", "builtin", True)
     assert only["chunks_per_s"] > 10
-
-
-def test_a_shape_is_measured_with_every_engine_and_beside_the_plain_libraries(shared, monkeypatch):
-    monkeypatch.setitem(SHAPES, "tiny", (256, 768, 2, 4, 2, 151936, True))
-    with Assistant.open() as assistant:
-        tokenizer = shared / "models" / "qwen2-tokenizer"
-        found = list(assistant.bench(shape="tiny", tokenizer=tokenizer, prompt_tokens=(64,), new_tokens=8))
-    engines = [one.engine for one in of(LoadSpeed, found)]
-    assert engines == ["ipex", "openvino", "plain ipex-llm", "plain transformers"]
-    for engine in engines:
-        first = next(one for one in of(GenerationSpeed, found) if one.engine == engine)
-        assert first.new_tokens == 8
-        assert first.decode_tokens_per_s > 0
-        assert first.prompt_tokens == pytest.approx(64, abs=30)
-    assert [one.convert_s is not None for one in of(LoadSpeed, found)] == [True, True, False, False]
-    text = bench_text(found)
-    assert all(engine in text for engine in engines)
-
-
-def test_an_unknown_shape_and_a_missing_tokenizer(tmp_path):
-    with pytest.raises(UsageError, match="unknown shape 'qwen9'; there are: qwen2-0"):
-        make_shape("qwen9", tmp_path, tmp_path / "new")
-    with pytest.raises(ModelError, match="--tokenizer"):
-        make_shape("qwen2-0.5b", tmp_path, tmp_path / "new")
-    assert not (tmp_path / "new").exists()

@@ -31,7 +31,7 @@ def make_shape(name: str, tokenizer: Path, folder: Path) -> None:
     if name not in SHAPES:
         raise UsageError(f"unknown shape {name!r}; there are: {', '.join(SHAPES)}")
     if not (tokenizer / "tokenizer_config.json").is_file():
-        raise ModelError(f"no tokenizer in {tokenizer}; give the folder of one of the Qwen2 family with --tokenizer")
+        raise ModelError(f"no tokenizer in {tokenizer}; give the folder of a tokenizer of the Qwen2 family")
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
