@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from kb_assistant.cli.options import (
     with_options,
 )
 from kb_assistant.cli.output import say, say_if_extractive, say_where_to, shortened
+from kb_assistant.cli.typed_input import read_all, read_lines
 from kb_assistant.errors import UsageError
 from kb_assistant.language import language_of
 
@@ -33,6 +33,27 @@ if TYPE_CHECKING:
     from vectorstore import Filter, Hit
 
 __all__ = ["ask", "chat", "demo", "print_answer", "search"]
+
+_CHAT_COMMANDS = {
+    **dict.fromkeys(("help", "?", "？", "帮助"), "help"),
+    **dict.fromkeys(("clear", "清空"), "clear"),
+    **dict.fromkeys(("exit", "quit", "退出"), "exit"),
+}
+"""What can be typed in `kb chat` instead of a question, with or without a slash before it."""
+_CHAT_HELP = {
+    "en": """\
+Type a question, or one of these:
+  clear  forget the conversation so far
+  help   show this list
+  exit   leave; so does Ctrl-D
+Ctrl-C stops an answer.""",
+    "zh": """\
+请输入问题，或以下命令：
+  清空  忘掉此前的对话（clear）
+  帮助  显示本说明（help）
+  退出  结束对话（exit），也可以按 Ctrl-D
+回答过程中按 Ctrl-C 可以停止。""",
+}
 
 
 @click.command()
@@ -85,28 +106,34 @@ def ask(
 @click.command()
 @with_options(COLLECTION, *LANGUAGE_MODEL)
 def chat(collection: str | None, home: Path | None, **language_model: str | None) -> None:
-    """Ask one question after another; "clear" forgets the conversation, "exit" ends it."""
+    """Ask one question after another; "help" lists what else can be typed."""
     history: list[Turn] = []
     with open_assistant(home, **language_model) as assistant:
         assistant.sources(collection)  # says at once if there is nothing to ask
         _ = assistant.engine  # and if its model cannot be used
         say_if_extractive(assistant)
         say_where_to(assistant)
-        while (line := _read_line()) is not None and line not in ("exit", "quit"):
-            if line == "clear":
+        for line in read_lines("> "):
+            command = _CHAT_COMMANDS.get(line.removeprefix("/").casefold())
+            if command == "exit":
+                return
+            if command == "clear":
                 history.clear()
-                continue
-            if not line:
-                continue
-            try:
-                answer = print_answer(assistant, line, collection, history=tuple(history))
-            except KeyboardInterrupt:
-                click.echo("\n(stopped)", err=True)
-                continue
-            except UsageError as error:
-                click.echo(f"kb: {error}", err=True)
-                continue
-            history.append(answer.turn)
+            elif command == "help":
+                say(_CHAT_HELP[language_of(line)])
+            elif line:
+                history += _answered(assistant, line, collection, tuple(history))
+
+
+def _answered(assistant: Assistant, question: str, collection: str | None, history: tuple[Turn, ...]) -> list[Turn]:
+    """Print the answer, and return its turn; none where it was stopped, or the question cannot be asked."""
+    try:
+        return [print_answer(assistant, question, collection, history=history).turn]
+    except KeyboardInterrupt:
+        click.echo("\n(stopped)", err=True)
+    except UsageError as error:
+        click.echo(f"kb: {error}", err=True)
+    return []
 
 
 @click.command()
@@ -184,14 +211,7 @@ def _only(source: str | None, types: tuple[str, ...], since: datetime | None, un
 
 
 def _question(argument: str) -> str:
-    return sys.stdin.read() if argument == "-" else argument
-
-
-def _read_line() -> str | None:
-    try:
-        return input("> " if sys.stdin.isatty() else "").strip()
-    except EOFError:
-        return None
+    return read_all() if argument == "-" else argument
 
 
 def _hits_text(hits: Iterable[Hit]) -> str:

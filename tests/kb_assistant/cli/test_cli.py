@@ -452,25 +452,10 @@ def test_a_traceback_only_with_debug(kb: Callable) -> None:
     assert "Traceback" in kb("ingest", "no-such-folder", "--debug").err
 
 
-def test_a_long_question_from_standard_input(kb_process: Callable) -> None:
-    run = kb_process("ask", "-", stdin="啊" * 100_000)
-    assert (run.code, run.out, run.err.count("\n")) == (2, "", 1)
-    assert "100,000 characters long, more than 10,000" in run.err
-
-
 def test_nothing_but_the_document_on_stdout_and_no_bar_in_a_pipe(kb_process: Callable, docs: Path) -> None:
     run = kb_process("ingest", docs, "--json")
     assert (run.code, run.err) == (0, "")
     assert run.json()["added"] == 2
-
-
-def test_chat(kb_process: Callable, docs: Path) -> None:
-    kb_process("ingest", docs)
-    run = kb_process("chat", stdin="How many days of annual leave?\n\nclear\n病假每年几天？\nexit\nnot asked\n")
-    assert run.code == 0
-    assert "Staff get 15 days" in run.out
-    assert "病假每年八天" in run.out
-    assert "not asked" not in run.out
 
 
 def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
