@@ -110,7 +110,9 @@ def test_what_was_searched_is_shown_only_where_it_differs(handbook: Assistant) -
     assert searched_text(second) == (
         "(searched for: How long is the warranty on rechargeable batteries? And on sensors?)"
     )
-    assert list(answer_json(second)) == ["question", "answer", "refused", "engine", "citations", "timing", "usage"]
+    assert list(answer_json(second)) == [
+        *("question", "answer", "refused", "engine", "citations", "timing", "usage", "unsupported")
+    ]
     assert first.turn.about == f"warranty-returns.html {first.citations[0].heading}"
 
 

@@ -185,7 +185,7 @@ def test_ask_json(kb: Callable, docs: Path) -> None:
     run = kb("ask", "病假每年几天？", "--json")
     answer = run.json()
     assert run.code == 0
-    assert list(answer) == ["question", "answer", "refused", "engine", "citations", "timing", "usage"]
+    assert list(answer) == [*("question", "answer", "refused", "engine", "citations", "timing", "usage", "unsupported")]
     assert answer["answer"] == "病假每年八天，须交医院证明。 [1]"
     (citation,) = answer["citations"]
     assert list(citation) == [*("number", "source", "page", "line_start", "line_end", "heading", "quote", "score")]
