@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from kb_assistant.answering.knowledge_base import open_store
 from kb_assistant.errors import KbError, as_kb_errors
-from kb_assistant.llms.active_engine import EngineInUse
+from kb_assistant.llms.active_engine import ActiveEngine
 from kb_assistant.machine import Machine
 from kb_assistant.settings import home_folder, load_settings
 from kb_assistant.sync.uploads import Uploads
@@ -120,7 +120,7 @@ def _settled(folder: Path, settings: dict[str, str | None]) -> Iterator[Finding]
         return
     yield Finding("settings", True, f"embedding model {loaded.embedding_model}")
     yield from _store(folder, loaded)
-    yield _tried("engine", lambda: _engine(EngineInUse(folder, loaded)))
+    yield _tried("engine", lambda: _engine(ActiveEngine(folder, loaded)))
 
 
 def _store(folder: Path, settings: Settings) -> Iterator[Finding]:
@@ -148,7 +148,7 @@ def _reranker(store: Store) -> str:
     return f"{store.reranker.directory.name} loads"
 
 
-def _engine(used: EngineInUse) -> str:
+def _engine(used: ActiveEngine) -> str:
     if used.engine is None:
         return "extractive: answers are quoted from the documents; --model FOLDER sets a language model"
     return f"{used.name}: {used.settings.model} {used.engine.ready()}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kb_assistant.answering.pipeline import AnswerPipeline
 from kb_assistant.answering.types import Answer
 from kb_assistant.errors import translated
-from kb_assistant.llms.active_engine import EngineInUse
+from kb_assistant.llms.active_engine import ActiveEngine
 from kb_assistant.settings import Settings, home_folder, load_settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class KnowledgeBase:
         """Take ready parts; `open` makes them."""
         self.home = home
         self.store = store
-        self.active_engine = EngineInUse(home, settings)
+        self.active_engine = ActiveEngine(home, settings)
         self.observers: list[Callable[[Answer | BaseException], None]] = []
         self.pipeline = AnswerPipeline(store, self.active_engine, self._notify)
 

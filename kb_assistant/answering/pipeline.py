@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kb_assistant.answering.follow_up import ResolvedQuestion
     from kb_assistant.answering.relevance.cross_lingual import CrossLingualSimilarity
     from kb_assistant.answering.stream import ChainRun
-    from kb_assistant.llms.active_engine import EngineInUse
+    from kb_assistant.llms.active_engine import ActiveEngine
     from vectorstore import Filter, Hit, Store, StoreRetriever
 
 __all__ = ["MAX_QUESTION_CHARACTERS", "AnswerPipeline"]
@@ -31,7 +31,7 @@ class AnswerPipeline:
     """Answers from a store with the active engine. `collection` is a name; None means the one in the settings."""
 
     def __init__(
-        self, store: Store, active_engine: EngineInUse, notify: Callable[[Answer | BaseException], None]
+        self, store: Store, active_engine: ActiveEngine, notify: Callable[[Answer | BaseException], None]
     ) -> None:
         """Take the store, the engine with its settings, and a callback for each answer or what ended it."""
         self._store = store

@@ -102,7 +102,7 @@ def convert(
     from dataclasses import asdict
 
     from kb_assistant import serialization
-    from kb_assistant.llms import placed
+    from kb_assistant.llms import find_model
     from kb_assistant.models.convert import convert_model
     from kb_assistant.privacy import keep_offline
     from kb_assistant.settings import home_folder
@@ -110,7 +110,7 @@ def convert(
     keep_offline()
     folder = home_folder(home) / "models"
     made = convert_model(
-        placed(source, folder),
+        find_model(source, folder),
         folder,
         name=name,
         to=to,

@@ -1,4 +1,4 @@
-"""Text engines by name; the module of an engine is imported when it is first asked for."""
+"""The language-model engines by name; an engine's module is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from kb_assistant.llms.base import Engine
     from kb_assistant.settings import Settings
 
-__all__ = ["ENGINES", "engine_for", "load_engine", "local_options", "model_path", "placed"]
+__all__ = ["ENGINES", "engine_for", "find_model", "load_engine", "local_options", "model_path"]
 
 ENGINES = {
     "ipex": "kb_assistant.llms.ipex.engine:IpexEngine",
     "openai": "kb_assistant.llms.remote.engine:OpenAIEngine",
     "openvino": "kb_assistant.llms.openvino.engine:OpenVinoEngine",
 }
-"""Each has a class method `from_settings(settings, models)`."""
+"""Where each engine's class is; it has a class method `from_settings(settings, models)`."""
 
 
 def engine_for(settings: Settings, models: Path) -> str:
-    """Return the name of the engine that the settings' model is for; "extractive" where there is none.
+    """Return the name of the engine that runs the settings' model; "extractive" if there is no model.
 
     Args:
-        settings: what model.
+        settings: name the model.
         models: the folder where models are kept.
     """
     from kb_assistant.llms.openvino.files import is_openvino
@@ -43,21 +43,21 @@ def load_engine(name: str, settings: Settings, models: Path) -> Engine:
 
     Args:
         name: one of `ENGINES`.
-        settings: what model, and how it is to answer.
+        settings: name the model and say how it answers.
         models: the folder where models are kept.
 
     Raises:
-        UsageError: there is no such engine, or a setting does not hold.
+        UsageError: the engine is unknown, or a setting is invalid.
         ModelError: the model is missing, incomplete or refused.
     """
     if name not in ENGINES:
-        raise UsageError(f"unknown engine {name!r}; there are: {', '.join(sorted(ENGINES))}")
+        raise UsageError(f"unknown engine {name!r}; choose one of: {', '.join(sorted(ENGINES))}")
     module, _, class_name = ENGINES[name].partition(":")
     return cast("Engine", getattr(import_module(module), class_name).from_settings(settings, models))
 
 
 def local_options(settings: Settings) -> dict[str, Any]:
-    """Return what every engine that computes on this machine is loaded with, as options of its `load`."""
+    """Return the options of `load` that every engine on this machine shares."""
     from kb_assistant.machine import Machine
 
     return {
@@ -71,19 +71,17 @@ def local_options(settings: Settings) -> dict[str, Any]:
 
 
 def model_path(settings: Settings, models: Path) -> Path:
-    """Return where the settings' model lies: its name under `models`, else a path of its own.
+    """Return the path of the settings' model; see `find_model`.
 
     Raises:
         UsageError: no model is set.
     """
     if not settings.model:
-        raise UsageError(
-            f"engine {settings.engine} needs a model; give its folder or file with --model, KB_MODEL or in kb.toml"
-        )
-    return placed(settings.model, models)
+        raise UsageError(f"engine {settings.engine} needs a model; name one with --model, KB_MODEL or model in kb.toml")
+    return find_model(settings.model, models)
 
 
-def placed(name: str, models: Path) -> Path:
-    """Return the folder or file of that name under `models`, else at the path that `name` is."""
+def find_model(name: str, models: Path) -> Path:
+    """Return the path of the model installed as `name` in `models`, or else `name` as a path."""
     inside = models / name
     return inside if inside.exists() else Path(name).expanduser()

@@ -1,4 +1,4 @@
-"""The settings in force, and the engine that they name, loaded when it is first used."""
+"""The current settings and the engine they name, loaded at its first use."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from kb_assistant.settings import Settings, load_settings, save_settings
 if TYPE_CHECKING:
     from kb_assistant.llms.base import Engine
 
-__all__ = ["EngineInUse"]
+__all__ = ["ActiveEngine"]
 
-_READ_AT_EACH_QUESTION = {"collection", "passages", "context_tokens", "refuse_below"}
-"""Settings that a loaded engine goes on with; any other may be one that it was loaded with."""
+_KEEP_ENGINE = {"collection", "passages", "context_tokens", "refuse_below"}
+"""Settings that may change without loading the engine again."""
 
 
-class EngineInUse:
-    """What of the engine and its settings `Assistant` shows; its docstrings say more."""
+class ActiveEngine:
+    """Holds an assistant's settings and its engine."""
 
     def __init__(self, home: Path, settings: Settings) -> None:
-        """Take the home folder and the settings in force; nothing is loaded yet."""
+        """Take the home folder and the settings; nothing is loaded yet."""
         self.settings = settings
         self.loaded: Engine | None = None
-        """The language model, once it has been used."""
+        """The language model; None until its first use."""
         self._home = home
         self._loading = threading.Lock()
 
     @property
     def name(self) -> str:
-        """The engine that answers."""
+        """The name of the engine that answers."""
         if self.settings.engine != "auto":
             return self.settings.engine
         from kb_assistant.llms import engine_for
@@ -39,7 +39,7 @@ class EngineInUse:
 
     @property
     def engine(self) -> Engine | None:
-        """The language model, loaded at the first use; None for the extractive engine."""
+        """The language model, loaded at its first use; None for the extractive engine."""
         if self.name == "extractive":
             return None
         with self._loading:
@@ -51,7 +51,7 @@ class EngineInUse:
 
     @property
     def sends_to(self) -> str | None:
-        """The host that questions and passages are sent to, if that is not this machine."""
+        """The host that receives questions and passages; None if they stay on this machine."""
         if self.name != "openai" or not self.settings.base_url:
             return None
         from kb_assistant.llms.remote.destination import Destination
@@ -61,28 +61,33 @@ class EngineInUse:
 
     @property
     def queue_length(self) -> int:
-        """How many callers the language model serves or has yet to serve."""
-        loaded = self.loaded  # looked at once: it may be None the next moment
+        """How many callers the language model is serving or has yet to serve."""
+        loaded = self.loaded  # read once: another thread may set it to None
         return 0 if loaded is None else loaded.queue_length
 
     def change(self, **values: str | float) -> Settings:
-        """Set settings here and in kb.toml, or change nothing."""
+        """Change settings here and in kb.toml; if anything fails, change nothing.
+
+        Raises:
+            SettingsError: a value is invalid or cannot be written.
+            ModelError: the engine cannot use its model.
+        """
         former = self.settings
         new = load_settings(self._home, **{**former.model_dump(), **values})
-        held = new.model_dump(exclude=_READ_AT_EACH_QUESTION) != former.model_dump(exclude=_READ_AT_EACH_QUESTION)
+        reload = new.model_dump(exclude=_KEEP_ENGINE) != former.model_dump(exclude=_KEEP_ENGINE)
         with self._loading:
             self.settings = new
-            if held:
-                self.loaded = None  # now, since two models may not fit into memory
+            if reload:
+                self.loaded = None  # before the new one loads: two may not fit into memory
         try:
-            _ = self.engine  # says at once if its model cannot be used
+            _ = self.engine  # fails now if its model cannot be used
             changed = {name: value for name, value in values.items() if getattr(former, name) != getattr(new, name)}
             if changed:
                 save_settings(self._home, **changed)
         except Exception:
             with self._loading:
                 self.settings = former
-                if held:
+                if reload:
                     self.loaded = None
             raise
         return new

@@ -1,4 +1,4 @@
-"""The interface that every text engine implements, and all that engines have in common."""
+"""The interface of an engine: a LangChain `LLM` that streams, counts tokens and can be stopped."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from kb_assistant.llms.stopping import StopFilter
 from kb_assistant.llms.turns import Turns
 from kb_assistant.machine import Machine
 
-__all__ = ["Engine", "FinishReason", "Piece", "Waiting"]
+__all__ = ["Engine", "FinishReason", "Heartbeat", "Piece"]
 
 _HEARTBEAT_S = 0.1
-"""How often a caller has control while an engine has nothing to say: so soon can it stop one."""
+"""How often a waiting caller gets control, and so how soon it can stop an engine."""
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of an answer: its text, and the token counts up to and with this piece.
+    """A piece of an answer: its text, and the token counts up to and including this piece.
 
     `finish_reason` is None on every piece but the last.
     """
@@ -42,20 +42,20 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """There is no new text yet; `ahead` other callers are answered first."""
+class Heartbeat:
+    """Sent while there is no new text; `ahead` other callers are answered first."""
 
     ahead: int = 0
 
 
 class Engine(LLM):
-    """A LangChain `LLM` whose answers come in pieces and can be stopped at any token.
+    """A LangChain `LLM` whose answers stream and can be stopped at any token.
 
-    A subclass gives `engine_name`, `context_tokens`, `get_token_ids` and `generate_pieces`.
-    A caller stops an answer by closing the stream, or by raising in a callback with `raise_error = True`:
-    in `on_llm_new_token`, or in `on_text`, which is called with an empty text and `ahead`, the number of
-    callers that are answered first, about every tenth of a second while there is no token. Either way
-    the generation has ended by the time the caller has control again.
+    A subclass implements `engine_name`, `context_tokens`, `get_token_ids` and `generate_pieces`.
+    A caller stops an answer by closing the stream, or by raising in a callback with `raise_error = True`: in
+    `on_llm_new_token`, or in `on_text`, which is called about every tenth of a second while there is no token, with
+    an empty text and `ahead`, the number of callers answered first. Either way generation has ended when the caller
+    gets control back.
     """
 
     max_new_tokens: int = Field(default=512, gt=0)
@@ -72,10 +72,10 @@ class Engine(LLM):
     @property
     @abstractmethod
     def context_tokens(self) -> int:
-        """How many tokens the prompt and the answer may have together."""
+        """How many tokens prompt and answer may have together."""
 
     def ready(self) -> str:
-        """Return in words that the model can be asked.
+        """Check that the model can answer, and return that in words.
 
         Raises:
             ModelError: it cannot.
@@ -84,31 +84,30 @@ class Engine(LLM):
 
     @cached_property
     def passage_tokens(self) -> int:
-        """How many tokens of passages it reads in bearable time, where none are set; at most half its window."""
+        """Default token budget for passages: what this machine reads in reasonable time, at most half the context."""
         return min(Machine.read().context_tokens, self.context_tokens // 2)
 
     @property
     def queue_length(self) -> int:
-        """How many callers are being answered or wait for their turn."""
+        """How many callers are being answered or waiting."""
         return len(self._turns)
 
     @abstractmethod
     def get_token_ids(self, text: str) -> list[int]:
-        """Return the ids of the tokens of `text` alone, with nothing added around it."""
+        """Return the token ids of `text`, with nothing added around it."""
 
     @abstractmethod
     def generate_pieces(
         self, prompt: str, *, stop: Sequence[str], max_new_tokens: int, cancelled: threading.Event
-    ) -> Iterator[Piece | Waiting]:
-        """Generate the answer to `prompt`, without the prompt, and end soon after `cancelled` is set.
+    ) -> Iterator[Piece | Heartbeat]:
+        """Generate the answer to `prompt`, without the prompt; end soon after `cancelled` is set.
 
-        The last one is a piece and has a finish reason. Stop strings are cut off by the caller; they are
-        given here for engines that can pass them on. What the iterator started has ended
-        when it is closed.
+        The last item is a piece with a finish reason. The caller cuts the text at stop strings; they are passed for
+        engines that can stop there themselves. Closing the iterator ends whatever it started.
         """
 
     def count_prompt_tokens(self, prompt: str) -> int:
-        """Return how many tokens `prompt` takes, with all that the engine puts around it."""
+        """Return how many tokens `prompt` takes, including what the engine puts around it."""
         return len(self.get_token_ids(prompt))
 
     @property
@@ -130,7 +129,7 @@ class Engine(LLM):
         """Yield the answer in chunks; the last one carries the usage and the finish reason.
 
         Raises:
-            UsageError: the prompt is empty or too long, or an option is not known.
+            UsageError: the prompt is empty or too long, or an option is unknown.
         """
         limit = self._answer_limit(kwargs)
         stops = StopFilter(stop or ())
@@ -164,7 +163,7 @@ class Engine(LLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        """Answer the prompts in turn, with the tokens of all of them as usage."""
+        """Answer the prompts one after the other; the usage counts the tokens of all."""
         answers = [self._whole(prompt, stop, run_manager, **kwargs) for prompt in prompts]
         infos = [answer.generation_info or {} for answer in answers]
         usage = {
@@ -185,42 +184,41 @@ class Engine(LLM):
         unknown = sorted(options.keys() - {"max_new_tokens"})
         if unknown:
             raise UsageError(
-                f"engine {self.engine_name} does not know the option {', '.join(unknown)}; it takes max_new_tokens"
+                f"engine {self.engine_name} has no option {', '.join(unknown)}; the only one is max_new_tokens"
             )
         limit = options.get("max_new_tokens", self.max_new_tokens)
         if not isinstance(limit, int) or limit < 1:
-            raise UsageError(f"max_new_tokens is {limit!r}; give a whole number from 1 up")
+            raise UsageError(f"max_new_tokens must be a whole number of at least 1, not {limit!r}")
         return limit
 
     def _check_prompt(self, prompt: str, limit: int) -> None:
         if not prompt.strip():
-            raise UsageError("the prompt is empty; ask a question")
+            raise UsageError("the prompt is empty")
         tokens = self.count_prompt_tokens(prompt)
         if tokens + limit > self.context_tokens:
             raise UsageError(
-                f"the prompt has {tokens:,} tokens and the answer may take {limit:,}, but the model reads "
-                f"{self.context_tokens:,} at once; use fewer passages, a shorter question or a smaller "
-                "max_new_tokens"
+                f"the prompt has {tokens:,} tokens and the answer may take {limit:,}, but the model's context is "
+                f"{self.context_tokens:,} tokens; use fewer passages, a shorter question or a smaller max_new_tokens"
             )
 
     def _in_background(
         self, produce: Callable[[Callable[[Piece], None]], None], cancelled: threading.Event, *, in_turn: bool = True
-    ) -> Iterator[Piece | Waiting]:
-        """Run `produce` in a thread and yield what it emits, for backends that call back or block.
+    ) -> Iterator[Piece | Heartbeat]:
+        """Run `produce` in a thread and yield what it emits, for backends that block or call back.
 
-        One such thread runs at a time: a model's key-value cache and buffers are not made for two.
-        With `in_turn` false they run side by side. The thread holds the turn, not the reader, so a
-        slow reader keeps nobody waiting. The thread has ended when this iterator has.
+        One thread runs at a time, since a model's key-value cache serves one answer; with `in_turn` false they run side
+        by side. The thread holds the turn, not its reader, so a slow reader delays nobody. The thread ends before this
+        iterator does.
         """
-        emitted: queue.SimpleQueue[Piece | Waiting | BaseException | None] = queue.SimpleQueue()
+        emitted: queue.SimpleQueue[Piece | Heartbeat | BaseException | None] = queue.SimpleQueue()
 
         def run() -> None:
             turns = self._turns if in_turn else Turns()
             try:
-                with turns.turn(cancelled, lambda ahead: emitted.put(Waiting(ahead))) as mine:
+                with turns.turn(cancelled, lambda ahead: emitted.put(Heartbeat(ahead))) as mine:
                     if mine:
                         produce(emitted.put)
-            except BaseException as error:  # noqa: BLE001 - it is raised again in the reader's thread
+            except BaseException as error:  # noqa: BLE001 - raised again in the reader's thread
                 emitted.put(error)
             else:
                 emitted.put(None)
@@ -233,12 +231,12 @@ class Engine(LLM):
                 try:
                     item = emitted.get(timeout=_HEARTBEAT_S)
                 except queue.Empty:
-                    item = Waiting(ahead)
+                    item = Heartbeat(ahead)
                 if item is None:
                     return
                 if isinstance(item, BaseException):
                     raise item
-                ahead = item.ahead if isinstance(item, Waiting) else 0
+                ahead = item.ahead if isinstance(item, Heartbeat) else 0
                 yield item
         finally:
             cancelled.set()
@@ -246,15 +244,15 @@ class Engine(LLM):
 
 
 def _filtered(
-    pieces: Iterator[Piece | Waiting],
+    pieces: Iterator[Piece | Heartbeat],
     stops: StopFilter,
     cancelled: threading.Event,
     on_wait: Callable[..., Any] | None,
 ) -> Iterator[GenerationChunk]:
-    """Turn pieces into chunks up to the first stop string; the last chunk says how it went."""
+    """Turn pieces into chunks up to the first stop string; the last chunk carries usage and finish reason."""
     last = Piece("", 0, 0)
     for item in pieces:
-        if isinstance(item, Waiting):
+        if isinstance(item, Heartbeat):
             if on_wait:
                 on_wait("", ahead=item.ahead)
             continue
@@ -265,13 +263,13 @@ def _filtered(
             cancelled.set()
             break
     usage = {"prompt_tokens": last.prompt_tokens, "completion_tokens": last.completion_tokens}
-    # An engine that ends without a reason was cut short.
+    # An engine that ends without a finish reason was interrupted.
     reason = "stop" if stops.stopped else last.finish_reason or "cancelled"
     yield GenerationChunk(text=stops.flush(), generation_info={"token_usage": usage, "finish_reason": reason})
 
 
-def _close(pieces: Iterator[Piece | Waiting]) -> None:
-    """Close a generator now rather than when it is collected, so that its thread has ended."""
+def _close(pieces: Iterator[Piece | Heartbeat]) -> None:
+    """Close a generator now instead of at garbage collection, so that its thread ends."""
     close = getattr(pieces, "close", None)
     if close is not None:
         close()

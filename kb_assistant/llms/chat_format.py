@@ -1,4 +1,4 @@
-"""Turns a question into the text or the tokens that a model reads."""
+"""Puts a prompt into a model's chat format, as text or token ids."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatFormat", "control_strings", "neutralise", "published_control"]
 
-# Control tokens as the makers of ChatML, Llama, InternLM, ChatGLM, Baichuan, Gemma and DeepSeek publish them.
+# Control tokens published for ChatML, Llama, InternLM, ChatGLM, Baichuan, Gemma and DeepSeek.
 _PUBLISHED = re.compile(
     r"<[|｜][^<>\s]{1,60}[|｜]>|</?s>|<[be]os>|<</?SYS>>|\[/?INST\]|\[UNUSED_TOKEN_\d+\]|<eo[ahs]>|\[[gs]?MASK\]"
     r"|<[es]op>|<reserved_\d+>|<(?:start|end)_of_turn>|</?(?:tool_call|tool_response|think)>"
 )
 
-# Families whose chat models read ChatML; True where the text begins with the beginning-of-text token.
-# Source: the chat_template in the tokenizer_config.json that their makers publish.
+# Families whose chat models use ChatML; True if the text starts with the beginning-of-text token.
+# Source: chat_template in the published tokenizer_config.json.
 _CHATML = {"qwen2": False, "qwen2_moe": False, "internlm2": True}
 
 
 @dataclass(frozen=True)
-class _Marked:
-    """A format in which one control token goes before each message, and which is spelled out in the model's own code.
+class _RoleTokenFormat:
+    """A format that puts a control token before each message, defined in the model's own code.
 
     Attributes:
-        model_type: that of the model's config.json.
-        known_by: a token and its id, by which the model's generation is told from others of that type.
-        begin: the tokens at the beginning.
+        model_type: as in the model's config.json.
+        known_by: a token and its id that identify the model's generation among those of its type.
+        begin: the tokens at the start.
         roles: the token of each role; empty for none.
-        blank: what stands between the token and the message.
-        ends: tokens that begin another's turn, and so end the model's.
+        blank: the text between the token and the message.
+        ends: tokens that start another role's turn, and so end the model's.
     """
 
     model_type: str
@@ -47,8 +47,8 @@ class _Marked:
 
 
 # Sources: PROMPT.md in THUDM/ChatGLM3; generation_utils.py and generation_config.json of Baichuan2-7B-Chat.
-_MARKED = (
-    _Marked(
+_ROLE_TOKEN_FORMATS = (
+    _RoleTokenFormat(
         model_type="chatglm",
         known_by=("<|user|>", 64795),
         begin=("[gMASK]", "sop"),
@@ -56,7 +56,7 @@ _MARKED = (
         blank="\n ",
         ends=("<|user|>", "<|observation|>"),
     ),
-    _Marked(
+    _RoleTokenFormat(
         model_type="baichuan",
         known_by=("<reserved_106>", 195),
         begin=(),
@@ -68,13 +68,13 @@ _MARKED = (
 
 
 class ChatFormat:
-    """The chat format of one model: its tokenizer's template, else its family's, else plain text.
+    """The chat format of one model: its tokenizer's template, or its family's, or plain text.
 
     Attributes:
-        kind: which of them: "template", "chatml", "marked" (a control token before each message) or "plain".
+        kind: "template", "chatml", "role_tokens" (a control token before each message) or "plain".
 
-    What users and documents say is data: control tokens in it are broken up, so that a document
-    cannot end the user's turn and speak as the assistant.
+    Text from users and documents is data: control tokens in it are broken up, so that a document cannot end the
+    user's turn and speak as the assistant.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, model_type: str) -> None:
@@ -82,22 +82,26 @@ class ChatFormat:
         self._tokenizer = tokenizer
         self._control = control_strings(tokenizer)
         self._begin = ""
-        self._marked: _Marked | None = None
+        self._role_tokens: _RoleTokenFormat | None = None
         if tokenizer.chat_template:
             self.kind = "template"
         elif model_type in _CHATML and {"<|im_start|>", "<|im_end|>"} <= set(self._control):
             self.kind = "chatml"
             self._begin = str(tokenizer.bos_token or "") if _CHATML[model_type] else ""
-        elif found := [one for one in _MARKED if one.model_type == model_type and self._knows(*one.known_by)]:
-            self.kind = "marked"
-            self._marked = found[0]
+        elif found := [
+            form for form in _ROLE_TOKEN_FORMATS if form.model_type == model_type and self._knows(*form.known_by)
+        ]:
+            self.kind = "role_tokens"
+            self._role_tokens = found[0]
             marks = {*found[0].begin, *filter(None, found[0].roles.values())}
-            self._control += tuple(mark for mark in marks if self._id(mark) in self._ids(mark))  # text becomes it
+            self._control += tuple(
+                mark for mark in marks if self._id(mark) in self._ids(mark)
+            )  # if text can become one
         else:
             self.kind = "plain"
 
     def render(self, prompt: str, *, system: str | None = None) -> str:
-        """Return the text the model is to continue.
+        """Return the text for the model to continue.
 
         Raises:
             ModelError: the tokenizer's own template cannot be applied to these messages.
@@ -108,28 +112,28 @@ class ChatFormat:
         if self.kind == "chatml":
             turns = [f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in safe]
             return self._begin + "".join(turns) + "<|im_start|>assistant\n"
-        if self._marked:
-            return "".join(mark + text for mark, text in _marked_parts(self._marked, safe))
+        if self._role_tokens:
+            return "".join(mark + text for mark, text in _role_token_parts(self._role_tokens, safe))
         return "\n\n".join(text for _, text in safe)
 
     def encode(self, prompt: str, *, system: str | None = None) -> list[int]:
-        """Return the ids of the tokens of `render`.
+        """Return the token ids of `render`'s text.
 
-        A chat format spells out its control tokens; for plain text the tokenizer adds those the
-        model was trained with, such as the beginning-of-text token. ChatGLM's tokenizer makes
-        control tokens of no text, so marks are looked up by their names.
+        Chat formats write out their control tokens; for plain text the tokenizer adds those the model was trained
+        with, such as the beginning-of-text token. ChatGLM's tokenizer never turns text into control tokens, so they are
+        looked up by name.
         """
-        if self._marked:
-            parts = _marked_parts(self._marked, self._messages(prompt, system))
+        if self._role_tokens:
+            parts = _role_token_parts(self._role_tokens, self._messages(prompt, system))
             return [number for mark, text in parts for number in ([self._id(mark)] if mark else []) + self._ids(text)]
         text = self.render(prompt, system=system)
         return self._ids(text, begin=self.kind == "plain")
 
     def end_ids(self) -> set[int]:
-        """Return the ids of the tokens with which the model ends its turn."""
+        """Return the ids of the tokens that end the model's turn."""
         ends = {"<|im_end|>", "<|endoftext|>"} & set(self._control)
-        if self._marked:
-            ends.update(self._marked.ends)
+        if self._role_tokens:
+            ends.update(self._role_tokens.ends)
         ids = {self._id(token) for token in ends}
         if self._tokenizer.eos_token_id is not None:
             ids.add(int(self._tokenizer.eos_token_id))
@@ -143,7 +147,7 @@ class ChatFormat:
     def _knows(self, token: str, number: int) -> bool:
         try:
             return self._id(token) == number
-        except (KeyError, TypeError):  # OpenVINO's, and transformers' tokenizers without the token
+        except (KeyError, TypeError):  # OpenVINO's and transformers' tokenizers, for an unknown token
             return False
 
     def _id(self, token: str) -> int:
@@ -160,26 +164,26 @@ class ChatFormat:
             text = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         except TemplateError as error:
             raise ModelError(
-                f"the model's chat template refuses this conversation: {error}; "
-                "try without a system prompt, or correct chat_template in its tokenizer_config.json"
+                f"the model's chat template rejects this conversation: {error}; "
+                "remove the system prompt, or correct chat_template in its tokenizer_config.json"
             ) from error
         return str(text)
 
 
-def _marked_parts(marked: _Marked, messages: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Control tokens, or none, each with the text that follows."""
-    begin = [(mark, "") for mark in marked.begin]
-    said = [(marked.roles[role], marked.blank + text) for role, text in messages]
-    return [*begin, *said, (marked.roles["assistant"], "")]
+def _role_token_parts(form: _RoleTokenFormat, messages: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Pairs of a control token, which may be empty, and the text after it."""
+    begin = [(mark, "") for mark in form.begin]
+    said = [(form.roles[role], form.blank + text) for role, text in messages]
+    return [*begin, *said, (form.roles["assistant"], "")]
 
 
 def control_strings(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
-    """Return every string that the tokenizer reads as a control token, the longest first."""
+    """Return every string that the tokenizer reads as a control token, longest first."""
     strings = set(tokenizer.all_special_tokens)
     ids = set(tokenizer.all_special_ids)
     for number, token in tokenizer.added_tokens_decoder.items():
-        # Qwen2.5 adds <tool_call> and <|fim_prefix|> without marking them as special. Other added
-        # tokens are ordinary words or runs of blanks, which have to stay as they are.
+        # Qwen2.5 adds <tool_call> and <|fim_prefix|> without marking them special. Other added tokens are
+        # ordinary words or runs of blanks and must stay.
         if token.special or (token.content.startswith("<") and token.content.endswith(">")):
             strings.add(token.content)
             ids.add(number)
@@ -195,15 +199,15 @@ def neutralise(text: str, control: Sequence[str]) -> str:
     """
     while found := [token for token in control if token in text]:
         for token in found:
-            # There is no inside to break in a single character, so it goes.
+            # A single character cannot be broken up, so it is removed.
             text = text.replace(token, f"{token[0]} {token[1:]}" if len(token) > 1 else "")
     return text
 
 
 def published_control(text: str) -> tuple[str, ...]:
-    """Return the control strings in `text` that any of the well-known families has, the longest first.
+    """Return the control strings of well-known families in `text`, longest first.
 
-    For models whose tokenizer is not here to be asked.
+    For models whose tokenizer is not on this machine.
 
     >>> published_control("a<|im_end|>b[/INST]")
     ('<|im_end|>', '[/INST]')
@@ -212,10 +216,9 @@ def published_control(text: str) -> tuple[str, ...]:
 
 
 def _vocabulary_names(tokenizer: PreTrainedTokenizerBase, ids: set[int]) -> Iterator[str]:
-    """Yield what the vocabulary itself calls the control tokens.
+    """Yield the vocabulary's own names of the control tokens.
 
-    In InternLM2's vocabulary the piece behind <|im_end|> is called [UNUSED_TOKEN_145], and that
-    text becomes the same token.
+    In InternLM2's vocabulary <|im_end|> is the piece [UNUSED_TOKEN_145], and that text becomes the same token.
     """
     pieces = getattr(tokenizer, "sp_model", None)
     if pieces is not None:

@@ -1,4 +1,4 @@
-"""Turns the ids that a model generates into text, one by one, without ever showing half a character."""
+"""Turns generated token ids into text as they come, never showing half a character."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ _UNFINISHED = "\ufffd"
 class Detokenizer:
     """Decodes a growing list of token ids piece by piece.
 
-    A Chinese character may be spread over several tokens, and SentencePiece drops the blank
-    before the first word; so each step decodes the last shown tokens together with the new ones
-    and shows the difference, once it ends in a whole character. (The method of Hugging Face's
-    text-generation-inference.)
+    A Chinese character may span several tokens, and SentencePiece drops the blank before the first word. So each step
+    decodes the tokens shown last together with the new ones, and shows the difference once it ends in a complete
+    character. The method is that of Hugging Face's text-generation-inference.
     """
 
     def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
         """Take the function that decodes a list of ids."""
         self._decode = decode
-        self._context: list[int] = []  # shown already, decoded again for what follows
+        self._context: list[int] = []  # shown already; decoded again as context
         self._new: list[int] = []  # not shown yet
 
     def push(self, token_id: int) -> str:
-        """Take the next id and return the text that is complete with it, perhaps none."""
+        """Take the next id and return the text that it completes, which may be empty."""
         self._new.append(token_id)
         text = self._pending()
         if not text or text.endswith(_UNFINISHED):
@@ -36,7 +35,7 @@ class Detokenizer:
         return text
 
     def flush(self) -> str:
-        """Return what was held back, less a character that was never finished."""
+        """Return the text held back, without an incomplete character at its end."""
         text = self._pending().rstrip(_UNFINISHED)
         self._context, self._new = self._new, []
         return text
@@ -47,7 +46,7 @@ class Detokenizer:
 
 
 class AnswerSink:
-    """Takes the ids of an answer as they are generated, and emits its pieces."""
+    """Takes an answer's ids as they are generated, and emits its pieces."""
 
     def __init__(
         self,
@@ -57,7 +56,7 @@ class AnswerSink:
         detokenizer: Detokenizer,
         emit: Callable[[Piece], None],
     ) -> None:
-        """Take the counts, the ids that end an answer, and where its pieces go."""
+        """Take the token counts, the ids that end an answer, and the receiver of its pieces."""
         self._prompt_tokens, self._limit = prompt_tokens, limit
         self._end_ids, self._detokenizer, self._emit = end_ids, detokenizer, emit
         self._ended = False
@@ -73,7 +72,7 @@ class AnswerSink:
                 self._emit(Piece(text, self._prompt_tokens, self._count))
 
     def finish(self) -> None:
-        """Emit the last piece, with the reason why it is the last."""
+        """Emit the last piece, with the finish reason."""
         reason: FinishReason = "cancelled"
         if self._ended:
             reason = "stop"

@@ -1,4 +1,4 @@
-"""Cuts a stream of text at the first stop string, wherever the pieces happen to break."""
+"""Cuts a stream of text at the first stop string, however the text is split into pieces."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ __all__ = ["StopFilter"]
 
 
 class StopFilter:
-    """Passes text through until a stop string is complete, and shows none of that string.
+    """Passes text through up to the first complete stop string, which is never shown.
 
-    Text that may be the start of a stop string is held back until the next piece settles it, so
-    what comes out does not depend on how the text was split. The stop string that is complete
-    first wins; of several that end at the same character, the longest.
+    Text that may start a stop string is held back until the next piece decides, so the output does not depend on how
+    the text is split. The stop string that is complete first wins; of several that end together, the longest.
 
     >>> stops = StopFilter(["END"])
     >>> [stops.feed(piece) for piece in ("one E", "ND two", "three")], stops.stopped
@@ -25,16 +24,16 @@ class StopFilter:
         """Watch for `stops`.
 
         Raises:
-            UsageError: one of them is empty, which every text would contain.
+            UsageError: a stop string is empty; every text contains it.
         """
         if not all(stops):
-            raise UsageError("an empty stop string would end every answer at once; leave it out")
+            raise UsageError("a stop string is empty, which would end every answer at once; leave it out")
         self._stops = tuple(stops)
         self._held = ""
         self.stopped = False
 
     def feed(self, text: str) -> str:
-        """Take the next piece of text and return what can be shown by now."""
+        """Take the next piece of text and return what can be shown."""
         if self.stopped:
             return ""
         text = self._held + text
@@ -47,12 +46,12 @@ class StopFilter:
         return text[:kept]
 
     def flush(self) -> str:
-        """Return what is still held back: the text ended, so it was no stop string after all."""
+        """Return the text held back, which at the end of the text is no stop string."""
         held, self._held = self._held, ""
         return held
 
     def _open_length(self, text: str) -> int:
-        """Length of the longest end of `text` that is the start of a stop string."""
+        """Length of the longest suffix of `text` that starts a stop string."""
         longest = min(len(text), max(map(len, self._stops), default=1) - 1)
         for length in range(longest, 0, -1):
             if any(stop.startswith(text[-length:]) for stop in self._stops):

@@ -1,4 +1,4 @@
-"""Lets callers use a model one at a time, in the order in which they came."""
+"""Lets callers use a model one at a time, first come, first served."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from contextlib import contextmanager
 
 __all__ = ["Turns"]
 
-_LOOK_EVERY_S = 0.05
+_POLL_S = 0.05
 
 
 class Turns:
-    """A fair queue for one model: first come, first served; `len` is who has the model and who waits."""
+    """A fair queue for one model; its length counts the caller that has the model and those that wait."""
 
     def __init__(self) -> None:
-        """Begin with nobody in the queue."""
+        """Start with an empty queue."""
         self._tickets: deque[object] = deque()
         self._moved = threading.Condition()
 
     def __len__(self) -> int:
-        """How many have the model or wait for it."""
+        """How many callers have the model or wait for it."""
         return len(self._tickets)
 
     @contextmanager
     def turn(self, cancelled: threading.Event, moved: Callable[[int], None] = lambda ahead: None) -> Iterator[bool]:
-        """Wait for the turn and hold it; False, without one, where `cancelled` is set before it comes.
+        """Wait for the turn and hold it; gives False if `cancelled` is set before the turn comes.
 
         Args:
-            cancelled: ends the waiting.
-            moved: called with how many are ahead, whenever that changes, until nobody is.
+            cancelled: ends the wait.
+            moved: called with the number of callers ahead, whenever it changes, until it is 0.
         """
         ticket, told = object(), 0
         with self._moved:
@@ -41,7 +41,7 @@ class Turns:
                     moved(ahead)
                     told = ahead
                 with self._moved:
-                    self._moved.wait_for(lambda: self._tickets[0] is ticket, _LOOK_EVERY_S)
+                    self._moved.wait_for(lambda: self._tickets[0] is ticket, _POLL_S)
             yield not cancelled.is_set()
         finally:
             with self._moved:

@@ -11,7 +11,7 @@ from pathlib import Path
 from stand_in import StandInEngine
 
 from kb_assistant import Assistant
-from kb_assistant.llms.base import Piece, Waiting
+from kb_assistant.llms.base import Heartbeat, Piece
 from kb_assistant.web.server import serve
 
 WORDS = 600
@@ -24,7 +24,7 @@ class Talker(StandInEngine):
 
     def generate_pieces(
         self, prompt: str, *, stop: Sequence[str], max_new_tokens: int, cancelled: threading.Event
-    ) -> Iterator[Piece | Waiting]:
+    ) -> Iterator[Piece | Heartbeat]:
         def speak(emit: Callable[[Piece], None]) -> None:
             for count in range(1, WORDS + 1):
                 if cancelled.wait(0.1):

@@ -1,7 +1,7 @@
-"""Writes InternLM2, ChatGLM3 and Baichuan2 models as the Llama that they are in other words.
+"""Rewrites InternLM2, ChatGLM3 and Baichuan2 models as Llama models.
 
-Their folders bring Python code of their own, which transformers would have to run. What it computes differs from
-Llama only in how weights are named, joined and ordered; so they are put into Llama's order, and the code is left alone.
+These families compute what Llama computes, and differ only in how weights are named, merged and ordered. Renaming and
+reordering the weights makes the Python code in their folders unnecessary.
 Sources: the papers (https://arxiv.org/abs/2403.17297, https://arxiv.org/abs/2406.12793,
 https://arxiv.org/abs/2309.10305), and the forward passes that ipex-llm has for these families.
 """
@@ -23,14 +23,14 @@ __all__ = ["adapter_as_llama", "write_as_llama"]
 _TOKENIZER, _TOKENIZER_CONFIG, _GENERATION = "tokenizer.model", "tokenizer_config.json", "generation_config.json"
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "add_bos_token")
 _BAICHUAN2_VOCABULARY = 125_696
-"""By its size ipex-llm, too, tells Baichuan2, whose head divides each row by its length, from Baichuan."""
-_STILL = 1e30
-"""A position divided by this turns nothing."""
+"""Identifies Baichuan2, whose head normalises its rows, as ipex-llm does too."""
+_NO_ROTATION = 1e30
+"""A rotary factor so large that a position rotates nothing."""
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """Heads of queries, of keys and values, and the rows of each."""
+    """The numbers of query heads and of key-value heads, and the rows of a head."""
 
     heads: int
     groups: int
@@ -39,13 +39,13 @@ class _Shape:
 
 @dataclass(frozen=True)
 class _Family:
-    """What a family has in place of Llama's.
+    """How a family differs from Llama.
 
     Attributes:
-        names: its names of layers, where they differ.
-        config: makes Llama's config.json of its own, or raises ModelError.
-        tensors: what becomes of a tensor under its own name, as names, not yet Llama's, with tensors.
-        added_tokens: control tokens by number, where the tokenizer's files do not name them.
+        names: its layer names that differ, with Llama's.
+        config: makes Llama's config.json from its own, or raises ModelError.
+        tensors: splits and reorders a tensor; yields the parts under the family's names.
+        added_tokens: control tokens by id that the tokenizer's files do not name.
     """
 
     names: Mapping[str, str]
@@ -55,15 +55,15 @@ class _Family:
 
 
 def write_as_llama(files: ModelFiles, target: Path) -> None:
-    """Write a model of such a family into the new folder `target`, as a Llama.
+    """Write a model of one of these families into the new folder `target`, as a Llama.
 
     Raises:
-        ModelError: the model is of a kind of its family that is no Llama, or incomplete.
+        ModelError: this kind of the family is unsupported, or the model is incomplete.
     """
     try:
         _write_model(files, target, str(files.family))
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise ModelError(f"the files of {files.path} do not fit each other: {error!r}; fetch it again") from error
+        raise ModelError(f"the files in {files.path} do not fit together: {error!r}; download it again") from error
 
 
 def _write_model(files: ModelFiles, target: Path, name: str) -> None:
@@ -78,9 +78,9 @@ def _write_model(files: ModelFiles, target: Path, name: str) -> None:
     for file in files.weights:
         written: dict[str, Any] = {}
         with safe_open(str(file), framework="pt") as tensors:
-            for one in tensors.keys():  # noqa: SIM118 - no mapping
-                written.update(_as_llama(family, one, tensors.get_tensor(one), shape))
-        save_file({one: tensor.contiguous() for one, tensor in written.items()}, target / file.name, {"format": "pt"})
+            for key in tensors.keys():  # noqa: SIM118 - not a dict
+                written.update(_as_llama(family, key, tensors.get_tensor(key), shape))
+        save_file({key: tensor.contiguous() for key, tensor in written.items()}, target / file.name, {"format": "pt"})
         weight_map.update(dict.fromkeys(written, file.name))
     _write(target / INDEX, {"metadata": {}, "weight_map": weight_map})
     _write(target / "config.json", {**config, FAMILY: name})
@@ -88,11 +88,11 @@ def _write_model(files: ModelFiles, target: Path, name: str) -> None:
 
 
 def adapter_as_llama(layer: str, up: Any, config: Any) -> dict[str, Any]:
-    """Return what a LoRA adapter for such a model adds to `layer`, by the layers of the Llama that it became.
+    """Translate a LoRA adapter's `up` matrix for a layer of the original model to the Llama's layers.
 
     Args:
-        layer: the layer's own name.
-        up: of shape (out, rank); its rows are in the order of those of the layer's weights.
+        layer: the layer's name in the original model.
+        up: of shape (out, rank); its rows are ordered like the original layer's weights.
         config: the Llama's configuration.
     """
     shape = _shape(config.num_attention_heads, config.num_key_value_heads, config.hidden_size)
@@ -128,14 +128,14 @@ def _check(config: Mapping[str, Any], **expected: Any) -> None:
     for key, value in expected.items():
         if config.get(key, value) != value:
             raise ModelError(
-                f"the model has {key} {config[key]!r} in its config.json, and only {value!r} is known; take another"
+                f"the model has {key} {config[key]!r} in its config.json, only {value!r} works; choose another model"
             )
 
 
 def _internlm2_config(config: Mapping[str, Any]) -> dict[str, Any]:
     _check(config, hidden_act="silu", tie_word_embeddings=False)
     scaling = config.get("rope_scaling") or {}
-    if scaling.get("type", "dynamic") != "dynamic":  # that one begins beyond the window, where nothing is asked
+    if scaling.get("type", "dynamic") != "dynamic":  # "dynamic" only applies beyond the context, which is never used
         _check(config, rope_scaling=None)
     same = ("intermediate_size", "max_position_embeddings", "num_hidden_layers", "rms_norm_eps", "vocab_size")
     return _llama(
@@ -151,7 +151,7 @@ def _internlm2_tensors(name: str, tensor: Any, shape: _Shape) -> Iterator[tuple[
     if ".attention.wqkv." not in name:
         yield name, tensor
         return
-    # Each head of keys and values comes behind the heads of queries that share it.
+    # Each key and value head follows the query heads that share it.
     joined = tensor.unflatten(0, (shape.groups, shape.heads // shape.groups + 2, shape.width))
     for part, rows in (("q", joined[:, :-2]), ("k", joined[:, -2:-1]), ("v", joined[:, -1:])):
         yield name.replace("attention.wqkv", f"self_attn.{part}_proj"), rows.flatten(0, 2)
@@ -159,7 +159,7 @@ def _internlm2_tensors(name: str, tensor: Any, shape: _Shape) -> Iterator[tuple[
 
 def _chatglm_config(config: Mapping[str, Any]) -> dict[str, Any]:
     if "multi_query_group_num" not in config or "chatglm2" in str(config.get("_name_or_path")).lower():
-        raise ModelError("the model is an older ChatGLM, and only ChatGLM3 is known; take that")
+        raise ModelError("the model is an older ChatGLM, only ChatGLM3 is supported; choose that")
     heads = config["num_attention_heads"]
     width = config["hidden_size"] // heads
     _check(
@@ -167,9 +167,9 @@ def _chatglm_config(config: Mapping[str, Any]) -> dict[str, Any]:
     )
     _check(config, multi_query_attention=True, add_bias_linear=False, original_rope=True)
     theta = 10_000.0 * float(config.get("rope_ratio", 1))
-    # Positions turn the first half of a head only, each pair at the pace that it would have in a head of that size.
+    # Positions rotate only the first half of a head, with the frequencies of a head of that size.
     paces = [theta ** (2 * pair / width) for pair in range(width // 4)]
-    factors = [*paces, *[_STILL] * (width // 2 - len(paces))]
+    factors = [*paces, *[_NO_ROTATION] * (width // 2 - len(paces))]
     return _llama(
         config,
         attention_bias=bool(config.get("add_qkv_bias")),
@@ -202,25 +202,28 @@ def _chatglm_tensors(name: str, tensor: Any, shape: _Shape) -> Iterator[tuple[st
             yield name.replace("dense_h_to_4h", f"{part}_proj"), rows
     elif name.endswith(".self_attention.dense.weight"):
         yield name, tensor
-        # Llama has a bias behind its attention wherever it has one before it.
+        # A Llama with attention biases also has one after its attention.
         yield name.replace(".weight", ".bias"), tensor.new_zeros(len(tensor))
     elif not name.endswith(".inv_freq"):
         yield name, tensor
 
 
 def _chatglm_order(width: int) -> list[int]:
-    """Where each row of a head comes from.
+    """The original row of each row of a head.
 
-    ChatGLM turns neighbours of the first half, and Llama rows that are half a head apart; the others fill both halves.
+    ChatGLM rotates neighbouring rows of the first half; Llama rotates rows half a head apart. The other rows fill both
+    halves.
     """
-    turned, still = width // 2, range(width // 2, width)
-    half = len(still) // 2
-    return [*range(0, turned, 2), *still[:half], *range(1, turned, 2), *still[half:]]
+    rotated, fixed = width // 2, range(width // 2, width)
+    half = len(fixed) // 2
+    return [*range(0, rotated, 2), *fixed[:half], *range(1, rotated, 2), *fixed[half:]]
 
 
 def _baichuan_config(config: Mapping[str, Any]) -> dict[str, Any]:
     if "max_position_embeddings" not in config:
-        raise ModelError("the model is a Baichuan of 13 billion parameters, and only those of 7 are known; take one")
+        raise ModelError(
+            "the model is a Baichuan of 13 billion parameters, only those of 7 billion are supported; choose one"
+        )
     _check(config, hidden_act="silu", tie_word_embeddings=False)
     same = ("intermediate_size", "max_position_embeddings", "num_hidden_layers", "rms_norm_eps", "vocab_size")
     groups = config["num_attention_heads"]
@@ -295,9 +298,9 @@ _FAMILIES = {
 
 
 def _write_tokenizer(source: Path, target: Path, family: _Family) -> None:
-    """Write what makes transformers read the vocabulary with SentencePiece, as the families' own code does."""
+    """Configure transformers to read the vocabulary with SentencePiece, as the families' own code does."""
     if not (source / _TOKENIZER).is_file():
-        raise ModelError(f"the model {source} has no {_TOKENIZER}; fetch it from where the model comes from")
+        raise ModelError(f"the model {source} lacks {_TOKENIZER}; download it from where the model comes from")
     (target / _TOKENIZER).write_bytes((source / _TOKENIZER).read_bytes())
     own = read_json(source / _TOKENIZER_CONFIG) if (source / _TOKENIZER_CONFIG).is_file() else {}
     special = {"special": True, "normalized": False, "lstrip": False, "rstrip": False, "single_word": False}

@@ -1,7 +1,7 @@
-"""Applies a LoRA adapter to a model in low bits: what it adds is computed beside the weights, which stay as they are.
+"""Applies a LoRA adapter to a low-bit model: hooks add its output to each layer's, and the weights stay unchanged.
 
-peft's own wrapper needs ipex-llm's slower, unoptimised form of a model; hooks on its layers do not.
-The form is peft's, which LLaMA-Factory and XTuner write too (Hu et al. 2021, https://arxiv.org/abs/2106.09685).
+peft's own wrapper works only with ipex-llm's slower, unoptimised models. The file format is peft's, which LLaMA-Factory
+and XTuner write too (Hu et al. 2021, https://arxiv.org/abs/2106.09685).
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ __all__ = ["apply_adapter"]
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _TENSOR = re.compile(r"base_model\.model\.(?P<layer>.+)\.lora_(?P<side>[AB])(?:\.default)?\.weight")
 _MERGED = ("q_proj", "k_proj", "v_proj")
-"""What ipex-llm joins to one layer, qkv_proj, in this order."""
+"""Layers that ipex-llm merges into qkv_proj, in this order."""
 
 
 def apply_adapter(model: Any, path: Path) -> None:
-    """Let `model`, of transformers or ipex-llm, answer as the adapter in the folder `path` was trained to.
+    """Apply the adapter in the folder `path` to `model`, a transformers or ipex-llm model.
 
     Raises:
-        ModelError: there is no adapter, it is of a kind that is not known, or for another model.
+        ModelError: the adapter is missing, of an unsupported kind, or for another model.
     """
     config, tensors = _read(path)
     pairs: dict[str, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         match = _TENSOR.fullmatch(name)
         if match is None:
-            raise _refused(path, f"holds {name}, and only LoRA of linear layers is known")
+            raise _refused(path, f"holds {name}; only LoRA of linear layers is supported")
         pairs.setdefault(match["layer"], {})[match["side"]] = tensor
     modules = dict(model.named_modules())
     hooks = []
@@ -46,7 +46,7 @@ def apply_adapter(model: Any, path: Path) -> None:
         up = pair["B"] * _scale(config, own, pair["B"].shape[1])
         parts = adapter_as_llama(own, up, model.config) if hasattr(model.config, FAMILY) else {own: up}
         hooks += [_hook(path, modules, layer, pair["A"], part) for layer, part in parts.items()]
-    for module, hook in hooks:  # only once all of them fit
+    for module, hook in hooks:  # only after all of them fit
         module.register_forward_hook(hook)
 
 
@@ -55,26 +55,26 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     from safetensors.torch import load_file
 
     if not (path / CONFIG).is_file():
-        raise ModelError(f"{path} is no LoRA adapter: it has no {CONFIG}; name the folder that training wrote")
+        raise ModelError(f"{path} is not a LoRA adapter: it has no {CONFIG}; name the folder that training wrote")
     if not (path / WEIGHTS).is_file():
-        raise _refused(path, f"has no {WEIGHTS}; other formats can run code: save it again with safetensors")
+        raise _refused(path, f"has no {WEIGHTS}; other formats can run code: save it as safetensors")
     try:
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
         tensors = load_file(path / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
         raise _refused(path, f"cannot be read: {error}") from error
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        raise _refused(path, "is not of the type LORA")
+        raise _refused(path, "is not a LoRA adapter by its peft_type; train or choose a LoRA adapter")
     for option in ("use_dora", "modules_to_save", "fan_in_fan_out"):
         if config.get(option):
-            raise _refused(path, f"was trained with {option}, which is not known here; merge it into its model")
+            raise _refused(path, f"was trained with {option}, which is not supported; merge it into its model")
     if config.get("bias", "none") != "none":
-        raise _refused(path, "changes biases, which is not known here; merge it into its model")
+        raise _refused(path, "changes biases, which is not supported; merge it into its model")
     return config, tensors
 
 
 def _scale(config: Mapping[str, Any], layer: str, rank: int) -> float:
-    """How much the adapter counts: alpha by rank, or by the rank's root (Kalajdzievski 2023, rsLoRA)."""
+    """The adapter's scale: alpha by rank, or by the rank's root (Kalajdzievski 2023, rsLoRA)."""
     patterns: Mapping[str, float] = config.get("alpha_pattern") or {}
     own = (value for name, value in patterns.items() if re.fullmatch(rf"(?:.*\.)?{name}", layer))
     alpha = float(next(own, config["lora_alpha"]))
@@ -82,7 +82,7 @@ def _scale(config: Mapping[str, Any], layer: str, rank: int) -> float:
 
 
 def _hook(path: Path, modules: Mapping[str, Any], layer: str, down: Any, up: Any) -> tuple[Any, Callable[..., Any]]:
-    """Return the module that the adapter's `layer` is, or is a part of, and what adds to its output."""
+    """Return the module that contains the adapter's `layer`, and the hook that adds to its output."""
     parent, _, name = layer.rpartition(".")
     start = 0
     module, joined = modules.get(layer), modules.get(f"{parent}.qkv_proj")
@@ -95,17 +95,20 @@ def _hook(path: Path, modules: Mapping[str, Any], layer: str, down: Any, up: Any
         start = sum(widths[:place]) * attention.head_dim
         expected = (widths[place] * attention.head_dim, module.in_features)
     else:
-        raise _refused(path, f"changes {layer}, which the model does not have; it is for another model")
+        raise _refused(path, f"changes {layer}, which the model lacks; it is for another model")
     sizes = (up.shape[0], down.shape[1])
     fits = all(size == own or _padded(size) == own for size, own in zip(sizes, expected, strict=True))
     if not fits or up.shape[1] != down.shape[0]:
         shape = f"{sizes[0]} by {sizes[1]}"
-        raise _refused(path, f"changes {layer} as {shape}, and the model's is {expected[0]} by {expected[1]}")
+        raise _refused(
+            path,
+            f"changes {layer} as {shape}, not {expected[0]} by {expected[1]}; it is for another model",
+        )
     return module, _addition(down, up, start)
 
 
 def _padded(size: int) -> int:
-    """The size that ipex-llm gives a layer inside an MLP, with zeros for what it adds."""
+    """The size to which ipex-llm pads a layer inside an MLP with zeros."""
     return math.ceil(size / 256) * 256
 
 
@@ -115,7 +118,7 @@ def _addition(down: Any, up: Any, start: int) -> Callable[..., Any]:
     def add(_: Any, inputs: tuple[Any, ...], output: Any) -> Any:
         if kept["down"].dtype != output.dtype:
             kept.update({side: tensor.to(output.dtype) for side, tensor in kept.items()})
-        # A head may give the last tokens' outputs only.
+        # A head may compute only the last tokens.
         given = inputs[0][..., -output.shape[-2] :, : down.shape[1]].to(output.dtype)
         added = given @ kept["down"].T @ kept["up"].T
         output[..., start : start + added.shape[-1]] += added

@@ -11,7 +11,7 @@ __all__ = ["load_tokenizer"]
 
 
 def load_tokenizer(path: Path, *, trust_remote_code: bool = False) -> Any:
-    """Return the tokenizer, of transformers, in the folder `path`.
+    """Return the transformers tokenizer in the folder `path`.
 
     Raises:
         ModelError: it cannot be read.
@@ -19,8 +19,8 @@ def load_tokenizer(path: Path, *, trust_remote_code: bool = False) -> Any:
     import sentencepiece
     from transformers import AutoTokenizer
 
-    sentencepiece.set_min_log_level(2)  # InternLM2's vocabulary makes it warn on stderr, from C++
-    # A fast one that transformers makes of SentencePiece's file cuts InternLM2's and Baichuan2's text otherwise.
+    sentencepiece.set_min_log_level(2)  # else InternLM2's vocabulary makes its C++ code warn on stderr
+    # A fast tokenizer converted from SentencePiece splits InternLM2's and Baichuan2's text differently.
     fast = (path / "tokenizer.json").is_file() or not (path / "tokenizer.model").is_file()
     try:
         tokenizer = AutoTokenizer.from_pretrained(
@@ -32,7 +32,7 @@ def load_tokenizer(path: Path, *, trust_remote_code: bool = False) -> Any:
         )
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise ModelError(f"cannot read the tokenizer of {path}: {reason}; fetch it again") from error
-    # A text longer than the model reads is counted and refused by the engine; transformers would also warn on stderr.
+        raise ModelError(f"cannot read the tokenizer of {path}: {reason}; download it again") from error
+    # The engine refuses texts longer than the model reads; this keeps transformers from warning about them too.
     tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
     return tokenizer

@@ -1,6 +1,6 @@
-"""Turns GPTQ and AWQ int4 checkpoints back into 16-bit weights, from which every engine's own format is made.
+"""Unpacks GPTQ and AWQ int4 checkpoints to 16-bit weights, from which each engine's format is made.
 
-ipex-llm would read them only through packages that are made for NVIDIA cards. Sources of the two forms:
+ipex-llm reads them only through packages made for NVIDIA cards. Sources of the two formats:
 AutoGPTQ's QuantLinear (Frantar et al. 2022, https://arxiv.org/abs/2210.17323) and AutoAWQ's WQLinear_GEMM
 (Lin et al. 2023, https://arxiv.org/abs/2306.00978).
 """
@@ -21,20 +21,22 @@ __all__ = ["unpack"]
 _BITS = 4
 _PARTS = ("qweight", "qzeros", "scales", "g_idx")
 _AWQ_SHIFTS = (0, 16, 4, 20, 8, 24, 12, 28)
-"""Where AWQ puts the eight values of a 32-bit number, in their order."""
+"""The positions of the eight values in AWQ's 32-bit numbers, in order."""
 
 
 def unpack(files: ModelFiles, target: Path) -> None:
     """Write the model with its weights in 16 bits into the new folder `target`.
 
     Raises:
-        ModelError: it is packed in a way that is not known, or incomplete.
+        ModelError: its packing is unsupported, or it is incomplete.
     """
     config = files.config[QUANTIZED]
     method, bits = config.get("quant_method"), config.get("bits")
     known = method == "gptq" or (method == "awq" and str(config.get("version", "gemm")).lower() == "gemm")
     if not known or bits != _BITS:
-        raise ModelError(f"the model {files.path} is in {bits}-bit {method}; only 4-bit GPTQ and AWQ (gemm) are known")
+        raise ModelError(
+            f"the model {files.path} is in {bits}-bit {method}; only 4-bit GPTQ and AWQ (gemm) are supported"
+        )
     target.mkdir()
     tensors = _Tensors(files)
     weight_map = {}
@@ -51,32 +53,32 @@ def unpack(files: ModelFiles, target: Path) -> None:
 
 
 class _Tensors:
-    """All tensors of a model by name, whichever file they lie in."""
+    """All tensors of a model by name, across its files."""
 
     def __init__(self, files: ModelFiles) -> None:
         from safetensors import safe_open
 
         self._path = files.path
         self._open: dict[Path, Any] = {file: safe_open(str(file), framework="pt") for file in files.weights}
-        self._places = {name: one for one in self._open.values() for name in one.keys()}  # noqa: SIM118 - no mapping
+        self._places = {name: shard for shard in self._open.values() for name in shard.keys()}  # noqa: SIM118 - not a dict
 
     def names(self, file: Path) -> list[str]:
-        """The names of the tensors in one of the files."""
+        """The names of the tensors in a file."""
         return sorted(self._open[file].keys())
 
     def get(self, name: str) -> Any:
         """Read a tensor."""
         if name not in self._places:
-            raise ModelError(f"the model {self._path} lacks {name}; fetch it again")
+            raise ModelError(f"the model {self._path} lacks {name}; download it again")
         return self._places[name].get_tensor(name)
 
     def has(self, name: str) -> bool:
-        """Whether there is one of that name."""
+        """Whether the model has this tensor."""
         return name in self._places
 
 
 def _shard(tensors: _Tensors, file: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the tensors of a file, those that are packed as the weights they stand for."""
+    """Return the tensors of a file, the packed ones as weights."""
     written: dict[str, Any] = {}
     for name in tensors.names(file):
         layer, _, part = name.rpartition(".")
@@ -98,7 +100,7 @@ def _weight(tensors: _Tensors, layer: str, config: Mapping[str, Any]) -> Any:
     else:
         shifts = tuple(range(0, 32, _BITS))
         values, zeros = _spread(packed.T.contiguous(), shifts).T, _spread(zeros, shifts)
-        if config.get("checkpoint_format") != "gptq_v2":  # the first form keeps zeros less one
+        if config.get("checkpoint_format") != "gptq_v2":  # the first format stores zeros minus one
             zeros = zeros + 1
     size = config.get("group_size", -1)
     rows = values.shape[0]
@@ -110,7 +112,7 @@ def _weight(tensors: _Tensors, layer: str, config: Mapping[str, Any]) -> Any:
 
 
 def _spread(packed: Any, shifts: tuple[int, ...]) -> Any:
-    """Return the 4-bit values that the 32-bit numbers of `packed`, of shape (rows, n), hold: (rows, n * 8)."""
+    """Return the 4-bit values in the 32-bit numbers of `packed`, of shape (rows, n), as (rows, n * 8)."""
     import torch
 
     values = torch.bitwise_right_shift(packed.unsqueeze(-1), torch.tensor(shifts, dtype=torch.int32)) & 15

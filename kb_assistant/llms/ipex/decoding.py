@@ -1,10 +1,10 @@
-"""Writes an answer token by token: greedy or sampled, without computing again what the last prompt began with.
+"""Decodes an answer token by token, greedily or by sampling.
 
-Two ways to fewer steps, both of which leave a greedy answer as it is:
+Two things save steps without changing a greedy answer:
 
-- The keys and values of the last prompt and answer stay, and a prompt that begins alike starts from there.
-- Prompt lookup: answers copy from their passages, so what followed the last words before is tried as
-  a draft, and one step of the model tells how much of it is right.
+- Prefix reuse: keys and values of the last prompt and answer are kept, and the next prompt reuses the prefix it shares.
+- Prompt lookup: answers copy from their passages, so the tokens that followed the last words before serve as a draft,
+  and one step of the model verifies all of it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any
 
 __all__ = ["Decoder", "Sampling"]
 
-LONGEST_DRAFT = 3
-"""Torch's kernel computes four tokens together: a step over four takes 1.7 times one over one, over five 3 times."""
-_LONGEST_MATCH, _SHORTEST_MATCH = 4, 2
-_LONGEST_PAUSE = 32
-_KEPT_TOKENS = 8192
-"""Longest prefix kept between prompts; for a model of 1.5B parameters that is some 0.25 GB."""
+MAX_DRAFT_TOKENS = 3
+"""Torch's kernel handles four tokens at once: a step over four takes 1.7 times one over one, over five 3 times."""
+_MAX_MATCH, _MIN_MATCH = 4, 2
+_MAX_PAUSE = 32
+_MAX_PREFIX_TOKENS = 8192
+"""Longest prefix kept between prompts; about 0.25 GB for a model of 1.5B parameters."""
 
 
 @dataclass
 class Sampling:
-    """How a token is chosen: at temperature 0 the likeliest, else drawn from the likeliest that make `top_p`."""
+    """How a token is chosen: at temperature 0 the likeliest, else sampled from the likeliest of `top_p` together."""
 
     temperature: float = 0.0
     top_p: float = 0.8
@@ -37,21 +37,21 @@ class Sampling:
         import torch
 
         if self.temperature <= 0:
-            return [int(one) for one in logits.argmax(-1)]
+            return [int(token) for token in logits.argmax(-1)]
         chances, order = (logits.float() / self.temperature).softmax(-1).sort(dim=-1, descending=True)
         before = chances.cumsum(-1) - chances
         drawn = torch.multinomial(chances.masked_fill(before > self.top_p, 0.0), 1)
-        return [int(one) for one in order.gather(-1, drawn)[:, 0]]
+        return [int(token) for token in order.gather(-1, drawn)[:, 0]]
 
 
 class Decoder:
     """Decodes with one model, one prompt at a time."""
 
     def __init__(self, model: Any, *, lookup: bool) -> None:
-        """Take a causal language model of transformers; `lookup` switches prompt lookup on."""
+        """Take a causal language model of transformers; `lookup` turns prompt lookup on."""
         self._model = model
         self._lookup = lookup
-        # Others, such as ChatGLM3's own code, keep keys and values in forms that cannot be cut here.
+        # Other models, such as ChatGLM3's own code, keep keys and values in forms that cannot be cut here.
         self._reuses = bool(getattr(model, "_supports_cache_class", False))
         self._cache: Any = None
         self._cached: list[int] = []
@@ -59,9 +59,9 @@ class Decoder:
     def tokens(
         self, prompt: Sequence[int], ends: frozenset[int], sampling: Sampling, cancelled: threading.Event
     ) -> Generator[int]:
-        """Yield the tokens after `prompt`, with the one of `ends` that ends them; early once `cancelled` is set.
+        """Yield the tokens after `prompt`, up to and including one of `ends`; stop early once `cancelled` is set.
 
-        What is computed runs in the thread that reads.
+        The reader's thread does the computing.
         """
         steps = self._reusing(list(prompt), sampling) if self._reuses else self._plain(list(prompt), sampling)
         with _stoppable(self._model, cancelled):
@@ -71,7 +71,7 @@ class Decoder:
                     return
 
     def _reusing(self, prompt: list[int], sampling: Sampling) -> Iterator[int]:
-        self._keep(min(_common_length(self._cached, prompt), len(prompt) - 1, _KEPT_TOKENS))
+        self._keep(min(_common_length(self._cached, prompt), len(prompt) - 1, _MAX_PREFIX_TOKENS))
         written = list(prompt)
         drafts = _Drafts(prompt) if self._lookup and sampling.temperature <= 0 else None
         while True:
@@ -82,14 +82,14 @@ class Decoder:
             self._cached = written + draft[:right]
             if draft:
                 assert drafts is not None
-                drafts.judge(right)
+                drafts.record(right)
                 self._keep(len(self._cached))
             for token in chosen[: right + 1]:
                 written.append(token)
                 yield token
 
     def _forward(self, ids: list[int]) -> Any:
-        """Compute `ids` after what is cached, and return the last logits, of shape (at most ids, vocabulary)."""
+        """Compute `ids` after the cached prefix, and return the last logits, of shape (at most ids, vocabulary)."""
         import torch
 
         with torch.inference_mode():
@@ -100,7 +100,7 @@ class Decoder:
         return output.logits[0]
 
     def _keep(self, length: int) -> None:
-        """Cut what is cached to `length` tokens; a step that was broken off left some layers longer."""
+        """Cut the cache to `length` tokens; an interrupted step leaves some layers longer."""
         self._cached = self._cached[:length]
         if not length or self._cache is None:
             from transformers import DynamicCache
@@ -112,7 +112,7 @@ class Decoder:
         self._cache._seen_tokens = length
 
     def _plain(self, prompt: list[int], sampling: Sampling) -> Iterator[int]:
-        """Decode as transformers does, for models whose cache is a matter of their own."""
+        """Decode as transformers does, for models with a cache of their own form."""
         import torch
 
         ids = torch.tensor([prompt])
@@ -129,7 +129,7 @@ class Decoder:
 
 
 class _Drafts:
-    """What followed, earlier in the prompt or the answer, the words that the answer ends with."""
+    """Drafts: the tokens that followed the answer's last words earlier in the prompt or answer."""
 
     def __init__(self, prompt: Sequence[int]) -> None:
         self._after: dict[tuple[int, ...], int] = {}
@@ -139,32 +139,32 @@ class _Drafts:
         self._index(prompt)
 
     def next(self, written: Sequence[int]) -> list[int]:
-        """Return what may come next, nothing where the last words are new."""
+        """Return a draft of the next tokens; empty if the last words are new."""
         self._index(written)
         if len(written) < self._next_at:
             return []
-        for size in range(_LONGEST_MATCH, _SHORTEST_MATCH - 1, -1):
+        for size in range(_MAX_MATCH, _MIN_MATCH - 1, -1):
             start = self._after.get(tuple(written[-size:]))
             if start is not None:
-                return list(written[start : start + LONGEST_DRAFT])
+                return list(written[start : start + MAX_DRAFT_TOKENS])
         return []
 
-    def judge(self, right: int) -> None:
-        """Take note of how many tokens of the last draft were right: after ones all wrong, wait longer and longer."""
-        self._pause = 0 if right else min(_LONGEST_PAUSE, max(2, self._pause * 2))
+    def record(self, right: int) -> None:
+        """Note how many tokens of the last draft were right; after wrong drafts, pause longer and longer."""
+        self._pause = 0 if right else min(_MAX_PAUSE, max(2, self._pause * 2))
         self._next_at = self._indexed + self._pause
 
     def _index(self, written: Sequence[int]) -> None:
-        """Note where each run of words that has something after it ends; the last place counts."""
+        """Note where each run of tokens ends that has a successor; the last place counts."""
         for end in range(max(1, self._indexed), len(written)):
-            for size in range(_SHORTEST_MATCH, _LONGEST_MATCH + 1):
+            for size in range(_MIN_MATCH, _MAX_MATCH + 1):
                 if size <= end:
                     self._after[tuple(written[end - size : end])] = end
         self._indexed = len(written)
 
 
 def _common_length(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many elements both begin with."""
+    """How many elements both start with."""
     length = 0
     for a, b in zip(one, other, strict=False):
         if a != b:
@@ -174,12 +174,12 @@ def _common_length(one: Sequence[int], other: Sequence[int]) -> int:
 
 
 class _StoppedError(Exception):
-    """Raised inside a model to leave it."""
+    """Raised inside a model to interrupt it."""
 
 
 @contextmanager
 def _stoppable(model: Any, cancelled: threading.Event) -> Iterator[None]:
-    """Leave the model within one layer of `cancelled` being set: the first token of a long prompt takes seconds."""
+    """Interrupt the model within one layer once `cancelled` is set: the first token of a long prompt takes seconds."""
 
     def check(*_: object) -> None:
         if cancelled.is_set():
@@ -196,7 +196,7 @@ def _stoppable(model: Any, cancelled: threading.Event) -> Iterator[None]:
 
 
 def _layers(model: Any) -> list[Any]:
-    """Return the model's layers, or the model itself where they cannot be told."""
+    """Return the model's layers, or the model itself if they cannot be identified."""
     from torch.nn import ModuleList
 
     for module in model.modules():

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from pydantic import Field
 
 from kb_assistant.errors import ModelError
-from kb_assistant.llms import local_options, model_path, placed
-from kb_assistant.llms.base import Engine, Piece, Waiting
+from kb_assistant.llms import find_model, local_options, model_path
+from kb_assistant.llms.base import Engine, Heartbeat, Piece
 from kb_assistant.llms.chat_format import ChatFormat
 from kb_assistant.llms.checkpoints.lora import apply_adapter
 from kb_assistant.llms.checkpoints.model_files import FAMILY
@@ -31,7 +31,7 @@ __all__ = ["CPU_LOW_BITS", "IpexEngine"]
 
 
 class IpexEngine(Engine):
-    """Answers with a model that ipex-llm holds in low bits, at temperature 0 always alike."""
+    """Answers with a low-bit model in ipex-llm; at temperature 0 the same prompt gives the same answer."""
 
     model: Any = Field(repr=False, exclude=True)
     tokenizer: Any = Field(repr=False, exclude=True)
@@ -62,18 +62,18 @@ class IpexEngine(Engine):
         Args:
             path: the directory.
             low_bit: the format to convert the weights to; a saved directory keeps its own.
-            max_new_tokens: the longest answer, where a call gives no other.
-            threads: CPU threads, for all of torch in this process; None leaves torch's choice.
-            trust_remote_code: run Python code that the model brings along.
-            system_prompt: what the model is told before every prompt.
-            temperature: 0 takes the likeliest token; above it, tokens are drawn.
-            top_p: the share of the likeliest tokens that are drawn from.
-            prompt_lookup: try what the prompt says next; None: where the answer surely stays the same.
-            adapter: the folder of a LoRA adapter in peft's form; None for none.
+            max_new_tokens: the longest answer, unless a call gives another limit.
+            threads: CPU threads for all of torch in this process; None for torch's default.
+            trust_remote_code: run Python code from the model's folder.
+            system_prompt: instructions before every prompt.
+            temperature: 0 picks the likeliest token; above 0, tokens are sampled.
+            top_p: samples from the likeliest tokens that together have this probability.
+            prompt_lookup: draft tokens from the prompt; None: only if the answer is sure to stay the same.
+            adapter: the folder of a LoRA adapter in peft's format, if any.
 
         Raises:
             ModelError: the model is missing, incomplete, broken or refused.
-            UsageError: there is no such low_bit, or threads is not positive.
+            UsageError: low_bit is unknown, or threads is not positive.
         """
         if threads is not None:
             set_threads(threads)
@@ -98,7 +98,7 @@ class IpexEngine(Engine):
             adapter=adapter,
         )
         engine._check_vocabulary()
-        # The first forward pass asks torch's compiler whether it runs; it does not, but importing it takes 2 s.
+        # The first forward pass imports torch's compiler, only to see that it is off: 2 s, so import it meanwhile.
         threading.Thread(target=import_module, args=("torch._dynamo",)).start()
         return engine
 
@@ -109,7 +109,7 @@ class IpexEngine(Engine):
             model_path(settings, models),
             low_bit=settings.low_bit,
             trust_remote_code=settings.trust_remote_code,
-            adapter=placed(settings.adapter, models) if settings.adapter else None,
+            adapter=find_model(settings.adapter, models) if settings.adapter else None,
             **local_options(settings),
         )
 
@@ -120,11 +120,11 @@ class IpexEngine(Engine):
 
     @property
     def context_tokens(self) -> int:
-        """The longest text the model was made for, in tokens."""
+        """The longest text that the model supports, in tokens."""
         return int(self.model.config.max_position_embeddings)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Return the ids of the tokens of `text` alone."""
+        """Return the token ids of `text` alone."""
         return cast("list[int]", self.tokenizer.encode(text, add_special_tokens=False))
 
     def count_prompt_tokens(self, prompt: str) -> int:
@@ -133,14 +133,14 @@ class IpexEngine(Engine):
 
     def generate_pieces(
         self, prompt: str, *, stop: Sequence[str], max_new_tokens: int, cancelled: threading.Event
-    ) -> Iterator[Piece | Waiting]:
-        """Generate in a thread; the stop strings are left to the base."""
+    ) -> Iterator[Piece | Heartbeat]:
+        """Generate in a thread; the base class handles stop strings."""
         del stop
         ids = self.prompt_ids(prompt)
 
         def produce(emit: Callable[[Piece], None]) -> None:
             if self.threads is not None:
-                set_threads(self.threads)  # OpenMP keeps the number by thread, and this one is new
+                set_threads(self.threads)  # OpenMP counts per thread, and this thread is new
             sink = AnswerSink(len(ids), max_new_tokens, self._end_ids, Detokenizer(self._decode), emit)
             sampling = Sampling(self.temperature, self.top_p)
             with closing(self.decoder.tokens(ids, self._end_ids, sampling, cancelled)) as tokens:
@@ -158,12 +158,11 @@ class IpexEngine(Engine):
 
     @cached_property
     def decoder(self) -> Decoder:
-        """What writes the tokens of the answers, one prompt at a time."""
-        from kb_assistant.llms.ipex.kernels import computes_tokens_alike
+        """Decodes answers token by token, one prompt at a time."""
+        from kb_assistant.llms.ipex.kernels import steps_are_exact
 
-        # In bfloat16 other products round a step over several tokens otherwise: nearly equal ones may swap.
-        alike = computes_tokens_alike(self.model) and self.adapter is None
-        exact = alike or self.model.dtype.itemsize > 2
+        # In bfloat16 a step over several tokens may round differently, which can swap nearly equal tokens.
+        exact = (steps_are_exact(self.model) and self.adapter is None) or self.model.dtype.itemsize > 2
         return Decoder(self.model, lookup=exact if self.prompt_lookup is None else self.prompt_lookup)
 
     @cached_property
@@ -173,7 +172,7 @@ class IpexEngine(Engine):
 
     @cached_property
     def _end_ids(self) -> frozenset[int]:
-        """Every token that ends an answer; a config names none, one or several."""
+        """All tokens that end an answer; a config names none, one or several."""
         ends = self._format.end_ids()
         for config in (self.model.config, self.model.generation_config):
             ids = config.eos_token_id
@@ -181,19 +180,19 @@ class IpexEngine(Engine):
         return frozenset(ends)
 
     def _check_vocabulary(self) -> None:
-        """Check the tokens of an empty conversation: one the model does not have would fail in the middle."""
+        """Check that the model has the chat format's tokens; a missing one would fail in the middle of an answer."""
         rows, largest = self.model.get_input_embeddings().weight.shape[0], max(self.prompt_ids("."))
         if largest >= rows:
             raise ModelError(
-                f"the tokenizer in {self.path} is not that of the model: it gives token {largest:,}, "
-                f"and the model has {rows:,}; fetch both from the same place"
+                f"the tokenizer in {self.path} does not belong to the model: it uses token {largest:,}, "
+                f"and the model has {rows:,}; download both from the same place"
             )
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """Return the ids of `prompt` in the chat format of the model."""
+        """Return the token ids of `prompt` in the model's chat format."""
         return self._format.encode(prompt, system=self.system_prompt)
 
     def _decode(self, ids: Sequence[int]) -> str:
-        known = [number for number in ids if number < len(self.tokenizer)]  # a model may have rows for more
+        known = [number for number in ids if number < len(self.tokenizer)]  # a model may have more rows than tokens
         text = self.tokenizer.decode(known, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return cast("str", text)

@@ -1,4 +1,4 @@
-"""Loads models and tokenizers through ipex-llm, converting weights to low bits, and saves them so."""
+"""Loads models and tokenizers through ipex-llm, converts weights to low bits, and saves them."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from kb_assistant.errors import ModelError, UsageError
-from kb_assistant.llms.checkpoints.atomic_folder import written_whole
+from kb_assistant.llms.checkpoints.atomic_folder import write_atomically
 from kb_assistant.llms.checkpoints.model_files import INDEX, LOW_BIT_INDEX, ModelFiles, inspect_model, tensor_names
 from kb_assistant.llms.checkpoints.tokenizers import load_tokenizer
-from kb_assistant.llms.ipex.building import build_sparingly, without_sentence_transformers
+from kb_assistant.llms.ipex.building import skip_redundant_work, without_sentence_transformers
 from kb_assistant.llms.ipex.runtime import activation_dtype, import_ipex, quiet
 from kb_assistant.machine import Machine
 
 __all__ = ["CPU_LOW_BITS", "check_memory", "convert", "load_low_bit"]
 
-# What ipex-llm 2.2.0 runs on a CPU. Of its other formats nf4, fp4 and fp8 refuse, and fp6 ends the process.
+# The formats that ipex-llm 2.2.0 runs on a CPU; nf4, fp4 and fp8 fail there, and fp6 crashes the process.
 CPU_LOW_BITS = ("sym_int4", "asym_int4", "sym_int5", "sym_int8", "woq_int4", "bf16")
 
 
 _WORKSPACE_BYTES = 1_500_000_000
-"""What ipex-llm and a prompt of some thousand tokens take beside the weights."""
+"""Memory that ipex-llm and a prompt of some thousand tokens need beside the weights."""
 
 
 def check_memory(files: ModelFiles, low_bit: str, machine: Machine) -> None:
-    """Refuse a model that will not fit before its weights are read.
+    """Check that a model fits into memory, before its weights are read.
 
-    Measured with 1.5 billion parameters: of 3.1 GB in 16 bits, 5.9 GB at the most while they are converted,
-    and 2.1 GB once saved in int4, of which 1.0 GB are weights.
+    Measured with 1.5 billion parameters, 3.1 GB in 16 bits: converting peaks at 5.9 GB; loading the converted int4
+    model takes 2.1 GB, of which 1.0 GB are weights.
 
     Raises:
         ModelError: it does not fit.
@@ -38,10 +38,11 @@ def check_memory(files: ModelFiles, low_bit: str, machine: Machine) -> None:
     weights = sum(file.stat().st_size for file in files.weights)
     needed = int(weights * (1.0 if files.low_bit else converted)) + _WORKSPACE_BYTES
     if needed > machine.free_bytes:
-        remedy = "" if files.low_bit else "convert it once on a larger machine (kb models convert), or "
+        need = f"{files.path} needs about {needed / 1e9:.1f} GB of memory, {machine.free_bytes / 1e9:.1f} GB are free"
+        if files.low_bit:
+            raise ModelError(f"{need}; close other programs, or use a smaller model")
         raise ModelError(
-            f"the model {files.path} needs about {needed / 1e9:.1f} GB of memory and {machine.free_bytes / 1e9:.1f} GB "
-            f"are free; close other programs, {remedy or 'or '}take a smaller model"
+            f"{need}; close other programs, convert it on a larger machine (kb models convert), or use a smaller model"
         )
 
 
@@ -50,28 +51,25 @@ def load_low_bit(path: Path, low_bit: str, *, trust_remote_code: bool) -> tuple[
 
     Raises:
         ModelError: the model is missing, incomplete, broken or refused.
-        UsageError: there is no such low_bit.
+        UsageError: low_bit is unknown.
     """
     if low_bit not in CPU_LOW_BITS:
-        raise UsageError(f"unknown low_bit {low_bit!r}; a CPU runs: {', '.join(CPU_LOW_BITS)}")
+        raise UsageError(f"unknown low_bit {low_bit!r}; a CPU can run {', '.join(CPU_LOW_BITS)}")
     files = inspect_model(path, trust_remote_code=trust_remote_code)
     if files.low_bit not in (None, *CPU_LOW_BITS):
         raise ModelError(
-            f"the model {path} was saved as {files.low_bit}, which a CPU does not run; "
-            f"convert it again as one of: {', '.join(CPU_LOW_BITS)}"
+            f"{path} is converted to {files.low_bit}, which a CPU cannot run; "
+            f"convert it again to one of: {', '.join(CPU_LOW_BITS)}"
         )
     if files.packed:
         raise ModelError(
-            f"the model {path} is packed by {files.packed}; convert it once: "
-            f"kb models convert {path} --low-bit sym_int8"
+            f"{path} has {files.packed} weights; convert it once: kb models convert {path} --low-bit sym_int8"
         )
     if files.family:
-        raise ModelError(
-            f"{path} holds a model of the {files.family} family; convert it once: kb models convert {path}"
-        )
+        raise ModelError(f"{path} is a model of the {files.family} family; convert it once: kb models convert {path}")
     check_memory(files, low_bit, Machine.read())
     auto_model = import_ipex()
-    build_sparingly()
+    skip_redundant_work()
     with quiet(), without_sentence_transformers():
         tokenizer = load_tokenizer(path, trust_remote_code=trust_remote_code)
         model = _load_weights(auto_model, files, low_bit, trust_remote_code)
@@ -86,20 +84,20 @@ def convert(
     trust_remote_code: bool = False,
     extra: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the model in `source` to the new directory `target` in low bits, or nothing at all.
+    """Write the model in `source` to the new directory `target` in low bits, completely or not at all.
 
     Args:
         source: a Hugging Face model directory.
-        target: the directory, which must not exist; from there, it loads in seconds.
+        target: the new directory.
         low_bit: one of `CPU_LOW_BITS`.
-        trust_remote_code: run Python code that the model brings along.
-        extra: texts of further files to write with it, by name.
+        trust_remote_code: run Python code from the model's folder.
+        extra: further text files to write there, by name.
 
     Raises:
         ModelError: the model is missing, incomplete, broken or refused; `target` exists or cannot be written.
-        UsageError: there is no such low_bit.
+        UsageError: low_bit is unknown.
     """
-    with written_whole(target) as unfinished:
+    with write_atomically(target) as unfinished:
         model, tokenizer, _ = load_low_bit(source, low_bit, trust_remote_code=trust_remote_code)
         with quiet():
             _write(model, tokenizer, unfinished, extra or {})
@@ -125,7 +123,7 @@ def _load_weights(auto_model: Any, files: ModelFiles, low_bit: str, trust_remote
     except Exception as error:
         raise ModelError(
             f"cannot load the model {files.path}: {_reason(error)}; "
-            "it may be incomplete, or of a family that ipex-llm 2.2.0 does not know"
+            "it may be incomplete, or of a family that ipex-llm 2.2.0 does not support"
         ) from error
     if missing := [name for name, tensor in model.state_dict().items() if tensor.is_meta]:
         raise _incomplete(files.path, missing)
@@ -141,7 +139,7 @@ def _dtype(low_bit: str) -> Any:
 
 
 def _check_tensors(files: ModelFiles, trust_remote_code: bool) -> None:
-    """Check that the weights are all there: transformers fills gaps with random numbers."""
+    """Check that no weights are missing: transformers would fill gaps with random numbers."""
     from accelerate import init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -155,9 +153,9 @@ def _check_tensors(files: ModelFiles, trust_remote_code: bool) -> None:
 
 
 def _write(model: Any, tokenizer: Any, directory: Path, extra: Mapping[str, str]) -> None:
-    """Write what ipex-llm's own save_low_bit writes, but as safetensors instead of a pickle.
+    """Write what ipex-llm's save_low_bit writes, but as safetensors instead of a pickle.
 
-    Its loader looks for one index file only, and reads whatever files that names.
+    ipex-llm's loader looks for a single index file, and reads the files that it names.
     """
     model.save_pretrained(directory, state_dict=_unshared(model.state_dict()), safe_serialization=True)
     tokenizer.save_pretrained(directory)
@@ -174,9 +172,9 @@ def _write(model: Any, tokenizer: Any, directory: Path, extra: Mapping[str, str]
 
 
 def _unshared(tensors: dict[str, Any]) -> dict[str, Any]:
-    """Copy tensors that share memory with another: safetensors would drop the second.
+    """Copy tensors that share memory with another, of which safetensors would drop the second.
 
-    In bf16 a tied head is the embedding itself; once loaded from disk, ipex-llm unties them.
+    In bf16 a tied head is the embedding itself; loaded from disk, ipex-llm unties them.
     """
     seen: set[int] = set()
     for name, tensor in tensors.items():
@@ -186,9 +184,9 @@ def _unshared(tensors: dict[str, Any]) -> dict[str, Any]:
 
 
 def _incomplete(path: Path, missing: list[str]) -> ModelError:
-    return ModelError(f"the model {path} lacks {len(missing)} of its tensors, such as {missing[0]}; fetch it again")
+    return ModelError(f"the model {path} lacks {len(missing)} of its tensors, such as {missing[0]}; download it again")
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error; what follows is advice about Python calls."""
+    """The first line of an error; the rest is advice about Python calls."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,4 +1,4 @@
-"""Brings up ipex-llm: imported offline, without its noise, set to what this CPU does best."""
+"""Imports ipex-llm offline and quietly, and sets torch's threads and number format for this CPU."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def import_ipex() -> Any:
     """Import ipex-llm and return its `AutoModelForCausalLM`.
 
     Raises:
-        ModelError: ipex-llm or what it needs is not installed.
+        ModelError: ipex-llm or one of its dependencies is not installed.
     """
-    # Read by the hub libraries when they are first imported: nothing here may go to the network.
+    # The hub libraries read these at their first import: nothing here may use the network.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
     with _root_logger_kept(), warnings.catch_warnings():
@@ -32,7 +32,7 @@ def import_ipex() -> Any:
             raise ModelError(
                 f"the ipex engine cannot start: {error}; install it with `pip install ipex-llm==2.2.0`"
             ) from error
-    # ipex-llm reports every error twice: as log lines in a frame of stars, and as the exception that counts.
+    # ipex-llm logs every error in a frame of stars besides raising it.
     logger = logging.getLogger("ipex_llm")
     logger.propagate = False
     if not logger.handlers:
@@ -60,14 +60,14 @@ def quiet() -> Iterator[None]:
 
 
 def activation_dtype() -> Any:
-    """Return torch.bfloat16 where the CPU is fast in it, else torch.float32."""
+    """Return torch.bfloat16 if the CPU computes it fast, otherwise torch.float32."""
     import torch
 
     return torch.bfloat16 if Machine.read().computes_bfloat16 else torch.float32
 
 
 def set_threads(threads: int) -> None:
-    """Let torch compute with that many threads, in the whole process.
+    """Set how many threads torch uses in this process.
 
     Raises:
         UsageError: the number is not positive.
@@ -75,13 +75,13 @@ def set_threads(threads: int) -> None:
     import torch
 
     if threads < 1:
-        raise UsageError(f"threads is {threads}; give the number of CPU cores to use, from 1 up")
+        raise UsageError(f"threads must be at least 1, not {threads}; it is the number of CPU cores to use")
     torch.set_num_threads(threads)
 
 
 @contextmanager
 def _root_logger_kept() -> Iterator[None]:
-    """Undo the `logging.basicConfig` that importing ipex-llm does."""
+    """Undo the `logging.basicConfig` call that importing ipex-llm makes."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     try:

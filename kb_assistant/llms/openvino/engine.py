@@ -1,4 +1,4 @@
-"""The openvino engine: int4 folders of OpenVINO's own files, and GGUF files, through OpenVINO GenAI."""
+"""The openvino engine: int4 folders in OpenVINO's format and GGUF files, through OpenVINO GenAI."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr
 
 from kb_assistant.errors import ModelError, UsageError
 from kb_assistant.llms import local_options, model_path
-from kb_assistant.llms.base import Engine, Piece, Waiting
+from kb_assistant.llms.base import Engine, Heartbeat, Piece
 from kb_assistant.llms.chat_format import ChatFormat
 from kb_assistant.llms.detokenizer import AnswerSink, Detokenizer
 from kb_assistant.llms.openvino.files import OpenVinoModel, inspect_openvino
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["OpenVinoEngine"]
 
 _PREFILL_TOKENS = 256
-"""A long prompt is read in steps of so many tokens, between which it can be left; the cache has blocks of 32."""
+"""A prompt is read in steps of this many tokens, and can be interrupted between them; the cache has blocks of 32."""
 
 
 class OpenVinoEngine(Engine):
-    """Answers with a model that OpenVINO GenAI runs, at temperature 0 always alike."""
+    """Answers with a model in OpenVINO GenAI; at temperature 0 the same prompt gives the same answer."""
 
     pipeline: Any = Field(repr=False, exclude=True)
     model: OpenVinoModel
@@ -58,23 +58,23 @@ class OpenVinoEngine(Engine):
         top_p: float = 0.8,
         prompt_lookup: bool | None = None,
     ) -> Self:
-        """Load a folder of OpenVINO's own files, a GGUF file, or a folder that holds just one.
+        """Load a folder in OpenVINO's format, a GGUF file, or a folder with a single GGUF file.
 
         Args:
             path: the folder or file.
-            max_new_tokens: the longest answer, where a call gives no other.
-            threads: CPU threads; None leaves OpenVINO's choice.
-            system_prompt: what the model is told before every prompt.
-            temperature: 0 takes the likeliest token; above it, tokens are drawn.
-            top_p: the share of the likeliest tokens that are drawn from.
-            prompt_lookup: try what the prompt says next; None: where nothing is drawn.
+            max_new_tokens: the longest answer, unless a call gives another limit.
+            threads: CPU threads; None for OpenVINO's default.
+            system_prompt: instructions before every prompt.
+            temperature: 0 picks the likeliest token; above 0, tokens are sampled.
+            top_p: samples from the likeliest tokens that together have this probability.
+            prompt_lookup: draft tokens from the prompt; None: only at temperature 0.
 
         Raises:
             ModelError: the model is missing, incomplete or broken, or openvino-genai is not installed.
             UsageError: threads is not positive.
         """
         if threads is not None and threads < 1:
-            raise UsageError(f"threads is {threads}; give the number of CPU cores to use, from 1 up")
+            raise UsageError(f"threads must be at least 1, not {threads}; it is the number of CPU cores to use")
         import_genai()
         model = inspect_openvino(path)
         try:
@@ -83,7 +83,7 @@ class OpenVinoEngine(Engine):
         except RuntimeError as error:
             raise ModelError(
                 f"cannot load the model {model.path}: {reason(error)}; "
-                "it may be broken, or of a kind that OpenVINO GenAI does not know"
+                "it may be broken, or of a kind that OpenVINO GenAI does not support"
             ) from error
         engine = cls(
             pipeline=pipeline,
@@ -110,11 +110,11 @@ class OpenVinoEngine(Engine):
 
     @property
     def context_tokens(self) -> int:
-        """The longest text the model was made for, in tokens."""
+        """The longest text that the model supports, in tokens."""
         return self.model.context_tokens
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Return the ids of the tokens of `text` alone."""
+        """Return the token ids of `text` alone."""
         return self._tokenizer.encode(text)
 
     def count_prompt_tokens(self, prompt: str) -> int:
@@ -123,8 +123,8 @@ class OpenVinoEngine(Engine):
 
     def generate_pieces(
         self, prompt: str, *, stop: Sequence[str], max_new_tokens: int, cancelled: threading.Event
-    ) -> Iterator[Piece | Waiting]:
-        """Generate in a thread; the stop strings are left to the base."""
+    ) -> Iterator[Piece | Heartbeat]:
+        """Generate in a thread; the base class handles stop strings."""
         del stop
         ids = self._encode(prompt)
 
@@ -137,15 +137,15 @@ class OpenVinoEngine(Engine):
         return self._in_background(produce, cancelled)
 
     def _prefill(self, ids: list[int], cancelled: threading.Event) -> bool:
-        """Read all but the end of the prompt into the prefix cache; False if it was left before that.
+        """Read all but the end of the prompt into the prefix cache; return False if cancelled.
 
-        GenAI hears of a stop with the first token only, which may take seconds.
+        GenAI can be stopped from the first token on only, which may take seconds.
         """
         one = self._config(1)
         for end in range(_PREFILL_TOKENS, len(ids), _PREFILL_TOKENS):
             if cancelled.is_set():
                 return False
-            if self._read[:end] != ids[:end]:  # what it shares with the prompt before is in the cache
+            if self._read[:end] != ids[:end]:  # else the cache has it from the previous prompt
                 self.pipeline.generate(input_tensor(ids[:end]), one)
                 self._read = ids[:end]
         return not cancelled.is_set()
@@ -181,16 +181,16 @@ class OpenVinoEngine(Engine):
 
     @cached_property
     def _end_ids(self) -> frozenset[int]:
-        """Every token that ends an answer."""
+        """All tokens that end an answer."""
         return self.model.end_ids | self._format.end_ids()
 
     def _check_vocabulary(self) -> None:
-        """Check the tokens of an empty conversation: one the model does not have would give nonsense."""
+        """Check that the model has the chat format's tokens; a missing one would give nonsense."""
         rows, largest = self.model.vocabulary, max(self._encode("."))
         if rows is not None and largest >= rows:
             raise ModelError(
-                f"the tokenizer of {self.model.path} is not that of the model: it gives token {largest:,}, "
-                f"and the model has {rows:,}; fetch both from the same place"
+                f"the tokenizer in {self.model.path} does not belong to the model: it uses token {largest:,}, "
+                f"and the model has {rows:,}; download both from the same place"
             )
 
     def _encode(self, prompt: str) -> list[int]:

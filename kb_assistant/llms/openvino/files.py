@@ -1,4 +1,4 @@
-"""Tells which model folders and files are for OpenVINO, and checks that one is complete before it is loaded."""
+"""Recognises models for OpenVINO, and checks that one is complete before it is loaded."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _FAMILIES = ("qwen2", "qwen3", "llama")
 
 @dataclass(frozen=True)
 class OpenVinoModel:
-    """What is known of a model before it is loaded.
+    """A model for OpenVINO, before it is loaded.
 
     Attributes:
-        path: the folder with OpenVINO's own files, or the GGUF file.
-        family: the model_type, such as "qwen2"; of one that was written as a Llama, what it was.
-        context_tokens: how many tokens it reads at once.
-        vocabulary: how many tokens it knows; None where that is not said.
-        end_ids: the tokens that end an answer by the folder's settings; a GGUF file names its own to GenAI.
-        added: control tokens that tokenizer_config.json names, with their ids.
+        path: the folder in OpenVINO's format, or the GGUF file.
+        family: the model_type, such as "qwen2"; if the model was rewritten as a Llama, its former family.
+        context_tokens: its longest prompt and answer together, in tokens.
+        vocabulary: number of tokens in its vocabulary; None if not recorded.
+        end_ids: tokens that end an answer, from the folder's settings; GenAI reads those of a GGUF file itself.
+        added: control tokens named in tokenizer_config.json, with their ids.
     """
 
     path: Path
@@ -41,12 +41,12 @@ class OpenVinoModel:
 
 
 def is_openvino(path: Path) -> bool:
-    """Tell whether `path` is a model for this engine: a folder of OpenVINO's own files, or GGUF."""
+    """Return whether `path` is a model for this engine: a folder in OpenVINO's format, or GGUF."""
     return _intermediate(path) is not None or gguf_file(path) is not None
 
 
 def gguf_file(path: Path) -> Path | None:
-    """Return the GGUF file that `path` is, or the only one in the folder `path` if that has no other weights."""
+    """Return `path` if it is a GGUF file, or the only GGUF file in the folder `path` if that has no other weights."""
     if path.suffix == ".gguf":
         return path
     if not path.is_dir() or any(path.glob("*.safetensors")):
@@ -59,17 +59,17 @@ def inspect_openvino(path: Path) -> OpenVinoModel:
     """Check the model `path`, without loading anything.
 
     Raises:
-        ModelError: it is missing or incomplete, or of a family that is not known.
+        ModelError: it is missing, incomplete, or of an unsupported family.
     """
     if not path.exists():
-        raise ModelError(f"no model {path}; give the folder of an OpenVINO model, or a GGUF file")
+        raise ModelError(f"no model {path}; name the folder of an OpenVINO model, or a GGUF file")
     if name := _intermediate(path):
         return _inspect_folder(path, name)
     file = gguf_file(path)
     if file is None:
         raise ModelError(
-            f"{path} is no model for OpenVINO: it has neither openvino_model.xml nor just one GGUF file; "
-            f"make one with: kb models convert {path} --to openvino"
+            f"{path} is not a model for OpenVINO: it has neither openvino_model.xml nor a single GGUF file; "
+            f"convert it: kb models convert {path} --to openvino"
         )
     return _inspect_gguf(file)
 
@@ -82,12 +82,12 @@ def _inspect_folder(path: Path, name: str) -> OpenVinoModel:
     wanted = [f"{part}.{kind}" for part in (name, *_TOKENIZERS) for kind in ("xml", "bin")]
     for file in (*wanted, "config.json"):
         if not (path / file).is_file():
-            raise ModelError(f"the model {path} is incomplete: no {file}; fetch or convert it again")
+            raise ModelError(f"the model {path} is incomplete: {file} is missing; download or convert it again")
     config = read_json(path / "config.json")
     text = config.get("text_config") or config
     window, vocabulary = text.get("max_position_embeddings"), text.get("vocab_size")
     if not isinstance(window, int):
-        raise ModelError(f"{path / 'config.json'} does not say max_position_embeddings; fetch or convert it again")
+        raise ModelError(f"{path / 'config.json'} lacks max_position_embeddings; download or convert it again")
     generation = path / "generation_config.json"
     ends = _end_ids(config) | (_end_ids(read_json(generation)) if generation.is_file() else frozenset())
     family = config.get(FAMILY) or text.get("model_type", "")
@@ -99,7 +99,7 @@ def _added(file: Path) -> dict[str, int]:
     try:
         return {str(token["content"]): int(number) for number, token in tokens.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"cannot read {file}: added_tokens_decoder names no tokens; fetch it again") from error
+        raise ModelError(f"cannot read {file}: added_tokens_decoder is malformed; download it again") from error
 
 
 def _end_ids(config: dict[str, Any]) -> frozenset[int]:
@@ -111,10 +111,10 @@ def _inspect_gguf(file: Path) -> OpenVinoModel:
     header = read_gguf_header(file)
     if header.architecture not in _FAMILIES:
         raise ModelError(
-            f"the model {file} is of the family {header.architecture or 'unknown'!r}, and OpenVINO reads GGUF of "
-            f"{', '.join(_FAMILIES)}; fetch it as a folder of OpenVINO's own files"
+            f"{file} is of the family {header.architecture or 'unknown'!r}, and OpenVINO reads GGUF files of "
+            f"{', '.join(_FAMILIES)} only; download the model as a folder in OpenVINO's format"
         )
     if header.context_tokens is None:
-        raise ModelError(f"the model {file} does not say how much it reads at once; fetch it again")
+        raise ModelError(f"{file} lacks its context length; download it again")
     tokens = header.array_lengths.get("tokenizer.ggml.tokens")
     return OpenVinoModel(file, header.architecture, header.context_tokens, tokens)

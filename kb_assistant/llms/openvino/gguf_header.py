@@ -1,8 +1,7 @@
-"""Reads what a GGUF file says about itself, and checks that the file is whole, without loading it.
+"""Reads the header of a GGUF file, and checks that the file is complete, without loading it.
 
-OpenVINO GenAI does not check: it ends the process on a file that was cut short, or answers nonsense. The package gguf
-takes a quarter of a minute to read the vocabulary of a Qwen2, which is passed over here.
-Source of the layout: ggml's docs/gguf.md.
+OpenVINO GenAI does not check: a truncated file crashes the process or gives nonsense. The package gguf takes 15 s to
+read the vocabulary of a Qwen2, which is skipped here. Source of the layout: ggml's docs/gguf.md.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _STRING, _ARRAY = 8, 9
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
-# Formats of tensors that GenAI 2026.4 reads: name, weights in a block, bytes of a block.
+# Tensor formats that GenAI 2026.4 reads: name, weights per block, bytes per block.
 FORMATS = {
     0: ("F32", 1, 4),
     1: ("F16", 1, 2),
@@ -35,7 +34,7 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """What stands before the tensors: numbers and texts by key, and how long the arrays are."""
+    """The header: numbers and texts by key, and the lengths of arrays."""
 
     values: dict[str, Any]
     array_lengths: dict[str, int]
@@ -47,39 +46,41 @@ class GgufHeader:
 
     @property
     def context_tokens(self) -> int | None:
-        """How many tokens the model reads at once, where the file says it."""
+        """The model's context length in tokens, if the file records it."""
         length = self.values.get(f"{self.architecture}.context_length")
         return int(length) if length else None
 
 
 def read_gguf_header(file: Path) -> GgufHeader:
-    """Return the header of `file`, after checking that all of its tensors are there.
+    """Return the header of `file`, after checking that no tensors are missing.
 
     Raises:
-        ModelError: it cannot be read, is no GGUF file, is cut short, is one of several parts, or has
-            tensors in a format that OpenVINO GenAI does not read.
+        ModelError: it cannot be read, is not a GGUF file, is truncated, is one of several parts, or has tensors in a
+            format that OpenVINO GenAI does not read.
     """
     try:
         with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return _Reader(file, content).read()
+            return _HeaderReader(file, content).read()
     except OSError as error:
-        raise ModelError(f"cannot read {file}: {error.strerror}; fetch it again") from error
+        raise ModelError(f"cannot read {file}: {error.strerror}; download it again") from error
     except (struct.error, ValueError, TypeError, ArithmeticError) as error:
-        # mmap calls an empty file a ValueError.
-        raise ModelError(f"the model {file} is broken: its header cannot be read; fetch it again") from error
+        # mmap raises a ValueError for an empty file.
+        raise ModelError(f"the model {file} is broken: its header cannot be read; download it again") from error
 
 
-class _Reader:
+class _HeaderReader:
     def __init__(self, file: Path, content: mmap.mmap) -> None:
         self._file, self._content, self._at = file, content, 0
 
     def read(self) -> GgufHeader:
         if self._content[:4] != _MAGIC:
-            raise ModelError(f"{self._file} is no GGUF file; give one, or the folder of a model")
+            raise ModelError(f"{self._file} is not a GGUF file; name one, or the folder of a model")
         self._at = 4
         version = self._number("<I")
         if version not in _VERSIONS:
-            raise ModelError(f"{self._file} is GGUF of version {version}; fetch a newer file of the same model")
+            raise ModelError(
+                f"{self._file} has GGUF version {version}, which is not supported; download a newer file of the model"
+            )
         tensors, entries = self._number("<Q"), self._number("<Q")
         values: dict[str, Any] = {}
         lengths: dict[str, int] = {}
@@ -92,7 +93,7 @@ class _Reader:
         if values.get("split.count", 1) > 1:
             raise ModelError(
                 f"{self._file} is one of {values['split.count']} parts; join them with llama.cpp's "
-                "`llama-gguf-split --merge`, or fetch the model as one file"
+                "`llama-gguf-split --merge`, or download the model as one file"
             )
         self._check_tensors(tensors, values.get("general.alignment", 32))
         return GgufHeader(values, lengths)
@@ -102,7 +103,7 @@ class _Reader:
         expected = -(-self._at // alignment) * alignment + max(ends, default=0)
         if len(self._content) < expected:
             raise ModelError(
-                f"the model {self._file} is broken: it has {len(self._content):,} of {expected:,} bytes; fetch it again"
+                f"{self._file} is truncated: it has {len(self._content):,} of {expected:,} bytes; download it again"
             )
 
     def _tensor_end(self) -> int:
@@ -113,8 +114,8 @@ class _Reader:
         if kind not in FORMATS:
             known = ", ".join(format_ for format_, _, _ in FORMATS.values())
             raise ModelError(
-                f"the model {self._file} has {name} in a format that OpenVINO does not read (ggml type {kind}); "
-                f"fetch the model in one of: {known}"
+                f"{self._file} has the tensor {name} in a format that OpenVINO does not read (ggml type {kind}); "
+                f"download the model in one of these formats: {known}"
             )
         _, block, size = FORMATS[kind]
         return int(offset + weights // block * size)

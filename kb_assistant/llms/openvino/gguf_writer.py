@@ -1,4 +1,4 @@
-"""Writes a Qwen2 or Llama in Hugging Face form as a GGUF file in int4, as llama.cpp's converter and quantizer do."""
+"""Writes a Qwen2 or Llama in Hugging Face form as an int4 GGUF file, like llama.cpp's converter and quantizer."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 __all__ = ["check_family", "write_gguf"]
 
 _FAMILIES = ("qwen2", "llama")
-_BECOME_LLAMAS = ("internlm2", "baichuan")
-_NOT_CONVERTED = ("use_sliding_window", "rope_scaling", "attention_bias", "mlp_bias")
+_REWRITTEN_AS_LLAMA = ("internlm2", "baichuan")
+_UNSUPPORTED = ("use_sliding_window", "rope_scaling", "attention_bias", "mlp_bias")
 _EMBEDDINGS = ("token_embd.weight", "output.weight")
-_BLOCK = 32  # weights that share a scale; a row that is no multiple of it stays in 16 bits
+_BLOCK = 32  # weights per scale; rows that are not a multiple of it stay in 16 bits
 
 
 def write_gguf(files: ModelFiles, file: Path, *, kind: str = "Q4_0", embedding_kind: str = "Q8_0") -> None:
-    """Write the full weights of `files` to `file`, and the tokenizer of a Qwen2.
+    """Write the full weights of `files`, and for a Qwen2 its tokenizer, to `file`.
 
     Args:
         files: a Qwen2, Qwen2.5, Qwen1.5 or Llama in Hugging Face form.
-        file: where to; a file that is there is overwritten.
-        kind: ggml's format of the matrices.
-        embedding_kind: that of the embeddings and the head, which suffer most from few bits.
+        file: the GGUF file; overwritten if it exists.
+        kind: ggml's format for matrices.
+        embedding_kind: the format for the embeddings and the head, which lose most from few bits.
 
     Raises:
         ModelError: the model is of another family, or its tokenizer cannot be read.
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     try:
         import gguf
     except ImportError as error:
-        raise ModelError(f"GGUF cannot be written: {error}; install it with `{EXTRA}`") from error
+        raise ModelError(f"cannot write GGUF: {error}; install it with `{EXTRA}`") from error
     config = files.config
     check_family(files)
     family, heads = config["model_type"], config["num_attention_heads"]
@@ -60,7 +60,9 @@ def write_gguf(files: ModelFiles, file: Path, *, kind: str = "Q4_0", embedding_k
     for name, tensor in _tensors(files.weights):
         short = names.get_name(name, try_suffixes=(".weight", ".bias"))
         if short is None:
-            raise ModelError(f"{files.path} has the tensor {name}, which no {family} has; fetch the model again")
+            raise ModelError(
+                f"{files.path} has the tensor {name}, which is unknown in a {family}; download the model again"
+            )
         if family == "llama" and short.endswith(("attn_q.weight", "attn_k.weight")):
             tensor = _interleaved(tensor, heads if short.endswith("attn_q.weight") else shared)
         if tensor.ndim == 1:
@@ -76,41 +78,45 @@ def write_gguf(files: ModelFiles, file: Path, *, kind: str = "Q4_0", embedding_k
 
 
 def check_family(files: ModelFiles) -> None:
-    """Refuse what GGUF would say otherwise or not at all.
+    """Refuse models that GGUF cannot express.
 
     Raises:
-        ModelError: the model is of another family, or of a kind that GGUF has no word for.
+        ModelError: the model is of another family, or has a property that GGUF lacks.
     """
     config = files.config
-    if files.family in _BECOME_LLAMAS:
-        return  # it is looked at again once it is one
+    if files.family in _REWRITTEN_AS_LLAMA:
+        return  # checked again as a Llama
     family = files.family or config.get("model_type")
     if family not in _FAMILIES:
-        reason = f"is of the family {family!r}, and only {', '.join((*_FAMILIES, *_BECOME_LLAMAS))} are converted here"
-    elif odd := [name for name in _NOT_CONVERTED if config.get(name)]:
-        reason = f"has {odd[0]} in its config.json, which is not converted here"
-    else:
-        return
-    raise ModelError(f"{files.path} {reason}; docs/models.md says how optimum-intel does it")
+        families = ", ".join((*_FAMILIES, *_REWRITTEN_AS_LLAMA))
+        raise ModelError(
+            f"cannot convert {files.path} of the family {family!r}, only {families}; docs/models.md shows how "
+            "optimum-intel converts it"
+        )
+    if unsupported := [name for name in _UNSUPPORTED if config.get(name)]:
+        raise ModelError(
+            f"cannot convert {files.path} with {unsupported[0]} in its config.json; docs/models.md shows how "
+            "optimum-intel converts it"
+        )
 
 
 def _interleaved(tensor: Any, heads: int) -> Any:
-    """Put the rows of each head, which are turned in pairs half a head apart, beside each other."""
+    """Put the two rows of each rotary pair, which lie half a head apart, next to each other."""
     return tensor.reshape(heads, 2, -1, tensor.shape[1]).swapaxes(1, 2).reshape(tensor.shape)
 
 
 def _tensors(weights: tuple[Path, ...]) -> Iterator[tuple[str, Any]]:
-    """Yield names and float32 arrays, one at a time; numpy knows no bfloat16, so torch reads them."""
+    """Yield names and float32 arrays, one at a time; torch reads them, since numpy has no bfloat16."""
     from safetensors import safe_open
 
     for file in weights:
         with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - it is no dict
+            for name in tensors.keys():  # noqa: SIM118 - not a dict
                 yield name, tensors.get_tensor(name).float().numpy()
 
 
 def _add_tokenizer(writer: GGUFWriter, files: ModelFiles) -> None:
-    """Add the byte-level BPE, with one token for each row of the embedding."""
+    """Add the byte-level BPE, with one token per row of the embedding."""
     from gguf import TokenType
 
     model, added = _read_tokenizer(files.path)
@@ -118,8 +124,8 @@ def _add_tokenizer(writer: GGUFWriter, files: ModelFiles) -> None:
     largest = max([*model["vocab"].values(), *(entry["id"] for entry in added)])
     if largest >= rows:
         raise ModelError(
-            f"the tokenizer in {files.path} is not that of the model: it has token {largest:,}, "
-            f"and the model has {rows:,}; fetch both from the same place"
+            f"the tokenizer in {files.path} does not belong to the model: it has token {largest:,}, "
+            f"and the model has {rows:,}; download both from the same place"
         )
     tokens = [f"[PAD{number}]" for number in range(rows)]
     kinds = [int(TokenType.UNUSED)] * rows
@@ -132,8 +138,8 @@ def _add_tokenizer(writer: GGUFWriter, files: ModelFiles) -> None:
     writer.add_tokenizer_pre("qwen2")
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
-    # Newer files write a merge as a list of two.
-    writer.add_token_merges([one if isinstance(one, str) else " ".join(one) for one in model["merges"]])
+    # Newer files write a merge as a list of two strings.
+    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]])
     writer.add_eos_token_id(_end_id(files))
     writer.add_add_bos_token(False)
     if template := _chat_template(files.path):
@@ -141,7 +147,7 @@ def _add_tokenizer(writer: GGUFWriter, files: ModelFiles) -> None:
 
 
 def _read_tokenizer(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the BPE model and the added tokens, from the file itself: transformers 4.44 cannot read the newest."""
+    """Return the BPE model and the added tokens, read directly: transformers 4.44 cannot read the newest files."""
     file = path / "tokenizer.json"
     if file.is_file():
         content = read_json(file)
@@ -152,18 +158,20 @@ def _read_tokenizer(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         content = json.loads(tokenizer.backend_tokenizer.to_str())
     model = content.get("model", {})
     if model.get("type") != "BPE" or not model.get("merges"):
-        raise ModelError(f"the tokenizer of {path} is no byte-level BPE, as every qwen2 has; fetch the model again")
+        raise ModelError(
+            f"the tokenizer of {path} is not a byte-level BPE, as in every Qwen2; download the model again"
+        )
     return model, content.get("added_tokens", [])
 
 
 def _end_id(files: ModelFiles) -> int:
-    """The token that ends an answer: that of the chat, which generation_config.json names first."""
+    """The token that ends an answer; generation_config.json names the chat's first."""
     generation = files.path / "generation_config.json"
     for config in (read_json(generation) if generation.is_file() else {}, files.config):
         ends = config.get("eos_token_id")
         if ends is not None:
             return int(ends[0] if isinstance(ends, list) else ends)
-    raise ModelError(f"{files.path / 'config.json'} does not say eos_token_id; fetch the model again")
+    raise ModelError(f"{files.path / 'config.json'} lacks eos_token_id; download the model again")
 
 
 def _chat_template(path: Path) -> str:

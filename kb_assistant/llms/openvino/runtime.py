@@ -1,4 +1,4 @@
-"""Brings up OpenVINO GenAI without its telemetry, and builds its pipelines."""
+"""Imports OpenVINO GenAI without its telemetry, and builds its pipelines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kb_assistant.privacy import block_telemetry
 __all__ = ["EXTRA", "generation_config", "import_genai", "input_tensor", "make_pipeline", "make_streamer", "reason"]
 
 EXTRA = 'pip install -c constraints.txt -e ".[openvino]"'
-# A short look back finds what an answer copies from its passages; GenAI's documentation suggests these.
+# GenAI's documentation suggests these for answers that copy from their prompt.
 _LOOKUP = {"max_ngram_size": 3, "num_assistant_tokens": 5}
 
 
@@ -31,11 +31,11 @@ def import_genai() -> Any:
 
 
 def make_pipeline(path: Path, threads: int | None, *, lookup: bool) -> Any:
-    """Load the model in `path` with a prefix cache, and with prompt lookup where `lookup` says so.
+    """Load the model in `path` with a prefix cache and, if `lookup` is true, with prompt lookup.
 
-    The cache keeps the passages' keys and values for the next question. Its size follows the longest
-    request, and the oldest blocks make room for new ones. Prompt lookup proposes what followed the same
-    words in the prompt, and the model checks it: several tokens at once, and the same answer.
+    The cache keeps keys and values of the passages for the next question; it grows with the longest request, and new
+    blocks replace the oldest. Prompt lookup drafts what followed the same words in the prompt, and the model verifies
+    several tokens at once; the answer stays the same.
 
     Raises:
         RuntimeError: GenAI cannot load it.
@@ -43,7 +43,7 @@ def make_pipeline(path: Path, threads: int | None, *, lookup: bool) -> Any:
     genai = import_genai()
     scheduler = genai.SchedulerConfig()
     scheduler.enable_prefix_caching = True
-    scheduler.cache_size = 0  # as much as is needed
+    scheduler.cache_size = 0  # grows as needed
     properties = {} if threads is None else {"INFERENCE_NUM_THREADS": threads}
     return genai.LLMPipeline(str(path), "CPU", scheduler_config=scheduler, prompt_lookup=lookup, **properties)
 
@@ -51,9 +51,9 @@ def make_pipeline(path: Path, threads: int | None, *, lookup: bool) -> Any:
 def generation_config(
     limit: int, end_ids: frozenset[int], *, temperature: float = 0.0, top_p: float = 1.0, lookup: bool = False
 ) -> Any:
-    """Return a configuration, whatever the model's own says: at temperature 0 the likeliest token.
+    """Return a generation configuration that overrides the model's own; at temperature 0 it picks the likeliest token.
 
-    `lookup` is to be what the pipeline was made with.
+    `lookup` must be the value that the pipeline was made with.
     """
     drafts = _LOOKUP if lookup else {}
     config = import_genai().GenerationConfig(max_new_tokens=limit, apply_chat_template=False, **drafts)
@@ -64,7 +64,7 @@ def generation_config(
 
 
 def input_tensor(ids: list[int]) -> Any:
-    """Return token ids as what a pipeline takes."""
+    """Return token ids as a pipeline's input."""
     import numpy
     from openvino import Tensor
 
@@ -72,9 +72,9 @@ def input_tensor(ids: list[int]) -> Any:
 
 
 def make_streamer(take: Callable[[list[int]], bool]) -> tuple[Any, list[BaseException]]:
-    """Return a streamer that hands the new ids to `take` until that returns False, and what `take` raised.
+    """Return a streamer that passes new ids to `take` until that returns False, and the list of errors it raised.
 
-    GenAI ends the process where a streamer raises, so it never does.
+    A streamer that raises would end the process, so errors are collected instead.
     """
     genai = import_genai()
     raised: list[BaseException] = []
@@ -82,11 +82,11 @@ def make_streamer(take: Callable[[list[int]], bool]) -> tuple[Any, list[BaseExce
     class Streamer(genai.StreamerBase):  # type: ignore[misc, name-defined]
         def write(self, ids: int | list[int]) -> Any:
             try:
-                goes_on = take([ids] if isinstance(ids, int) else list(ids))
-            except BaseException as error:  # noqa: BLE001 - it is raised again by whoever called generate()
+                running = take([ids] if isinstance(ids, int) else list(ids))
+            except BaseException as error:  # noqa: BLE001 - the caller of generate() raises it again
                 raised.append(error)
-                goes_on = False
-            return genai.StreamingStatus.RUNNING if goes_on else genai.StreamingStatus.CANCEL
+                running = False
+            return genai.StreamingStatus.RUNNING if running else genai.StreamingStatus.CANCEL
 
         def end(self) -> None:
             pass
@@ -95,6 +95,6 @@ def make_streamer(take: Callable[[list[int]], bool]) -> tuple[Any, list[BaseExce
 
 
 def reason(error: Exception) -> str:
-    """The last line of an error of OpenVINO; those before it name lines of its source."""
+    """Return the last line of an OpenVINO error; the lines before name OpenVINO's source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__).rstrip(".!")

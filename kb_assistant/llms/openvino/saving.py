@@ -1,4 +1,4 @@
-"""Makes a folder of OpenVINO's own files, which loads in seconds, from a GGUF file or full weights."""
+"""Converts a GGUF file or full weights to a folder in OpenVINO's format, which loads in seconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kb_assistant.errors import ModelError
-from kb_assistant.llms.checkpoints.atomic_folder import written_whole
+from kb_assistant.llms.checkpoints.atomic_folder import write_atomically
 from kb_assistant.llms.checkpoints.model_files import FAMILY, ModelFiles
 from kb_assistant.llms.checkpoints.tokenizers import load_tokenizer
 from kb_assistant.llms.openvino.files import OpenVinoModel, inspect_openvino
@@ -18,32 +18,32 @@ __all__ = ["save_openvino"]
 
 
 def save_openvino(source: ModelFiles | OpenVinoModel, target: Path, extra: dict[str, str]) -> None:
-    """Write the model to the new directory `target`, whole or not at all.
+    """Write the model to the new directory `target`, completely or not at all.
 
     Args:
         source: full weights in Hugging Face form, or a GGUF file.
-        target: the directory, which must not exist.
-        extra: texts of further files to write with it, by name.
+        target: the new directory.
+        extra: further text files to write there, by name.
 
     Raises:
-        ModelError: the model is of a kind that cannot be converted here, or nothing can be written.
+        ModelError: the model cannot be converted or written.
     """
     import_genai()
-    with written_whole(target) as unfinished:
+    with write_atomically(target) as unfinished:
         _write(source, unfinished)
         for name, text in extra.items():
             (unfinished / name).write_text(text, encoding="utf-8")
 
 
 def _write(source: ModelFiles | OpenVinoModel, folder: Path) -> None:
-    """Let GenAI write its files: it does so beside the GGUF file that it loads."""
+    """Let GenAI write its files, which it puts beside the GGUF file that it loads."""
     genai, file = import_genai(), folder / "model.gguf"
     known: dict[str, Any] = {}
     tokenizer: list[Any] = []
     if isinstance(source, ModelFiles):
         write_gguf(source, file)
         known = {key: source.config[key] for key in ("vocab_size", FAMILY) if key in source.config}
-        if source.config["model_type"] == "llama":  # the file of a Qwen2 holds its own
+        if source.config["model_type"] == "llama":  # a Qwen2's GGUF file holds its tokenizer
             tokenizer.append(_tokenizer(source.path, folder))
     else:
         file.symlink_to(source.path.absolute())
@@ -66,13 +66,13 @@ def _write(source: ModelFiles | OpenVinoModel, folder: Path) -> None:
 
 
 def _tokenizer(source: Path, folder: Path) -> Any:
-    """Write the tokenizer in `source` in OpenVINO's form, with which text becomes the very same tokens, and load it."""
+    """Convert the tokenizer in `source` to OpenVINO's format, giving the same tokens for the same text, and load it."""
     import openvino
     import openvino_tokenizers
 
     tokenizer = load_tokenizer(source)
     tokenizer.save_pretrained(folder)  # for the names of its control tokens
-    # GenAI can leave a beginning-of-text token out where asked to, but not SentencePiece's.
+    # GenAI can leave out a beginning-of-text token on request, but not SentencePiece's.
     try:
         made = openvino_tokenizers.convert_tokenizer(
             tokenizer, with_detokenizer=True, add_special_tokens=tokenizer.is_fast, skip_special_tokens=True
@@ -80,5 +80,5 @@ def _tokenizer(source: Path, folder: Path) -> Any:
         for name, model in zip(("openvino_tokenizer", "openvino_detokenizer"), made, strict=True):
             openvino.save_model(model, folder / f"{name}.xml")
         return import_genai().Tokenizer(str(folder))
-    except Exception as error:  # it raises what it likes for a kind that it does not know
+    except Exception as error:  # an unsupported tokenizer raises errors of any type
         raise ModelError(f"OpenVINO cannot convert the tokenizer of {source}: {reason(error)}") from error

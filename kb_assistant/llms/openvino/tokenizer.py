@@ -1,7 +1,7 @@
-"""OpenVINO GenAI's tokenizer, with the members of a Hugging Face tokenizer that `ChatFormat` reads.
+"""Gives OpenVINO GenAI's tokenizer the members of a Hugging Face tokenizer that `ChatFormat` reads.
 
-The folders that OpenVINO publishes hold tokenizers that an older transformers cannot read, and a GGUF
-file holds none of its kind; GenAI's own comes with both.
+Published OpenVINO folders hold tokenizers that older versions of transformers cannot read, and GGUF files hold none in
+Hugging Face's format; GenAI's tokenizer reads both.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ __all__ = ["OpenVinoTokenizer"]
 
 _PROBE = "x\n" * 10_000
 _PART_CHARACTERS = 2_000
-"""No more tokens than four to a character, so that a part is below every tokenizer's limit."""
+"""A character has at most four tokens, so a part of this length is below every tokenizer's limit."""
 
 
 class OpenVinoTokenizer:
-    """Encodes, decodes and applies the chat template as the model's maker meant it."""
+    """Encodes, decodes and applies the model's own chat template."""
 
-    added_tokens_decoder: dict[int, Any] = {}  # noqa: RUF012 - they are among the special ones here
+    added_tokens_decoder: dict[int, Any] = {}  # noqa: RUF012 - included in the special tokens here
 
     def __init__(self, tokenizer: Any, added: Mapping[str, int]) -> None:
-        """Take a `openvino_genai.Tokenizer`, and the control tokens that its folder names."""
+        """Take an `openvino_genai.Tokenizer`, and the control tokens that its folder names."""
         self._tokenizer, self._added = tokenizer, added
         self.chat_template: str = tokenizer.chat_template
         self.bos_token: str = tokenizer.get_bos_token()
 
     @property
     def eos_token_id(self) -> int | None:
-        """The end-of-text token, where there is one."""
+        """The id of the end-of-text token, if there is one."""
         number = int(self._tokenizer.get_eos_token_id())
         return number if number >= 0 else None
 
     @cached_property
     def _special(self) -> Mapping[str, int]:
-        """Every string that becomes a control token, with its id."""
+        """All strings that become control tokens, with their ids."""
         try:
             vocabulary: dict[bytes, int] = self._tokenizer.get_vocab()
-        except RuntimeError:  # GenAI does not see into that of SentencePiece
+        except RuntimeError:  # GenAI cannot list a SentencePiece vocabulary
             return self._added
         names = {number: token.decode("utf-8", errors="ignore") for token, number in vocabulary.items()}
         rows = [[number] for number in names]
@@ -57,7 +57,7 @@ class OpenVinoTokenizer:
         return special
 
     def _looks_like_control(self, name: str, number: int) -> bool:
-        """Qwen2.5's <tool_call> is not marked as special, and text becomes that token nevertheless."""
+        """Qwen2.5's <tool_call> is not marked special, yet text becomes that token."""
         shaped = name.startswith("<") and name.endswith(">") and any(map(str.isalpha, name))
         return shaped and self._encode(name) == [number]
 
@@ -76,22 +76,22 @@ class OpenVinoTokenizer:
         return self._special[token]
 
     def apply_chat_template(self, chat: list[dict[str, str]], *, tokenize: bool, add_generation_prompt: bool) -> str:
-        """Return the conversation as the text that the model is to continue.
+        """Return the conversation as text for the model to continue.
 
         Raises:
-            ModelError: the template refuses these messages.
+            ModelError: the template rejects these messages.
         """
         del tokenize  # GenAI gives text only
         try:
             text = self._tokenizer.apply_chat_template(chat, add_generation_prompt=add_generation_prompt)
         except RuntimeError as error:
             raise ModelError(
-                f"the model's chat template refuses this conversation: {reason(error)}; try without a system prompt"
+                f"the model's chat template rejects this conversation: {reason(error)}; remove the system prompt"
             ) from error
         return cast("str", text)
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
-        """Return the ids of the tokens of `text`, however long it is."""
+        """Return the token ids of `text`, of any length."""
         ids = self._encode(text, add_special_tokens)
         if self._longest is None or len(ids) < self._longest:
             return ids
@@ -99,7 +99,7 @@ class OpenVinoTokenizer:
         return [*self._encode(first, add_special_tokens), *(number for part in rest for number in self._encode(part))]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of `ids`, without control tokens and unfinished characters."""
+        """Return the text of `ids`, without control tokens and incomplete characters."""
         return cast("str", self._tokenizer.decode(list(ids), skip_special_tokens=True)) if ids else ""
 
     def _encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
@@ -108,16 +108,16 @@ class OpenVinoTokenizer:
 
     @cached_property
     def _longest(self) -> int | None:
-        """After how many tokens the tokenizer drops the rest: 8,192 for GGUF, whatever is asked for."""
+        """After how many tokens the tokenizer drops the rest, such as 8,192 for GGUF; None if it drops none."""
         ids = self._encode(_PROBE)
         return len(ids) if len(self.decode(ids)) < len(_PROBE) else None
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Cut a long text, at the ends of lines where there are any: there byte-pair tokens end as well."""
+    """Cut a long text, if possible at line ends, where byte-pair tokens end too."""
     while len(text) > _PART_CHARACTERS:
         end = text.rfind("\n", 0, _PART_CHARACTERS) + 1
-        while 0 < end < len(text) and text[end].isspace():  # blanks after a line's end belong to its token
+        while 0 < end < len(text) and text[end].isspace():  # blanks after a line end belong to its token
             end = text.rfind("\n", 0, end - 1) + 1
         end = end or _PART_CHARACTERS
         yield text[:end]

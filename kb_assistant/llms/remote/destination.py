@@ -1,4 +1,4 @@
-"""Tells where a server is: on this machine, or elsewhere, so that what is asked leaves this machine."""
+"""Tells whether a server is on this machine, or whether questions leave it; reads its API key."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from urllib.request import getproxies, proxy_bypass
 
 from kb_assistant.errors import SettingsError
 
-__all__ = ["Destination", "read_key"]
+__all__ = ["Destination", "check_key", "read_key"]
 
-_LONGEST_KEY = 4_096
+_MAX_KEY_CHARACTERS = 4_096
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Destination:
     """The server behind a base URL.
 
     Attributes:
-        url: the base URL, without a slash at its end.
-        host: its host, with the port where one is given.
-        on_this_machine: whether it is a loopback address.
-        encrypted: whether it is asked over https.
+        url: the base URL, without a trailing slash.
+        host: its host, with the port if given.
+        on_this_machine: whether the host is a loopback address.
+        encrypted: whether it uses https.
     """
 
     url: str
@@ -34,10 +34,10 @@ class Destination:
 
     @classmethod
     def of(cls, base_url: str) -> Self:
-        """Read a base URL; nothing is looked up or connected to.
+        """Parse a base URL; nothing is looked up or connected to.
 
         Raises:
-            SettingsError: it is none, or carries a user name, a query or a fragment.
+            SettingsError: it is not a URL, or contains a user name, a query or a fragment.
         """
         url = base_url.strip().rstrip("/")
         try:
@@ -46,13 +46,11 @@ class Destination:
         except ValueError:
             parts, name, port = SplitResult("", "", "", "", ""), "", None
         if parts.scheme not in ("http", "https") or not name:
-            raise SettingsError(
-                "base_url is not the address of a server; write it as http://HOST:PORT/v1 or https://HOST/v1"
-            )
+            raise SettingsError("base_url is not a server address; write it as http://HOST:PORT/v1 or https://HOST/v1")
         # Not shown, since they may be secrets.
         if "@" in parts.netloc or parts.query or parts.fragment:
             raise SettingsError(
-                "base_url holds more than an address; take out user, password, ? and #; see api_key_file"
+                "base_url contains a user, password, ? or #; remove them, and set api_key_file for a key"
             )
         shown = f"[{name}]" if ":" in name else name
         return cls(
@@ -64,9 +62,9 @@ class Destination:
 
     @property
     def proxy(self) -> str | None:
-        """The host of the proxy that the environment names for this server; None where there is none.
+        """The host of the proxy that the environment names for this server, if any.
 
-        A server on this machine is never asked through one, which would take what is asked elsewhere.
+        Requests to this machine never use a proxy, which would carry them elsewhere.
         """
         proxies = getproxies()
         found = proxies.get("https" if self.encrypted else "http") or proxies.get("all")
@@ -76,33 +74,33 @@ class Destination:
 
 
 def read_key(file: Path) -> str:
-    """Return the key that a file holds.
+    """Return the API key in a file.
 
     Raises:
-        SettingsError: it cannot be read, others may read it too, or it does not hold a key.
+        SettingsError: the file cannot be read, other users can read it, or it holds no key.
     """
     import os
 
     try:
         with file.open("rb") as stream:
             mode = os.fstat(stream.fileno()).st_mode & 0o777
-            content = stream.read(_LONGEST_KEY + 1)
+            content = stream.read(_MAX_KEY_CHARACTERS + 1)
     except OSError as error:
         raise SettingsError(f"cannot read api_key_file {file}: {error.strerror}; correct the setting") from error
     if os.name == "posix" and mode & 0o077:  # Windows has no such mode
-        raise SettingsError(f"api_key_file {file} can be read by others (mode {mode:o}); run: chmod 600 {file}")
-    return checked_key(content.decode("ascii", errors="replace"), f"api_key_file {file}")
+        raise SettingsError(f"api_key_file {file} is readable by other users (mode {mode:o}); run: chmod 600 {file}")
+    return check_key(content.decode("ascii", errors="replace"), f"api_key_file {file}")
 
 
-def checked_key(text: str, where: str) -> str:
-    """Return a key without the blanks around it.
+def check_key(text: str, where: str) -> str:
+    """Return a key without surrounding blanks.
 
     Raises:
-        SettingsError: there is none, or no header can carry it; the message does not show it.
+        SettingsError: it is empty or cannot be sent in a header; the message does not show it.
     """
     key = text.strip()
-    if not key or len(key) > _LONGEST_KEY or not (key.isascii() and key.isprintable()) or " " in key:
-        raise SettingsError(f"{where} does not hold a key: one word of letters, digits and signs on one line")
+    if not key or len(key) > _MAX_KEY_CHARACTERS or not (key.isascii() and key.isprintable()) or " " in key:
+        raise SettingsError(f"{where} does not hold a key; a key is one word of ASCII letters, digits and signs")
     return key
 
 

@@ -1,18 +1,16 @@
 """The openai engine: any server that speaks OpenAI's chat API, such as LMDeploy, vLLM or Ollama.
 
-What it is given leaves this process, and this machine where the server is elsewhere: the engine
-is used only where `base_url` is set. Nothing but the request is sent.
+Questions and passages leave this process, and this machine if the server is elsewhere, so the engine is used only if
+`base_url` is set. Nothing but the request is sent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import re
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -20,37 +18,40 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, PrivateAttr
 
 from kb_assistant.errors import ModelError, UsageError
-from kb_assistant.llms.base import Engine, FinishReason, Piece, Waiting
+from kb_assistant.llms.base import Engine, Heartbeat, Piece
 from kb_assistant.llms.chat_format import neutralise, published_control
-from kb_assistant.llms.remote.destination import Destination, checked_key, read_key
+from kb_assistant.llms.remote.destination import Destination, check_key, read_key
+from kb_assistant.llms.remote.exchange import (
+    ReceivedAnswer,
+    list_served_models,
+    list_served_models_or_none,
+    retry_pause_s,
+    run_until_cancelled,
+)
+from kb_assistant.llms.remote.token_estimate import estimate_tokens
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk
 
-    from kb_assistant.llms.remote.failures import Trouble
+    from kb_assistant.llms.remote.failures import Failures
     from kb_assistant.settings import Settings
 
-__all__ = ["OpenAIEngine", "estimated_tokens"]
+__all__ = ["OpenAIEngine"]
 
 KEY_VARIABLE = "KB_API_KEY"
 _TRIES = 3
-_PAUSE_S = 0.5  # before the second try; twice that before the third
-_LONGEST_PAUSE_S = 10.0  # that a server may ask for
 _CONNECT_S = 10.0
-_LOOK_EVERY_S = 0.02  # for the wish to stop
-_MOST_STOPS = 4  # that OpenAI's API takes; the base cuts at all of them
-_MOST_CHARACTERS_A_TOKEN = 32
-_CUT_SHORT = "ended in the middle of the answer; try again, or look into its log"
+_MAX_STOPS = 4  # of OpenAI's API; the base class handles all of them
+_MAX_CHARACTERS_PER_TOKEN = 32
+_INTERRUPTED = "closed the connection in the middle of the answer; try again, or check its log"
 _SENT_HEADERS = frozenset({"host", "accept", "accept-encoding", "connection", "content-type", "content-length"})
-_TOKEN = re.compile(r"[ \t]?[A-Za-z]{1,5}|[ \t]{1,4}(?=[ \t\r\n]|$)|[ \t]?[\r\n]+|[ \t]?\S|.", re.DOTALL)
 
 
 class OpenAIEngine(Engine):
-    """Answers with a model that a server holds. Its token counts of texts are estimates, see `estimated_tokens`.
+    """Answers with a model on a server. Token counts before the answer are estimates; see `estimate_tokens`.
 
-    Usage is what the server says; 0 tokens where it does not say. Callers go side by side: the
-    server has a queue of its own.
+    Usage is what the server reports, or 0. Callers are served side by side, since the server has its own queue.
     """
 
     base_url: str
@@ -63,18 +64,18 @@ class OpenAIEngine(Engine):
     _server: Destination = PrivateAttr()
 
     def __init__(self, *, api_key: str | None = None, **fields: Any) -> None:
-        """Take the fields, and the key, which is no field: it must not be shown or written anywhere.
+        """Take the fields and the API key, which is not a field, so that it is never shown or saved.
 
         Raises:
-            SettingsError: the base URL or the key cannot be one.
+            SettingsError: the base URL or the key is malformed.
         """
         super().__init__(**fields)
         self._server = Destination.of(self.base_url)
-        self._key = None if api_key is None else checked_key(api_key, "the API key")
+        self._key = None if api_key is None else check_key(api_key, "the API key")
 
     @classmethod
     def from_settings(cls, settings: Settings, models: Path) -> Self:
-        """Return the engine that the settings name; the server is not asked yet.
+        """Return the engine that the settings name, without contacting the server.
 
         Raises:
             UsageError: no server or no model is set, or the key cannot be read.
@@ -84,14 +85,14 @@ class OpenAIEngine(Engine):
         if not settings.base_url:
             raise UsageError("engine openai needs a server; set base_url in kb.toml, such as http://127.0.0.1:8000/v1")
         if not settings.model:
-            raise UsageError("engine openai needs the name of a model that the server has; give it with --model")
+            raise UsageError("engine openai needs the name of a model on the server; give it with --model")
         key = os.environ.get(KEY_VARIABLE)
         if key is not None:
-            key = checked_key(key, KEY_VARIABLE)
+            key = check_key(key, KEY_VARIABLE)
         elif settings.api_key_file:
             key = read_key(Path(settings.api_key_file).expanduser())
         try:
-            import openai  # noqa: F401 - only to say at once where it is missing
+            import openai  # noqa: F401 - fails now if it is not installed
         except ModuleNotFoundError as error:
             raise ModelError(
                 f'engine openai needs {error.name}; run: pip install -c constraints.txt -e ".[openai]"'
@@ -115,65 +116,65 @@ class OpenAIEngine(Engine):
 
     @property
     def context_tokens(self) -> int:
-        """How many tokens the prompt and the answer may have together, as the settings say."""
+        """How many tokens prompt and answer may have together, from the settings."""
         return self.window_tokens
 
     @cached_property
     def passage_tokens(self) -> int:
-        """How many tokens of passages it is given, where none are set: the server is thought to be a fast one."""
+        """Default token budget for passages, for a server that is assumed to be fast."""
         return min(4000, self.window_tokens // 2)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Return as many numbers as `text` is estimated to have tokens; only the server knows their ids."""
-        return list(range(estimated_tokens(text)))
+        """Return as many numbers as `text` has tokens by estimate; only the server knows the ids."""
+        return list(range(estimate_tokens(text)))
 
     def count_prompt_tokens(self, prompt: str) -> int:
-        """Return how many tokens `prompt` is estimated to take, with the chat format around it."""
-        around = 16  # more than any of the usual chat formats takes for a turn
-        system = estimated_tokens(self.system_prompt) + around if self.system_prompt else 0
-        return system + estimated_tokens(prompt) + around
+        """Return an estimate of the tokens of `prompt`, including the chat format."""
+        around = 16  # more than a turn costs in any common chat format
+        system = estimate_tokens(self.system_prompt) + around if self.system_prompt else 0
+        return system + estimate_tokens(prompt) + around
 
     def ready(self) -> str:
-        """Ask the server for its models, and return in words that ours is there.
+        """Check that the server lists the model, and return that in words.
 
         Raises:
-            ModelError: the server cannot be asked, or does not list the model.
+            ModelError: the server does not answer, or does not list the model.
         """
         import openai
 
         quick = self.model_copy(update={"request_timeout_s": min(_CONNECT_S, self.request_timeout_s)})
 
-        async def listed() -> tuple[str, ...]:
+        async def list_models() -> tuple[str, ...]:
             async with quick._client() as client:
-                return await _served(client)
+                return await list_served_models(client)
 
         with closing(asyncio.new_event_loop()) as loop:
             try:
-                served = loop.run_until_complete(listed())
+                served = loop.run_until_complete(list_models())
             except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
-                raise quick._trouble.explained(error) from error
+                raise quick._failures.explain(error) from error
         if self.model not in served:
-            raise self._trouble.of(f"has no model {self.model!r}; it serves: {', '.join(served) or 'none'}")
+            raise self._failures.error(f"has no model {self.model!r}; it serves: {', '.join(served) or 'none'}")
         return f"is served by {self._server.host}"
 
     def generate_pieces(
         self, prompt: str, *, stop: Sequence[str], max_new_tokens: int, cancelled: threading.Event
-    ) -> Iterator[Piece | Waiting]:
-        """Ask the server; closing the iterator closes the connection, also before the first token."""
+    ) -> Iterator[Piece | Heartbeat]:
+        """Send the prompt to the server; closing the iterator closes the connection, even before the first token."""
         texts = [("system", self.system_prompt)] if self.system_prompt else []
-        # Many servers read control tokens in what they are sent as such, so they are broken up here.
+        # Many servers interpret control tokens in messages, so they are broken up here.
         messages = [
             {"role": role, "content": neutralise(text, published_control(text))}
             for role, text in [*texts, ("user", prompt)]
         ]
         request: dict[str, Any] = {"messages": messages, "max_tokens": max_new_tokens}
         if stop:
-            request["stop"] = list(stop[:_MOST_STOPS])
+            request["stop"] = list(stop[:_MAX_STOPS])
 
         def produce(emit: Callable[[Piece], None]) -> None:
-            # A loop of its own, closed without waiting: a name that is being looked up cannot be stopped.
+            # A loop of its own, closed without waiting: a name lookup cannot be cancelled.
             with closing(asyncio.new_event_loop()) as loop:
-                loop.run_until_complete(_unless(cancelled, self._converse(request, emit)))
+                loop.run_until_complete(run_until_cancelled(cancelled, self._converse(request, emit)))
                 loop.run_until_complete(loop.shutdown_asyncgens())
 
         return self._in_background(produce, cancelled, in_turn=False)
@@ -183,18 +184,18 @@ class OpenAIEngine(Engine):
 
         async with self._client() as client:
             try:
-                async with await self._opened(client, request) as stream:
+                async with await self._open_stream(client, request) as stream:
                     await self._read(stream, request["max_tokens"], emit)
             except openai.NotFoundError as error:
-                raise self._trouble.explained(error, await _served_or_none(client)) from error
+                raise self._failures.explain(error, await list_served_models_or_none(client)) from error
             except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
-                raise self._trouble.explained(error) from error
+                raise self._failures.explain(error) from error
 
-    async def _opened(self, client: AsyncOpenAI, request: dict[str, Any]) -> AsyncStream[ChatCompletionChunk]:
-        """Send the request, again where that may help; from the first token on nothing is sent twice."""
+    async def _open_stream(self, client: AsyncOpenAI, request: dict[str, Any]) -> AsyncStream[ChatCompletionChunk]:
+        """Send the request, and retry if that may help; after the first token nothing is sent twice."""
         import openai
 
-        from kb_assistant.llms.remote.failures import may_pass
+        from kb_assistant.llms.remote.failures import is_transient
 
         counted: dict[str, Any] = {"stream_options": {"include_usage": True}}
         tries = 0
@@ -211,11 +212,11 @@ class OpenAIEngine(Engine):
             except openai.APIError as error:
                 tries += 1
                 if counted and isinstance(error, openai.APIStatusError) and "stream_options" in error.response.text:
-                    counted = {}  # an older server; it will not tell the usage
+                    counted = {}  # an older server, which reports no usage
                     continue
-                if tries >= _TRIES or not may_pass(error):
+                if tries >= _TRIES or not is_transient(error):
                     raise
-                await asyncio.sleep(_pause_s(error, tries))
+                await asyncio.sleep(retry_pause_s(error, tries))
             else:
                 return stream
 
@@ -224,24 +225,24 @@ class OpenAIEngine(Engine):
 
         kind = stream.response.headers.get("content-type", "nothing").partition(";")[0]
         if kind != "text/event-stream":
-            raise self._trouble.of(f"sent {kind} in place of a stream; base_url most often ends in /v1")
-        answer = _Answer()
+            raise self._failures.error(f"sent {kind} instead of a stream; base_url usually ends in /v1")
+        answer = ReceivedAnswer()
         try:
             async for chunk in stream:
                 if piece := answer.take(chunk):
                     emit(piece)
-                if answer.characters > limit * _MOST_CHARACTERS_A_TOKEN:  # it does not keep to the limit
+                if answer.characters > limit * _MAX_CHARACTERS_PER_TOKEN:  # the server ignores the limit
                     answer.reason = "length"
                     break
         except openai.APITimeoutError:
             raise
         except openai.APIConnectionError as error:
             if answer.reason is None:
-                raise self._trouble.of(_CUT_SHORT) from error
+                raise self._failures.error(_INTERRUPTED) from error
         if answer.reason is None:
-            raise self._trouble.of(_CUT_SHORT)
+            raise self._failures.error(_INTERRUPTED)
         if answer.reason == "content_filter":
-            raise self._trouble.of("held back the rest of the answer (content_filter); word the question otherwise")
+            raise self._failures.error("withheld the rest of the answer (content_filter); rephrase the question")
         emit(answer.last())
 
     def _client(self) -> AsyncOpenAI:
@@ -251,23 +252,23 @@ class OpenAIEngine(Engine):
         try:
             http_client = openai.DefaultAsyncHttpxClient(
                 timeout=timeout,
-                follow_redirects=False,  # the key and the passages go to the host that was set, and to no other
-                trust_env=not self._server.on_this_machine,  # proxies, but never for this machine
-                event_hooks={"request": [self._only_the_request]},
+                follow_redirects=False,  # key and passages go to the configured host only
+                trust_env=not self._server.on_this_machine,  # proxies, except for this machine
+                event_hooks={"request": [self._strip_headers]},
             )
-        except (ImportError, ValueError) as error:  # SOCKS without its package, or an unknown kind
-            reason = f"cannot be asked through the proxy of the environment: {error}; unset ALL_PROXY, or correct it"
-            raise self._trouble.of(reason) from error
+        except (ImportError, ValueError) as error:  # a SOCKS proxy without its package, or an unknown scheme
+            reason = f"cannot be reached through the proxy in the environment: {error}; unset ALL_PROXY, or correct it"
+            raise self._failures.error(reason) from error
         return openai.AsyncOpenAI(
-            api_key="none",  # the hook sets it
+            api_key="none",  # the request hook sets it
             base_url=self._server.url,
             max_retries=0,
             timeout=timeout,
             http_client=http_client,
         )
 
-    async def _only_the_request(self, request: Any) -> None:
-        """Take out what the client adds: the machine, Python, and OPENAI_ variables of the environment."""
+    async def _strip_headers(self, request: Any) -> None:
+        """Remove headers that the client adds about the machine, Python and OPENAI_ variables."""
         for name in [name for name in request.headers if name.lower() not in _SENT_HEADERS]:
             del request.headers[name]
         request.headers["user-agent"] = "kb"
@@ -275,82 +276,12 @@ class OpenAIEngine(Engine):
             request.headers["authorization"] = f"Bearer {self._key}"
 
     @property
-    def _trouble(self) -> Trouble:
-        from kb_assistant.llms.remote.failures import Trouble
+    def _failures(self) -> Failures:
+        from kb_assistant.llms.remote.failures import Failures
 
-        return Trouble(self._server, self.model, self.request_timeout_s, self._key)
+        return Failures(self._server, self.model, self.request_timeout_s, self._key)
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
         own = {"model": self.model, "base_url": self._server.url, "system_prompt": self.system_prompt}
         return {**super()._identifying_params, **own}
-
-
-@dataclass
-class _Answer:
-    """What has come of an answer so far."""
-
-    reason: str | None = None
-    characters: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-    def take(self, chunk: ChatCompletionChunk) -> Piece | None:
-        """Take the next chunk, and return its text where it has some."""
-        if chunk.usage:
-            self.prompt_tokens, self.completion_tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
-        text = ""
-        for choice in (chunk.choices or ())[:1]:  # the chunk with the usage has none
-            self.reason = choice.finish_reason or self.reason
-            text = choice.delta.content or ""
-        self.characters += len(text)
-        return Piece(text, self.prompt_tokens, self.completion_tokens) if text else None
-
-    def last(self) -> Piece:
-        """Return the last piece."""
-        reason: FinishReason = "length" if self.reason == "length" else "stop"
-        return Piece("", self.prompt_tokens, self.completion_tokens, reason)
-
-
-def estimated_tokens(text: str) -> int:
-    """Return about how many tokens a model would make of `text`, rather too many than too few.
-
-    One for each Chinese character, digit and sign, one for every five letters begun of a word, and for a
-    character beyond the Basic Multilingual Plane (most emoji) its four bytes.
-
-    >>> estimated_tokens("年假有几天？"), estimated_tokens("annual leave")
-    (6, 3)
-    """
-    return sum(4 if piece.lstrip() > "\uffff" else 1 for piece in _TOKEN.findall(text))
-
-
-async def _unless(cancelled: threading.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work; where `cancelled` is set before it is done, stop it at whatever it waits for."""
-    task = asyncio.ensure_future(work)
-    while not task.done():
-        if cancelled.is_set():
-            task.cancel()
-        await asyncio.wait({task}, timeout=_LOOK_EVERY_S)
-    if not task.cancelled():
-        task.result()
-
-
-async def _served(client: AsyncOpenAI) -> tuple[str, ...]:
-    return tuple(sorted([model.id async for model in client.models.list()]))
-
-
-async def _served_or_none(client: AsyncOpenAI) -> tuple[str, ...] | None:
-    import openai
-
-    try:
-        return await _served(client)
-    except (openai.OpenAIError, ValueError, TypeError, AttributeError):
-        return None
-
-
-def _pause_s(error: Exception, tries: int) -> float:
-    """How long to wait before the next try: what the server asks for, within reason."""
-    response = getattr(error, "response", None)
-    wanted = response.headers.get("retry-after", "") if response is not None else ""
-    asked = float(wanted) if wanted.isdecimal() else 0.0
-    return min(max(asked, _PAUSE_S * tries), _LONGEST_PAUSE_S)

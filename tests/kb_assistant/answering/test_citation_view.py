@@ -6,7 +6,7 @@ from paths import SAMPLES
 
 from kb_assistant import Assistant
 from kb_assistant.errors import PageImageError, SettingsError, UsageError
-from kb_assistant.llms.active_engine import EngineInUse
+from kb_assistant.llms.active_engine import ActiveEngine
 from kb_assistant.settings import Settings
 
 
@@ -86,7 +86,7 @@ def test_what_a_model_is_asked_with_is_changed_while_it_is_loaded(own_home: Path
 class Overtaken:
     """A lock that somebody takes as soon as it is let go, to change the settings."""
 
-    def __init__(self, in_use: EngineInUse) -> None:
+    def __init__(self, in_use: ActiveEngine) -> None:
         self._in_use = in_use
 
     def __enter__(self) -> None:
@@ -97,7 +97,7 @@ class Overtaken:
 
 
 def test_who_asks_for_the_engine_while_settings_change_gets_one(own_home: Path) -> None:
-    in_use: Any = EngineInUse(own_home, Settings(engine="ipex"))
+    in_use: Any = ActiveEngine(own_home, Settings(engine="ipex"))
     engine = in_use.loaded = object()
     in_use._loading = Overtaken(in_use)
     assert in_use.engine is engine

@@ -12,7 +12,7 @@ from pathlib import Path
 from stand_in import StandInEngine
 
 from kb_assistant import Assistant
-from kb_assistant.llms.base import Piece, Waiting
+from kb_assistant.llms.base import Heartbeat, Piece
 from kb_assistant.web.server import serve
 
 
@@ -23,7 +23,7 @@ class Echo(StandInEngine):
 
     def generate_pieces(
         self, prompt: str, *, stop: Sequence[str], max_new_tokens: int, cancelled: threading.Event
-    ) -> Iterator[Piece | Waiting]:
+    ) -> Iterator[Piece | Heartbeat]:
         number = prompt.rpartition("quota number ")[2].split()[0].rstrip("?")
         words = f"Quota number {number} is {int(number) * 7} animals.".split()
 

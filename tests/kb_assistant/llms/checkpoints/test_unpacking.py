@@ -143,5 +143,5 @@ def test_a_missing_part_is_named(small_model, tmp_path):
     tensors = load_file(file)
     del tensors["model.layers.0.mlp.up_proj.scales"]
     save_file(tensors, file, metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"lacks model\.layers\.0\.mlp\.up_proj\.scales; fetch it again"):
+    with pytest.raises(ModelError, match=r"lacks model\.layers\.0\.mlp\.up_proj\.scales; download it again"):
         unpack(inspect_model(tmp_path / "packed"), tmp_path / "full")

@@ -1,4 +1,4 @@
-"""build_sparingly: what is left out of building a model is not missed."""
+"""skip_redundant_work: what is left out of building a model is not missed."""
 
 import subprocess
 import sys
@@ -7,15 +7,15 @@ import pytest
 import torch
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
 
-from kb_assistant.llms.ipex.building import build_sparingly
+from kb_assistant.llms.ipex.building import skip_redundant_work
 from kb_assistant.llms.ipex.runtime import import_ipex
 
 
 @pytest.fixture(autouse=True)
 def _in_force() -> None:
     import_ipex()
-    build_sparingly()
-    build_sparingly()
+    skip_redundant_work()
+    skip_redundant_work()
 
 
 def merged(device: str, *, bias: bool) -> torch.nn.Linear:
@@ -40,8 +40,8 @@ def test_planning_a_merge_does_not_load_the_compiler() -> None:
     script = (
         "import sys, torch\n"
         "from kb_assistant.llms.ipex.runtime import import_ipex\n"
-        "from kb_assistant.llms.ipex.building import build_sparingly\n"
-        "import_ipex(); build_sparingly()\n"
+        "from kb_assistant.llms.ipex.building import skip_redundant_work\n"
+        "import_ipex(); skip_redundant_work()\n"
         "from ipex_llm.transformers.models import common\n"
         "common.merge_linear([torch.nn.Linear(8, 3, device='meta')] * 2)\n"
         "print('torch._dynamo' in sys.modules)"

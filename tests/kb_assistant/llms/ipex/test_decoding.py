@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from kb_assistant.llms.ipex.decoding import LONGEST_DRAFT, Decoder, Sampling
+from kb_assistant.llms.ipex.decoding import MAX_DRAFT_TOKENS, Decoder, Sampling
 from kb_assistant.llms.ipex.engine import IpexEngine
 
 GREEDY = Sampling()
@@ -102,7 +102,7 @@ def test_drafts_from_the_prompt_save_steps_where_the_answer_copies(int4, lessons
         counting = Counting(model)
         assert written(Decoder(model, lookup=True), ids, count) == plain
         counting.hook.remove()
-        assert max(counting.steps[1:]) <= LONGEST_DRAFT + 1
+        assert max(counting.steps[1:]) <= MAX_DRAFT_TOKENS + 1
         saved += count - len(counting.steps)
         assert tokenizer.decode(plain) == answer
     assert saved > sum(len(tokenizer.encode(answer)) for _, answer in lessons) // 3

@@ -12,7 +12,8 @@ from loopback import loopback
 from kb_assistant.errors import ModelError, SettingsError, UsageError
 from kb_assistant.llms import load_engine
 from kb_assistant.llms.remote.destination import Destination
-from kb_assistant.llms.remote.engine import OpenAIEngine, estimated_tokens
+from kb_assistant.llms.remote.engine import OpenAIEngine
+from kb_assistant.llms.remote.token_estimate import estimate_tokens
 from kb_assistant.settings import load_settings
 
 KEY = "sk-very-secret-0123"
@@ -433,7 +434,7 @@ def test_the_estimate_is_on_the_safe_side(shared_models, handbook):
     texts = [handbook.text(source.name) for source in handbook.sources()]
     for text in [*texts, "👩🏽‍🔬 1,024 €", "def f(x):\n        return x\n"]:
         real = max(len(qwen.encode(text)), len(internlm.encode(text)))
-        assert real <= estimated_tokens(text) <= real * 1.6 + 5
+        assert real <= estimate_tokens(text) <= real * 1.6 + 5
 
 
 def test_without_the_client_the_extra_is_named(own_home, monkeypatch):
