@@ -62,5 +62,5 @@ def test_after_the_stop_string_nothing_comes():
 
 
 def test_an_empty_stop_string_is_refused():
-    with pytest.raises(UsageError, match="empty stop string"):
+    with pytest.raises(UsageError, match="stop string is empty"):
         StopFilter(["。", ""])

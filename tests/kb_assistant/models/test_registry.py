@@ -93,7 +93,7 @@ def test_what_openvino_cannot_make_is_refused(
         (scaled, (), 3, "has rope_scaling in its config.json"),
         (smaller, (), 3, "is not that of the model"),
         (small_model_int4, (), 3, "is converted to sym_int4 already"),
-        (cut, (), 3, "is broken: it has"),
+        (cut, (), 3, "is truncated: it has"),
         (small_model, ("--low-bit", "sym_int8"), 2, "--low-bit sym_int8 is for ipex only"),
     ):
         done = kb("models", "convert", source, "--to", "openvino", "--name", "made", *options)

@@ -85,7 +85,7 @@ def test_weights_only_as_a_pickle(model, pickle):
 def test_an_index_cannot_name_pickles(model):
     (model / "evil.bin").write_bytes(b"")
     (model / INDEX).write_text(json.dumps({"weight_map": {"a": "evil.bin"}}), encoding="utf-8")
-    with pytest.raises(ModelError, match="only safetensors are accepted"):
+    with pytest.raises(ModelError, match="kb takes safetensors only"):
         inspect_model(model)
 
 
@@ -112,6 +112,6 @@ def test_weights_that_are_something_else(model):
 
 def test_code_of_its_own_has_to_be_trusted(model):
     configure(model, auto_map={"AutoModelForCausalLM": "modeling_x.X"})
-    with pytest.raises(ModelError, match=r"its own Python code.*trust_remote_code"):
+    with pytest.raises(ModelError, match=r"needs Python code from its folder.*trust_remote_code"):
         inspect_model(model)
     assert inspect_model(model, trust_remote_code=True).weights
