@@ -102,7 +102,7 @@ def edit(folder, **entries):
         ({"use_dora": True}, "was trained with use_dora"),
         ({"modules_to_save": ["lm_head"]}, "was trained with modules_to_save"),
         ({"bias": "all"}, "changes biases"),
-        ({"peft_type": "IA3"}, "is not of the type LORA"),
+        ({"peft_type": "IA3"}, "is not a LoRA adapter by its peft_type"),
     ],
 )
 def test_what_would_be_half_applied_is_refused(full, tmp_path, change, why):

@@ -60,7 +60,7 @@ def test_an_engine_is_loaded_by_name(small_model_int4, lessons):
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones(tmp_path):
-    with pytest.raises(UsageError, match=f"unknown engine 'ipx'; there are: {', '.join(sorted(ENGINES))}"):
+    with pytest.raises(UsageError, match=f"unknown engine 'ipx'; choose one of: {', '.join(sorted(ENGINES))}"):
         load_engine("ipx", Settings(), tmp_path)
 
 
@@ -228,7 +228,7 @@ def test_code_that_a_model_brings_does_not_run_untrusted(small_model, copy_of, t
 
 
 def test_no_threads_are_refused(small_model_int4):
-    with pytest.raises(UsageError, match="threads is 0"):
+    with pytest.raises(UsageError, match="threads must be at least 1, not 0"):
         IpexEngine.load(small_model_int4, threads=0)
 
 

@@ -157,8 +157,8 @@ def test_what_is_no_gguf(tmp_path):
     ("old", "new", "message"),
     [
         (b"qwen2\x12", b"gemma\x12", "of the family 'gemma'"),
-        (struct.pack("<4sI", b"GGUF", 3), struct.pack("<4sI", b"GGUF", 1), "GGUF of version 1"),
-        (struct.pack("<4sIQQ", b"GGUF", 3, 0, 0)[:8], struct.pack("<4sI", b"GGUF", 9), "GGUF of version 9"),
+        (struct.pack("<4sI", b"GGUF", 3), struct.pack("<4sI", b"GGUF", 1), "GGUF version 1"),
+        (struct.pack("<4sIQQ", b"GGUF", 3, 0, 0)[:8], struct.pack("<4sI", b"GGUF", 9), "GGUF version 9"),
     ],
 )
 def test_a_gguf_file_of_another_kind(small_model_gguf, tmp_path, old, new, message):
@@ -198,7 +198,7 @@ def test_a_header_that_makes_no_sense(tmp_path, key, value):
 def test_a_format_that_is_not_read(small_model, tmp_path):
     file = tmp_path / "model.gguf"
     write_gguf(inspect_model(small_model), file, kind="Q5_0")
-    with pytest.raises(ModelError, match=r"in a format that OpenVINO does not read .* in one of: F32, F16, Q4_0"):
+    with pytest.raises(ModelError, match=r"in a format that OpenVINO does not read .* in one of these formats: F32, F16, Q4_0"):
         OpenVinoEngine.load(file)
 
 
@@ -209,7 +209,7 @@ def test_a_format_that_is_not_read(small_model, tmp_path):
 def test_a_folder_that_lacks_a_file(small_model_openvino, copy_of, name):
     model = copy_of(small_model_openvino)
     (model / name).unlink()
-    with pytest.raises(ModelError, match=f"is incomplete: no {name}"):
+    with pytest.raises(ModelError, match=f"is incomplete: {name} is missing"):
         OpenVinoEngine.load(model)
 
 
@@ -231,7 +231,7 @@ def test_a_tokenizer_of_another_model(small_model_openvino, copy_of):
 
 
 def test_no_threads_are_refused(small_model_gguf):
-    with pytest.raises(UsageError, match="threads is 0"):
+    with pytest.raises(UsageError, match="threads must be at least 1, not 0"):
         OpenVinoEngine.load(small_model_gguf, threads=0)
 
 

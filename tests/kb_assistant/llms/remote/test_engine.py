@@ -148,12 +148,12 @@ def test_a_server_that_is_busy_for_a_moment_is_asked_again():
 @pytest.mark.parametrize(
     ("status", "message", "asked"),
     [
-        (401, "does not accept the key .401.; put it into KB_API_KEY", 1),
-        (403, "does not accept the key .403.", 1),
-        (400, "refuses the request .400: bad …, maximum context length", 1),
-        (429, "takes no more requests for now .429: bad", 3),
-        (500, "has failed .500: bad", 3),
-        (307, "redirects to http://192.0.2.1/v1, which is not followed", 1),
+        (401, "rejects the API key .401.; set KB_API_KEY", 1),
+        (403, "rejects the API key .403.", 1),
+        (400, "rejects the request .400: bad …, maximum context length", 1),
+        (429, "is limiting requests .429: bad", 3),
+        (500, "failed .500: bad", 3),
+        (307, "redirects to http://192.0.2.1/v1, which kb does not follow", 1),
     ],
 )
 def test_a_status_is_explained_in_one_line_without_the_key(status, message, asked):
@@ -277,13 +277,13 @@ def test_a_server_that_ends_in_the_middle(chunked):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"data: {not json\n\n", "sent what is not JSON"),
-        (b"data: [1, 2]\n\n", "sent what an OpenAI-compatible API does not"),
-        (b'data: {"choices": [7]}\n\n', "sent what an OpenAI-compatible API does not"),
-        (b'data: {"choices": [{"delta": null}]}\n\n', "sent what an OpenAI-compatible API does not"),
-        (b'data: {"error": {"message": "out of\\n memory"}}\n\n', "broke off with an error: out of memory; try again"),
-        (chunk("a", "content_filter"), "held back the rest"),
-        (b"", "ended in the middle"),
+        (b"data: {not json\n\n", "sent something other than JSON"),
+        (b"data: [1, 2]\n\n", "sent an answer that is not OpenAI-compatible"),
+        (b'data: {"choices": [7]}\n\n', "sent an answer that is not OpenAI-compatible"),
+        (b'data: {"choices": [{"delta": null}]}\n\n', "sent an answer that is not OpenAI-compatible"),
+        (b'data: {"error": {"message": "out of\\n memory"}}\n\n', "stopped with an error: out of memory; try again"),
+        (chunk("a", "content_filter"), "withheld the rest"),
+        (b"", "closed the connection in the middle"),
     ],
 )
 def test_a_stream_that_makes_no_sense(body, message):
