@@ -268,7 +268,7 @@ def test_a_server_that_ends_in_the_middle(chunked):
         handler.close_connection = True
 
     heard = []
-    with loopback(broken) as server, pytest.raises(ModelError, match="closed the connection in the middle of the answer; try again"):
+    with loopback(broken) as server, pytest.raises(ModelError, match="in the middle of the answer; try again"):
         heard.extend(engine_at(server.url).stream("?"))
     assert heard == ["年假"]
     assert len(server.seen) == 1
