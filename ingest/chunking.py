@@ -1,9 +1,8 @@
-"""Documents to chunks: along the structure first, then along sentences.
+"""Cuts documents into chunks: along their structure first, then along sentences.
 
-A chunk is a span of its document's text, so it can be quoted as it stands. It begins
-with the headings it stands under, and never crosses the next one, or a page. What is
-indexed beside it is in `Chunk.context`. The rows of a table that is too long for one chunk
-have its header repeated above them.
+A chunk is a span of its document's text, so that it can be quoted word for word. It begins with
+the headings above it, and never crosses the next heading or a page. `Chunk.context` is indexed
+with it. Where a table is too long for one chunk, each chunk repeats its header.
 """
 
 from __future__ import annotations
@@ -14,14 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingest.parsed import Block, BlockKind, LineMark, ParsedDocument
+from ingest.sentences import sentence_spans
 
 if TYPE_CHECKING:
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
 __all__ = ["CHUNKER_VERSION", "Chunk", "Chunker", "blank_tokens", "estimate_tokens"]
 
-CHUNKER_VERSION = 1
-"""Raised when chunks of the same document come out otherwise, so that stores renew them."""
+CHUNKER_VERSION = 2
+"""Raised when the same document gives other chunks, so that stores renew theirs."""
 
 _TOKEN = re.compile(
     r"[\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\U00020000-\U000323af]|[^\W\d_\u2e80-\u9fff\U00020000-\U000323af]{1,6}"
@@ -29,18 +29,18 @@ _TOKEN = re.compile(
 )
 _BLANKS = re.compile(r"\s{512}")
 """Fewer than these in a row are the padding of tables and code."""
-_SEPARATORS = {
-    # After a sentence, then after a clause, then between words, and at last anywhere.
-    "prose": [r"(?<=[。！？；…])(?![。！？；…”’」』）])", r"(?<=[.!?;])\s+", r"(?<=[，、,：:])", r"\s+", ""],
-    "lines": [r"\n+", r"\s+", ""],
-}
-
+# Where to cut a sentence, or a table or code, best places first.
+_CLAUSES = r"(?<=[，、,：:])"
+_IN_SENTENCES = [_CLAUSES, r"\s+", ""]
+_IN_LINES = [r"\n+", r"\s+", ""]
 
 _LONGEST_NAME = 60
 """Characters of a title or heading that a context takes."""
 
 _Span = tuple[int, int, tuple[int, int] | None]
 """(start, end, and the span of the table header to be repeated before it)."""
+_Piece = tuple[int, int]
+"""(start, end)."""
 
 
 def estimate_tokens(text: str) -> int:
@@ -150,23 +150,55 @@ class Chunker:
             header = (block.start, block.header_end)
             room = self.max_tokens - self.count_tokens(text[lead : block.header_end])
             if room >= self.max_tokens // 2:
-                rows = _placed(self._splitter(_SEPARATORS["lines"], room), text, block.header_end, block.end)
+                rows = self._split(text, block.header_end, block.end, _IN_LINES, room)
                 for number, (start, end) in enumerate(rows):
                     yield (start, end, header) if number else (lead, end, None)
                 return
-        separators = _SEPARATORS["lines" if block.kind in (BlockKind.TABLE, BlockKind.CODE) else "prose"]
+        is_prose = block.kind not in (BlockKind.TABLE, BlockKind.CODE)
+        split, separators = (self._split_prose, _IN_SENTENCES) if is_prose else (self._split, _IN_LINES)
         overlap = min(self.overlap_tokens, self.max_tokens // 2)
-        pieces = list(_placed(self._splitter(separators, self.max_tokens - overlap), text, lead, block.end))
+        pieces = list(split(text, lead, block.end, separators, self.max_tokens - overlap))
         for number, (start, end) in enumerate(pieces):
             first = start
             if number and overlap:
                 # Only whole sentences, clauses or lines of the piece before are worth repeating.
-                before = pieces[number - 1][0]
-                *_, (tail, tail_end) = _placed(self._splitter(separators[:-2], overlap), text, before, start)
+                *_, (tail, tail_end) = split(text, pieces[number - 1][0], start, separators[:1], overlap)
                 fits = self.count_tokens(text[tail:tail_end]) <= overlap
-                if tail > before and fits and self.count_tokens(text[tail:end]) <= self.max_tokens:
+                if tail > pieces[number - 1][0] and fits and self.count_tokens(text[tail:end]) <= self.max_tokens:
                     first = tail
             yield first, end, None
+
+    def _split_prose(self, text: str, start: int, end: int, separators: list[str], room: int) -> Iterator[_Piece]:
+        """Yield pieces of whole sentences; a sentence that is too long is cut at the separators."""
+        first: int | None = None
+        last = tokens = 0
+        for piece_start, piece_end in self._sentences(text, start, end, separators, room):
+            size = self.count_tokens(text[piece_start:piece_end])
+            if first is not None:
+                tokens += self.count_tokens(text[last:piece_start]) + size
+                if tokens > room:
+                    yield first, last
+                    first = None
+            if first is None:
+                first, tokens = piece_start, size
+            last = piece_end
+        if first is not None:
+            yield first, last
+
+    def _sentences(self, text: str, start: int, end: int, separators: list[str], room: int) -> Iterator[_Piece]:
+        for offset, offset_end in sentence_spans(text[start:end]):
+            span = start + offset, start + offset_end
+            if self.count_tokens(text[slice(*span)]) > room:
+                yield from self._split(text, *span, separators, room)
+            else:
+                yield span
+
+    def _split(self, text: str, start: int, end: int, separators: list[str], room: int) -> Iterator[_Piece]:
+        """Yield pieces cut at the separators, white space between them left out."""
+        for piece in self._splitter(separators, room).split_text(text[start:end]):
+            start = text.index(piece, start)
+            yield start, start + len(piece)
+            start += len(piece)
 
     def _splitter(self, separators: list[str], chunk_size: int) -> RecursiveCharacterTextSplitter:
         from langchain_text_splitters import RecursiveCharacterTextSplitter
@@ -186,14 +218,6 @@ class Chunker:
 
 def _shortened(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
-
-
-def _placed(splitter: RecursiveCharacterTextSplitter, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield where the splitter's pieces of `text[start:end]` stand: one after the other, white space between."""
-    for piece in splitter.split_text(text[start:end]):
-        start = text.index(piece, start)
-        yield start, start + len(piece)
-        start += len(piece)
 
 
 def _sections(document: ParsedDocument) -> Iterator[tuple[tuple[str, ...], list[Block]]]:

@@ -50,6 +50,36 @@ def test_sentences(text: str, expected: list[str]) -> None:
     assert sentences(text) == expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The library opens at 9 a.m. and closes at 6 p.m. on weekdays. ‖ It is closed on Sunday.",
+        "The shuttle leaves at 5 p.m. ‖ Bring your badge. ‖ Another leaves at 8 p.m. Monday.",
+        "The webcast began at 5 p.m. ET. ‖ It ended at 6 p.m. Eastern Time.",
+        "The case of Roe v. Wade was cited. ‖ Smith vs. Jones was not.",
+        "The Art. 7 penalty applies from Jan. 2025 on. ‖ See Sec. 4 for details.",
+        "Under Sec. 12, Arts. 5 to 6 and para. 3 the fee is waived. ‖ Otherwise it is due.",
+        "See Fig. 3, Ex. A and Exh. B, Nos. 4 and 5, on p. 12. ‖ The Reg. No. is 42.",
+        "Approx. 40 people came, i.e. half of the staff. ‖ The rest stayed home.",
+        "Dr. Smith and Messrs. Li and Wang met on Feb. 3. ‖ They talked.",
+        "W. E. B. Du Bois and Mrs T. R. P. Hole wrote it. ‖ They agreed.",
+        "Acme Inc. Tokyo was founded in 1990. ‖ He works for Acme Inc. ‖ He likes it.",
+        "She works in the U.S. for a bank. ‖ They moved to the U.S. ‖ They like it there.",
+        "It rained in Sept. and in Oct. of last year. ‖ We met in Jan. ‖ Snow fell.",
+        "Tools, screws, etc. are in the box. ‖ Bring pens, paper, etc. ‖ Nails are there.",
+        "The max. load is 5 kg, the box 10 in. wide. ‖ This is the max. ‖ That is not.",
+        "Smith et al. found this (cf. Lee et al. 2010). ‖ It holds.",
+        "The answer is no. ‖ Ask again. ‖ I like art. ‖ So does she. ‖ They drew a fig. ‖ It was ripe.",
+        "So do I. ‖ Nobody else does.",
+        "Paul I. B. Smith came. ‖ The GmbH & Co. KG pays. ‖ He lives in Wash. or Calif. today.",
+        "型号 No. 5 的价格见 Sec. 二。‖另见 Fig. 3。‖不含税。",
+    ],
+)
+def test_abbreviations_end_sentences_only_where_a_new_one_begins(text: str) -> None:
+    expected = [sentence.strip() for sentence in text.split("‖")]
+    assert sentences("".join(text.split("‖ " if " ‖ " in text else "‖"))) == expected
+
+
 TEXTS = st.lists(
     st.sampled_from(
         [
@@ -60,6 +90,9 @@ TEXTS = st.lists(
             "word",
             "Dr.",
             "e.g.",
+            "No. ",
+            "p.m. ",
+            "Inc. ",
             "end. ",
             "3.14",
             " ",
