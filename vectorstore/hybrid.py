@@ -1,4 +1,4 @@
-"""Full text and vectors together, several rankings as one, and how well a passage covers a question."""
+"""Combines full-text and vector results, fuses rankings, and measures how much of a question a passage covers."""
 
 from __future__ import annotations
 
@@ -16,27 +16,26 @@ _RANK_CONSTANT = 60
 def blend(
     lexical: Sequence[tuple[int, float]], most: float, near: Mapping[int, float], weight: float
 ) -> list[tuple[int, float]]:
-    """Return (id, score) of what full text and vectors found, by the weighted mean of what each says, the best first.
+    """Return (id, score) of the passages that full text or vectors found, by a weighted mean, the best first.
 
-    Full text says which share of the most that it could give a passage got: where it finds little
-    of the question, its best counts for little. Vectors say where between the lowest and the highest
-    cosine of these passages one stands, since each model has a range of its own. Where both say
-    the same, or nothing, the order stays that of full text, then that of `near`; so at a weight
-    of 0 full text decides, and vectors add what it has not found. After Bruch, Gai and Ingber,
-    2023, "An Analysis of Fusion Functions for Hybrid Retrieval".
+    BM25 is divided by the largest value that the question could reach, so that even the best passage counts for
+    little where full text finds little of the question. Cosines are scaled to the range of these passages, since
+    each model has its own range. Ties keep the order of full text, then that of `near`; so at a weight of 0 full
+    text decides, and vectors only add passages that it has not found. After Bruch, Gai and Ingber, 2023, "An
+    Analysis of Fusion Functions for Hybrid Retrieval".
 
     Args:
         lexical: (id, BM25), the best first.
-        most: the largest BM25 that the question's terms could give.
-        near: the cosine of each passage that either found, in the order of preference among those that
-            full text did not find.
-        weight: of the vectors, 0 to 1; full text has the rest.
+        most: the largest BM25 that the question's terms could reach.
+        near: the cosine of each passage that either found; passages that full text did not find in their order of
+            preference.
+        weight: the weight of the vectors, 0 to 1; full text has the rest.
     """
-    scores = {one: (1 - weight) * score / most for one, score in lexical}
+    scores = {passage: (1 - weight) * score / most for passage, score in lexical}
     low, high = min(near.values(), default=0.0), max(near.values(), default=0.0)
-    for one, cosine in near.items():
-        place = (cosine - low) / (high - low) if high > low else 0.0
-        scores[one] = scores.get(one, 0.0) + weight * place
+    for passage, cosine in near.items():
+        scaled = (cosine - low) / (high - low) if high > low else 0.0
+        scores[passage] = scores.get(passage, 0.0) + weight * scaled
     return sorted(scores.items(), key=lambda found: -found[1])
 
 
@@ -57,7 +56,7 @@ def coverage(weights: Mapping[str, float], text: str) -> float:
     """Return the share of the question terms' total weight whose terms are in `text`, 0 to 1."""
     total = sum(weights.values())
     present = set(terms(text))
-    # In the order of `weights`, as above: then rounding cannot make it more than the total.
+    # Summed in the order of `weights`, like the total, so that rounding cannot make it larger than the total.
     return sum(weight for term, weight in weights.items() if term in present) / total if total > 0 else 0.0
 
 

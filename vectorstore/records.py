@@ -1,4 +1,4 @@
-"""What goes into the catalogue and what comes out of it."""
+"""The records that go into the catalogue and come out of it."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class NewChunk:
-    """A chunk to be stored.
+    """A chunk to store.
 
     Attributes:
-        text: what it says.
-        context: what it is embedded under, such as its document's title and its headings.
+        text: the words themselves.
+        context: what is embedded above the text: the document's title and the headings.
         heading: the headings above it, the topmost first.
-        page: the page it is on, if there are pages.
+        page: from 1, for formats that have pages.
         lines: (offset in `text`, the file's line that begins there), the first at 0.
-        repeated: how many characters of `text` stand elsewhere: the repeated header of a table.
-        char_start: where the rest begins in the document's text.
-        char_end: where it ends there.
-        link: an address given as its origin.
+        repeated: how many characters at the beginning of `text` repeat its table's header.
+        char_start: where the rest of `text` begins in the document's text.
+        char_end: where it ends in the document's text.
+        link: the address that the file gives as its origin.
     """
 
     text: str
@@ -51,16 +51,16 @@ class NewChunk:
 
     @property
     def indexed_text(self) -> str:
-        """What is embedded: the text under its context."""
+        """The text to embed: the chunk under its context."""
         return f"{self.context}\n{self.text}" if self.context else self.text
 
 
 @dataclass(frozen=True, slots=True)
 class NewSource:
-    """A file to be stored, under the name that it is cited by.
+    """A file to store, under the name that citations give it.
 
-    `modified_ns` is when it was changed, as UNIX time; `replaces` is the path of the source whose place it takes,
-    if that is not its own.
+    `modified_ns` is the UNIX time of its last change; `replaces` is the path of the source that it replaces, if that
+    has another path.
     """
 
     name: str
@@ -95,7 +95,7 @@ class SourceInfo:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection: the model that its vectors come from, and a number that moves when they change."""
+    """A collection, the model of its vectors, and a number that changes whenever the vectors do."""
 
     id: int
     name: str
@@ -105,7 +105,7 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo(Collection):
-    """A collection, and how much it holds; `passages` are the distinct texts of its chunks."""
+    """A collection with its counts; `passages` counts the distinct texts of its chunks."""
 
     sources: int
     chunks: int
@@ -114,13 +114,13 @@ class CollectionInfo(Collection):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which documents are searched: those that meet all of it.
+    """The documents to search: those that meet every condition.
 
     Attributes:
-        source: a pattern (`*`, `?`) that their names match.
-        suffixes: endings such as ".pdf", in lower case, one of which their names have; empty for any.
-        since: the first day on which their files may have been changed last, in local time.
-        until: the last such day.
+        source: a pattern (`*`, `?`) for the name.
+        suffixes: such as ".pdf", in lower case; the name needs one of them. Empty for any.
+        since: the earliest day of the last change, in local time.
+        until: the latest day of the last change.
     """
 
     source: str | None = None
@@ -129,7 +129,7 @@ class Filter:
     until: date | None = None
 
     def __bool__(self) -> bool:
-        """Whether it keeps anything out."""
+        """Return whether it excludes anything."""
         return self != EVERYTHING
 
 

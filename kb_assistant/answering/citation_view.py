@@ -1,4 +1,4 @@
-"""Opens a citation: the passage that it quotes, what stands before and after it, and its page as a picture."""
+"""Opens a citation: the quoted passage with its neighbours, and its page as a picture."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ _NEIGHBOURS = 1
 
 @dataclass(frozen=True, slots=True)
 class OpenedPassage:
-    """A passage of a document, with those of its section next to it.
+    """The passage that holds a quotation, with its neighbours.
 
     Attributes:
-        found: whether the document still holds the words; else `text` is the words alone.
-        mark: where in `text` the words are, as a span of characters.
-        drawn: whether its page can be had as a picture.
+        before: the texts of the neighbours before it in its section.
+        mark: the span of the quotation in `text`.
+        after: the texts of the neighbours after it.
+        found: whether the document still contains the quotation; if not, `text` is the quotation alone.
+        drawn: whether its page can be drawn as a picture.
     """
 
     source: str
@@ -41,28 +43,28 @@ class OpenedPassage:
 
 
 def open_passage(store: Store, collection: str, source: str, words: str, page: int | None, line: int) -> OpenedPassage:
-    """Return the passage of a document that holds words, the nearest to a line where several do.
+    """Return the passage of a document that contains a quotation, the nearest to `line` if there are several.
 
     Raises:
-        UsageError: there are no words.
+        UsageError: the quotation is empty.
         StoreError: there is no such collection.
     """
     if not words.strip():
-        raise UsageError("no words are quoted; open another citation")
+        raise UsageError("the citation quotes nothing; open another citation")
     chunk_id = store.quoted(collection, source, words, page, line)
     section = store.section(collection, chunk_id, _NEIGHBOURS) if chunk_id is not None else []
     if not section:
         return OpenedPassage(source, page, line, (), (), words, (0, len(words)), (), found=False, drawn=False)
-    at = next(place for place, one in enumerate(section) if one.id == chunk_id)
-    own = section[at]
-    start = own.text.find(words)
+    at = next(place for place, passage in enumerate(section) if passage.id == chunk_id)
+    passage = section[at]
+    start = passage.text.find(words)
     return OpenedPassage(
         source=source,
         page=page,
         line=line,
-        heading=own.heading,
+        heading=passage.heading,
         before=_texts(section[:at]),
-        text=own.text,
+        text=passage.text,
         mark=(start, start + len(words)),
         after=_texts(section[at + 1 :]),
         found=True,
@@ -71,17 +73,17 @@ def open_passage(store: Store, collection: str, source: str, words: str, page: i
 
 
 def page_image(store: Store, collection: str, source: str, words: Sequence[str], page: int) -> PageImage:
-    """Return a page of a PDF of the collection as a picture, with the places of the words on it.
+    """Return a page of a PDF as a picture, with the places of the quoted words on it.
 
     Raises:
         UsageError: the collection has no such PDF.
-        PageImageError: it cannot be drawn; the file may be gone.
+        PageImageError: the page cannot be drawn; the file may be gone.
         StoreError: there is no such collection.
     """
     info = store.catalog.collection(collection)
-    path = next((one.path for one in store.catalog.sources(info.id) if one.name == source), "")
+    path = next((stored.path for stored in store.catalog.sources(info.id) if stored.name == source), "")
     if not path.lower().endswith(".pdf"):
-        raise UsageError(f"no PDF {source!r} in the collection; only a PDF's pages can be drawn")
+        raise UsageError(f"no PDF {source!r} in the collection; only pages of PDFs can be drawn")
     try:
         return render_page(store.folder / path, page, words)  # an uploaded file's path is relative to the home
     except IngestError as error:

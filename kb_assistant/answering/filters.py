@@ -1,4 +1,4 @@
-"""Which documents are searched, as a user says it: by name, type and date."""
+"""Builds the filter for a search from what a user gives: a name, types and dates."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ingest import LOADERS
 from kb_assistant.errors import UsageError
 from vectorstore import Filter
 
-__all__ = ["FAMILIES", "documents"]
+__all__ = ["DOCUMENT_TYPES", "build_filter"]
 
-FAMILIES = {
+DOCUMENT_TYPES = {
     "markdown": (".md", ".markdown"),
     "text": (".txt",),
     "html": (".html", ".htm"),
@@ -21,32 +21,33 @@ FAMILIES = {
     "mail": (".eml", ".msg"),
     "image": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"),
 }
-"""Types that have several endings, or a name that is none."""
+"""Names for types of documents, with the suffixes of their files."""
 
 
-def documents(
+def build_filter(
     source: str | None = None, types: Sequence[str] = (), since: date | None = None, until: date | None = None
 ) -> Filter:
-    """Return the filter for documents that meet all of this.
+    """Return the filter for documents that meet all conditions.
 
     Args:
-        source: a pattern (`*`, `?`) that their names match.
-        types: endings of file names, with or without the dot, or names of `FAMILIES`; any of them will do.
-        since: the first day on which their files may have been changed last, in local time.
-        until: the last such day.
+        source: a pattern (`*`, `?`) for the name.
+        types: suffixes, with or without the dot, or names of `DOCUMENT_TYPES`; a document needs one of them.
+        since: the earliest day of the last change, in local time.
+        until: the latest day of the last change.
 
     Raises:
-        UsageError: there is no such type, or `until` comes before `since`.
+        UsageError: a type is unknown, or `until` comes before `since`.
     """
     if since and until and until < since:
-        raise UsageError(f"--until {until} is before --since {since}; no document can meet both")
-    return Filter(source, tuple(dict.fromkeys(one for name in types for one in _suffixes(name))), since, until)
+        raise UsageError(f"--until {until} is before --since {since}, so no document can match; swap the dates")
+    suffixes = dict.fromkeys(suffix for name in types for suffix in _suffixes(name))
+    return Filter(source, tuple(suffixes), since, until)
 
 
 def _suffixes(name: str) -> Sequence[str]:
     wanted = name.strip().lower()
     suffix = f".{wanted.removeprefix('.')}"
-    if wanted in FAMILIES or suffix in LOADERS:
-        return FAMILIES.get(wanted, (suffix,))
-    known = [*FAMILIES, *(one[1:] for one in LOADERS)]
-    raise UsageError(f"unknown document type {name!r}; there are: {', '.join(dict.fromkeys(known))}")
+    if wanted in DOCUMENT_TYPES or suffix in LOADERS:
+        return DOCUMENT_TYPES.get(wanted, (suffix,))
+    known = [*DOCUMENT_TYPES, *(suffix[1:] for suffix in LOADERS)]
+    raise UsageError(f"unknown document type {name!r}; known types: {', '.join(dict.fromkeys(known))}")

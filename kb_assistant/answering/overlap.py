@@ -1,4 +1,4 @@
-"""How much of a question a text holds: shares of weights, and runs of words in common."""
+"""Measures how much of a question a text holds: shares of weights, and common runs of words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["common", "pairs", "runs", "share", "spelled_out", "words"]
 
 
 def share(weights: Mapping[str, float], found: AbstractSet[str]) -> float:
-    """Return the share of the weights whose terms were found, 0 to 1; 0 where nothing weighs."""
+    """Return the share of the weights whose terms were found, 0 to 1; 0 without weights."""
     total = sum(weights.values())
     return sum(weight for term, weight in weights.items() if term in found) / total if total > 0 else 0.0
 
@@ -25,7 +25,7 @@ def runs(tokens: Sequence[str], size: int) -> frozenset[tuple[str, ...]]:
 
 
 def common(wanted: AbstractSet[tuple[str, ...]], found: AbstractSet[tuple[str, ...]]) -> float:
-    """Return the share of the wanted runs that were found, 0 to 1; 0 where none is wanted."""
+    """Return the share of the wanted runs that were found, 0 to 1; 0 if none are wanted."""
     return len(wanted & found) / len(wanted) if wanted else 0.0
 
 
@@ -35,7 +35,7 @@ def pairs(terms: Iterable[str]) -> tuple[str, ...]:
 
 
 def spelled_out(pairs: Sequence[str], text: str) -> list[str]:
-    """Return which of the pairs may be short for what stands in `text`: 年假 for 年休假, with one or two more inside.
+    """Return the pairs that may abbreviate words of `text`: 年假 for 年休假, with one or two characters left out.
 
     >>> spelled_out(["年假", "病假"], "每年休假五天")
     ['年假']

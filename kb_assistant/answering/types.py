@@ -15,14 +15,14 @@ __all__ = ["Answer", "AskOptions", "Citation", "StreamOptions", "Timing", "Turn"
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """Where a sentence of an answer comes from.
+    """Where a sentence of an answer comes from: what users get, while `vectorstore.Hit` serves the search.
 
     Attributes:
-        number: the number that stands in the answer's text as [number].
-        source: the file, as `kb sources` lists it.
+        number: appears in the answer's text as [number].
+        source: the document, as `kb sources` lists it.
         page: from 1, for formats that have pages; lines then count within the page.
-        quote: the words themselves, as they stand in the document's text.
-        score: the passage's similarity to the question, 0 to 1.
+        quote: the words of the document.
+        score: how similar the passage is to the question, 0 to 1.
     """
 
     number: int
@@ -37,7 +37,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds since the question was put."""
+    """Seconds since the question was asked."""
 
     retrieval_s: float
     first_token_s: float
@@ -46,7 +46,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of the language model; zero where none was asked."""
+    """Tokens that the language model read and wrote; 0 without a model."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -54,11 +54,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, or a refusal; then the citations are the nearest passages.
+    """An answer, or a refusal, whose citations are the nearest passages.
 
     Attributes:
-        searched: what was searched: the question, a follow-up with what it leans on before it.
-        highlights: the words in `text` that are the answer proper, as spans of characters.
+        searched: what was searched for: the question, or a follow-up with the earlier questions that it depends on.
+        highlights: the spans of `text` that are the answer proper.
         unsupported: what in `text` no passage supports, as spans of characters.
     """
 
@@ -75,14 +75,20 @@ class Answer:
 
     @property
     def turn(self) -> Turn:
-        """The turn that this was, for the history of the next question."""
+        """The turn for the history of the next question."""
         first = next(iter(self.citations), None) if not self.refused else None
         return Turn(self.question, self.searched, f"{first.source} {first.heading}" if first else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question of the conversation so far, what it was searched with, and where its answer was found."""
+    """An earlier question of the conversation.
+
+    Attributes:
+        question: the question itself.
+        searched: what was searched for.
+        about: the document and heading that the answer came from; empty after a refusal.
+    """
 
     question: str
     searched: str
@@ -93,8 +99,8 @@ class AskOptions(TypedDict, total=False):
     """Options of `Assistant.ask`.
 
     Attributes:
-        collection: where to look; default: the collection that is set.
-        history: the conversation so far, so that a follow-up is understood.
+        collection: the collection to search; default: the one in the settings.
+        history: the earlier turns of the conversation, which follow-ups need.
         only: only documents that meet this; see `kb_assistant.answering.filters`.
     """
 
@@ -107,8 +113,8 @@ class StreamOptions(AskOptions, total=False):
     """Options of `Assistant.stream`.
 
     Attributes:
-        on_passages: called with the beginnings of the passages once they are found, before any text.
-        on_waiting: called with how many other callers the engine answers first, when that changes.
+        on_passages: called with the first sentences of the passages found, before any text.
+        on_waiting: called with the number of callers that the engine serves first, whenever it changes.
         stop: ends the answer when it is set.
     """
 

@@ -205,9 +205,9 @@ def _styled(words: str, emphasis: Emphasis) -> str:
 
 
 def _only(source: str | None, types: tuple[str, ...], since: datetime | None, until: datetime | None) -> Filter:
-    from kb_assistant.answering.filters import documents
+    from kb_assistant.answering.filters import build_filter
 
-    return documents(source, types, since and since.date(), until and until.date())
+    return build_filter(source, types, since and since.date(), until and until.date())
 
 
 def _question(argument: str) -> str:

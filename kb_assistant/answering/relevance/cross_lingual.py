@@ -1,9 +1,9 @@
-"""How alike texts of different languages are in meaning, where the embedding model knows both languages.
+"""Compares texts across languages by meaning, if the embedding model knows both languages.
 
-Cosines mean something else in every model. So each model is asked about twelve questions and the
-sentences that answer them, in Chinese and English: 0 is how alike a question and another one's
-answer are to it, 1 how alike a question and its own answer. A model that does not find the
-answers in the other language tells nothing about texts in two languages.
+The range of cosines differs from model to model. So each model is calibrated on twelve questions
+with their answers in Chinese and English: 0 is its mean cosine of a question and the answer to
+another question, 1 that of a question and its own answer. A model that does not find the answers
+in the other language is not used across languages.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ CALIBRATION_PAIRS = {
         ("How long is the bridge?", "The bridge spans 320 metres."),
     ),
 }
-"""The same questions with their answers, in the same order."""
+"""Questions with their answers, the same in each language and in the same order."""
 _FOUND = 0.9
-"""Share of the questions whose answer the model must find among the others, in the other language."""
+"""The share of the questions whose answer the model must find among all answers in the other language."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """The cosines that stand for 0 and for 1, and the share of the questions whose answer was the nearest."""
+    """The cosines that become 0 and 1, and the share of the questions whose own answer was the nearest."""
 
     unrelated: float
     answered: float
@@ -75,30 +75,30 @@ class _Scale:
 
 
 class CrossLingualSimilarity:
-    """How alike an embedding model finds texts, on a scale that is the same for all models."""
+    """Similarity across languages on a scale that is the same for all embedding models."""
 
     def __init__(self, embedder: Embedder) -> None:
-        """Take the model; it is asked about what is known when it is first needed."""
+        """Take the embedding model; it is calibrated when it is first needed."""
         self._embedder = embedder
-        self._asking = threading.Lock()
+        self._calibrating = threading.Lock()
 
     def supports(self, language: str, other: str) -> bool:
-        """Whether the model finds answers in `other` to questions in `language`."""
+        """Return whether the model finds answers in `other` to questions in `language`."""
         return self._embedder.weight > 0 and self._scale(language, other).found >= _FOUND
 
     def scale(self, cosine: float, language: str, other: str) -> float:
-        """Return what a cosine means between a question in `language` and a text in `other`."""
+        """Return the similarity that a cosine stands for, of a question in `language` and a text in `other`."""
         scale = self._scale(language, other)
         return (cosine - scale.unrelated) / max(scale.answered - scale.unrelated, 1e-6)
 
     def compare(self, text: str, others: Sequence[str]) -> list[float]:
-        """Return how alike `text` is to each of some texts in the other language; a model reads them all."""
+        """Return the similarity of `text` to each text in the other language; the model embeds them all."""
         language = language_of(text)
         vectors = self._embedder.embed([text, *others])
-        return [self.scale(float(one), language, other_language(language)) for one in vectors[1:] @ vectors[0]]
+        return [self.scale(float(cosine), language, other_language(language)) for cosine in vectors[1:] @ vectors[0]]
 
     def _scale(self, language: str, other: str) -> _Scale:
-        with self._asking:
+        with self._calibrating:
             return self._scales[language, other]
 
     @cached_property
@@ -108,28 +108,28 @@ class CrossLingualSimilarity:
             questions[language] = np.array([self._embedder.embed_query(asked) for asked, _ in pairs], dtype=np.float32)
             answers[language] = self._embedder.embed([answer for _, answer in pairs])
         return {
-            (one, other): _scale(questions[one] @ answers[other].T)
-            for one in CALIBRATION_PAIRS
+            (language, other): _scale(questions[language] @ answers[other].T)
+            for language in CALIBRATION_PAIRS
             for other in CALIBRATION_PAIRS
         }
 
 
 def _scale(cosines: np.ndarray) -> _Scale:
-    """The scale of the cosines between questions and answers, of shape (questions, answers), in the same order."""
+    """Return the scale for cosines of shape (questions, answers), where the diagonal is each question's own answer."""
     own = np.eye(len(cosines), dtype=bool)
     found = float((cosines.argmax(axis=1) == np.arange(len(cosines))).mean())
     return _Scale(float(cosines[~own].mean()), float(cosines[own].mean()), found)
 
 
 def cross_lingual_relevance(question: str, passages: Sequence[Hit], similarity: CrossLingualSimilarity) -> float:
-    """Return how likely it is, 0 to 1, that passages in the other language than the question's hold its answer.
+    """Return how likely it is, 0 to 1, that passages in the other language hold the question's answer.
 
-    Goes by the largest similarity of one to the question; 0 where the model does not know both languages.
-    Fitted by tests/benchmarks/fit_cross_lingual.py on English questions and passages, since of no model of both
-    languages the weights were at hand.
+    Uses the largest similarity of a passage to the question; 0 if the model does not know both languages.
+    tests/benchmarks/fit_cross_lingual.py fits it on English questions and passages, because no model of both
+    languages was available.
     """
     language = language_of(question)
-    cosines = [one.cosine for one in in_other_language(question, passages)]
+    cosines = [passage.cosine for passage in in_other_language(question, passages)]
     known = [cosine for cosine in cosines if cosine is not None]
     if not known or not similarity.supports(language, other_language(language)):
         return 0.0
@@ -140,7 +140,7 @@ def cross_lingual_relevance(question: str, passages: Sequence[Hit], similarity: 
 def in_other_language(text: str, passages: Sequence[Hit]) -> list[Hit]:
     """Return the passages that are not in the language of `text`."""
     language = language_of(text)
-    return [one for one in passages if language_of(one.text) != language]
+    return [passage for passage in passages if language_of(passage.text) != language]
 
 
 def other_language(language: str) -> str:

@@ -1,8 +1,8 @@
-"""How rare a term is in its language at large, whatever a collection makes of it.
+"""Tells how rare a term is in its language, whatever its frequency in a collection.
 
-A collection's own frequencies take "nickname", which it happens to lack, for as telling as a
-name that it lacks, and its own subject for something common. Word frequencies are those of
-wordfreq: Speer, 2022, "rspeer/wordfreq: v3.0".
+A collection's own frequencies mislead: a common word that happens to be missing, such as
+"nickname", looks as significant as a missing name, and the collection's own subject looks common.
+Word frequencies come from wordfreq: Speer, 2022, "rspeer/wordfreq: v3.0".
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from vectorstore import terms
 __all__ = ["RAREST", "rarities"]
 
 _COMMON = -2.5
-"""Decimal logarithm of the share in texts from which on a term says nothing: 1 word of 316."""
+"""Decimal logarithm of the frequency from which on a term says nothing: 1 word in 316."""
 RAREST = 4.0
-"""The rarity of words and characters that are in no list, and of numbers: 1 word of 3 million, or fewer."""
+"""The rarity of numbers, and of words and characters that no list has: 1 word in 3 million or rarer."""
 
 _counting = threading.Lock()
 
 
 def rarities(wanted: Iterable[str]) -> dict[str, float]:
-    """Return how rare each index term is: by how many powers of ten rarer than a common word, 0 to `RAREST`.
+    """Return how rare each index term is: how many powers of ten rarer than a common word, 0 to `RAREST`.
 
-    Two characters that no word holds side by side most often belong to two words: they are as rare as the rarer one.
+    A pair of characters that occurs in no word usually spans two words, so it is as rare as its rarer character.
     """
     found = {}
     for term in wanted:
-        with _counting:  # else the first questions, where many come at once, would each count all words
+        with _counting:  # otherwise each of several simultaneous first questions would count all words
             shares = _shares("en" if term.isascii() else "zh")
         parts = [term] if term in shares or term.isascii() else list(term)
         found[term] = max(_rarity(shares.get(part, 0.0)) for part in parts)
@@ -50,20 +50,20 @@ def _rarity(share: float) -> float:
 
 @cache
 def _shares(language: str) -> Mapping[str, float]:
-    """The share of each index term in texts: English words by their stems, Chinese ones by characters and pairs."""
+    """Return the frequency of each index term: stems in English, characters and pairs in Chinese."""
     found: defaultdict[str, float] = defaultdict(float)
     for word, share in _words(language):
-        if word.isascii() is (language == "en"):  # the Chinese list has English words as Chinese texts use them
+        if word.isascii() is (language == "en"):  # the Chinese list also has the English words of Chinese texts
             for term in terms(word):
                 found[term] += share
     return dict(found)
 
 
 def _words(language: str) -> Iterator[tuple[str, float]]:
-    """Words of wordfreq's small list with their shares in texts.
+    """Yield the words of wordfreq's small list with their frequencies.
 
-    Its file is read here, in the form that `wordfreq.read_cBpack` tells of: to import wordfreq, which can cut texts
-    of forty languages into words, takes longer than all that is done with the list.
+    Reads the file directly, in the format that `wordfreq.read_cBpack` documents: importing wordfreq, with its
+    tokenizers for forty languages, takes longer than all the work with the list.
     """
     package = find_spec("wordfreq")
     assert package

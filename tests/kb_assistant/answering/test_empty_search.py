@@ -11,7 +11,7 @@ import pytest
 
 from kb_assistant import Assistant
 from kb_assistant.answering.empty_search import describe_filter
-from kb_assistant.answering.filters import documents
+from kb_assistant.answering.filters import build_filter
 from vectorstore import Filter
 
 ZH, EN = "年假有几天？", "How many days of annual leave do staff get?"
@@ -39,7 +39,7 @@ def refusal(kb: Assistant, question: str, only: Filter | None = None) -> str:
 
 
 def test_a_filter_that_no_document_meets_is_named(kb: Assistant) -> None:
-    only = documents("*.pdf", since=date(2024, 1, 1))
+    only = build_filter("*.pdf", since=date(2024, 1, 1))
     assert refusal(kb, EN, only) == (
         "No document matches the filter: *.pdf, changed since 2024-01-01. Documents in the collection: 3."
     )
@@ -51,23 +51,23 @@ def test_an_emptied_collection_says_so(kb: Assistant) -> None:
     kb.remove("*")
     assert refusal(kb, EN) == "The collection default has no documents. Add some, then ask again."
     assert refusal(kb, ZH) == "知识库 default 中没有文档。请先添加文档，再提问。"
-    assert refusal(kb, EN, documents("*.pdf")) == refusal(kb, EN)
+    assert refusal(kb, EN, build_filter("*.pdf")) == refusal(kb, EN)
 
 
 def test_documents_without_text_are_named_as_such(kb: Assistant) -> None:
-    only = documents("empty.*")
+    only = build_filter("empty.*")
     assert refusal(kb, EN, only).startswith("No text could be read from the documents that were to be searched (1 in")
     assert refusal(kb, ZH, only) == "要检索的文档（共 1 份）中没有可读的文字，因此无法检索。"
 
 
 def test_a_question_without_an_answer_is_refused_as_ever(kb: Assistant) -> None:
-    answer = kb.ask("What does the pension plan cost?", only=documents("*.md"))
+    answer = kb.ask("What does the pension plan cost?", only=build_filter("*.md"))
     assert (answer.refused, answer.text) == (True, "The answer is not in these documents.")
     assert answer.citations
 
 
 def test_a_filter_in_words() -> None:
-    only = documents("reports/*", ("pdf", "docx"), date(2024, 1, 1), date(2024, 6, 30))
+    only = build_filter("reports/*", ("pdf", "docx"), date(2024, 1, 1), date(2024, 6, 30))
     assert describe_filter(only, "en") == (
         "reports/*, type .pdf or .docx, changed since 2024-01-01, changed until 2024-06-30"
     )

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from kb_assistant import Assistant
-from kb_assistant.answering.suggestions import suggested
+from kb_assistant.answering.suggestions import choose_questions
 from kb_assistant.language import language_of
 
 
@@ -26,7 +26,7 @@ def test_they_change_with_the_documents(tmp_path: Path) -> None:
 
 def test_headings_without_words_make_no_question_and_numbers_are_left_out() -> None:
     headings = [("a", (one,)) for one in ("1", "—", "第三章 报销", "2.1 Annual leave", "VPN Access", "x" * 80)]
-    questions = suggested(headings, lambda source, question: True, 9)
+    questions = choose_questions(headings, lambda source, question: True, 9)
     assert set(questions) == {
         "报销是什么？",
         "What should I know about annual leave?",
@@ -34,6 +34,8 @@ def test_headings_without_words_make_no_question_and_numbers_are_left_out() -> N
     }
 
 
-def test_what_is_not_answered_is_not_suggested() -> None:
+def test_a_question_without_an_answer_is_not_suggested() -> None:
     headings = [("a", ("Annual leave",)), ("b", ("Expenses",))]
-    assert suggested(headings, lambda source, question: source == "b", 9) == ("What should I know about expenses?",)
+    assert choose_questions(headings, lambda source, question: source == "b", 9) == (
+        "What should I know about expenses?",
+    )

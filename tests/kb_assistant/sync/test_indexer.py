@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kb_assistant import Assistant
-from kb_assistant.answering.filters import documents
+from kb_assistant.answering.filters import build_filter
 from kb_assistant.errors import EmptiedFolderError, UsageError
 from kb_assistant.sync import plan as planning
 from kb_assistant.sync.indexer import IngestReport
@@ -61,7 +61,7 @@ def test_a_new_date_alone_is_noted_and_nothing_is_read_again(kb: Assistant, docs
     kb.ingest(docs)
     os.utime(docs / "leave.md", (1_600_000_000, 1_600_000_000))
     kb.ingest(docs, dry_run=True)
-    only = documents(until=date(2020, 12, 31))
+    only = build_filter(until=date(2020, 12, 31))
     assert kb.search("annual leave", only=only) == []
     again = kb.ingest(docs)
     assert (counts(again), again.chunks_embedded) == ({"unchanged": 3}, 0)
