@@ -6,35 +6,26 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-import numpy as np
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection
 
 from vectorstore.analysis import query_terms
 from vectorstore.catalog import Catalog
 from vectorstore.chroma import ReadOnlyIndex, VectorIndex
-from vectorstore.duplicates import Distinct
 from vectorstore.embeddings import BUILT_IN, Embedder, HashedEmbeddings
 from vectorstore.errors import EmbeddingMismatchError, StoreError, UnknownSourceError
-from vectorstore.fulltext import MOST_OF_A_TERM, FullTextIndex
+from vectorstore.fulltext import FullTextIndex
 from vectorstore.hit import Hit
-from vectorstore.hybrid import blend, coverage, similarity
 from vectorstore.passages import Passages
 from vectorstore.records import EVERYTHING, Collection, Filter, NewSource, Passage, text_hash
 from vectorstore.reranker import Reranker
+from vectorstore.search import Search
 
 __all__ = ["Store"]
 
-CANDIDATES = 50
 _EMBED_BATCH = 1024
-_FEW = 2000
-"""Where a filter leaves no more passages, each is compared with the question: an index might miss them."""
-_DEEPEST = 5000
-"""The most vectors that Chroma is asked for, where a filter leaves few of those it finds."""
 
 
 class Store:
@@ -49,6 +40,7 @@ class Store:
         self.embedder = embedder
         self.reranker = reranker
         self._index = index
+        self._search = Search(catalog, index, embedder, reranker)
 
     @classmethod
     def open(cls, folder: Path, embedder: Embedder, reranker: Reranker | None = None) -> Store:
@@ -92,40 +84,7 @@ class Store:
             EmbeddingMismatchError: it was embedded with another model.
             RerankerError: there is a reranker, and it cannot be loaded.
         """
-        collection = self._readable(collection_name)
-        full_text, passages = FullTextIndex(collection.id), Passages(collection.id)
-        asked = query_terms(question)
-        query = np.asarray(self.embedder.embed_query(question), dtype=np.float32)
-        candidates = max(CANDIDATES, 2 * limit)
-        with self.catalog.transaction() as connection:
-            few = passages.matching(connection, only, _FEW + 1) if only else None
-            few = few if few is None or len(few) <= _FEW else None
-            if few is not None:
-                lexical = full_text.rank(connection, asked, few)[:candidates]
-            else:
-                keep = partial(passages.among, connection, only=only) if only else None
-                lexical = full_text.search(connection, asked, candidates, keep)
-            weights = full_text.weights(connection, asked) if weights is None else weights
-            # Vectors of no weight only add to what full text finds, and here that is enough, or they are outdated.
-            outdated = collection.embedding != self.embedder.model_id
-            enough = outdated or (not self.embedder.weight and len(lexical) >= candidates)
-            dense = [] if enough else self._nearest(connection, collection, query, candidates, only, few)
-            wanted = list(dict.fromkeys([*dense, *(one for one, _ in lexical)]))
-            alike: dict[bytes, float] = {}
-            near = dict.fromkeys(wanted, 0.0)
-            if self.embedder.weight:
-                hashes = self.catalog.hashes(connection, wanted)
-                vectors = self.catalog.vectors(connection, collection.embedding, list(set(hashes.values())))
-                alike = {key: similarity(query, vector) for key, vector in vectors.items()}
-                near = {one: alike.get(hashes[one], 0.0) for one in wanted if one in hashes}
-            found = blend(lexical, MOST_OF_A_TERM * sum(weights.values()), near, self.embedder.weight)
-            most = max(limit, self.reranker.candidates) if self.reranker else limit
-            chunks = passages.first(connection, [one for one, _ in found], most, only, Distinct().add)
-        order, read = self._reranked(question, chunks)
-        return [
-            self._hit(rank, chunk, weights, alike.get(chunk.text_hash), read.get(chunk.id))
-            for rank, chunk in enumerate(order[:limit], start=1)
-        ]
+        return self._search.hits(self._readable(collection_name), question, limit, only, weights)
 
     def search_full_text(self, collection_name: str, question: str, limit: int) -> list[Passage]:
         """Return the passages that full text alone finds, the best first.
@@ -133,10 +92,7 @@ class Store:
         Raises:
             UnknownCollectionError: there is no such collection.
         """
-        collection = self.catalog.collection(collection_name)
-        with self.catalog.transaction() as connection:
-            found = FullTextIndex(collection.id).search(connection, query_terms(question), limit)
-            return Passages(collection.id).first(connection, [one for one, _ in found], limit)
+        return self._search.full_text(self.catalog.collection(collection_name), question, limit)
 
     def search_vectors(self, collection_name: str, question: str, limit: int) -> list[Passage]:
         """Return the passages that vectors alone find, the nearest first.
@@ -145,53 +101,7 @@ class Store:
             UnknownCollectionError: there is no such collection.
             EmbeddingMismatchError: it was embedded with another model.
         """
-        collection = self._readable(collection_name)
-        found = self._index.search(collection, self.embedder.embed_query(question), limit)
-        with self.catalog.transaction() as connection:
-            return Passages(collection.id).first(connection, found, limit)
-
-    def _nearest(
-        self,
-        connection: Connection,
-        collection: Collection,
-        query: np.ndarray,
-        limit: int,
-        only: Filter,
-        few: list[int] | None,
-    ) -> list[int]:
-        """The ids of the passages nearest to a vector that meet the filter; `few`, where there are few, are all."""
-        if few is not None:
-            hashes = self.catalog.hashes(connection, few)
-            vectors = self.catalog.vectors(connection, collection.embedding, list(set(hashes.values())))
-            near = {one: similarity(query, vectors[key]) for one, key in hashes.items() if key in vectors}
-            return sorted(near, key=lambda one: (-near[one], one))[:limit]
-        if not only:
-            return self._index.search(collection, query.tolist(), limit)
-        # Chroma knows nothing of documents: it is asked for more until enough of what it finds meets the filter.
-        wanted = 4 * limit
-        while True:
-            found = self._index.search(collection, query.tolist(), wanted)
-            kept = Passages(collection.id).among(connection, found, only)
-            if len(kept) >= limit or len(found) < wanted or wanted >= _DEEPEST:
-                return kept[:limit]
-            wanted *= 4
-
-    def _reranked(self, question: str, found: list[Passage]) -> tuple[list[Passage], dict[int, float]]:
-        """What was found, the best of it in the reranker's order, and its scores of those by chunk."""
-        if not self.reranker:
-            return found, {}
-        best = found[: self.reranker.candidates]
-        texts = [f"{one.title or ''}\n{one.text}".strip() for one in best]
-        read = dict(zip((one.id for one in best), self.reranker.scores(question, texts), strict=True))
-        return [*sorted(best, key=lambda one: -read[one.id]), *found[len(best) :]], read
-
-    def _hit(
-        self, rank: int, chunk: Passage, weights: Mapping[str, float], cosine: float | None, read: float | None
-    ) -> Hit:
-        covered = coverage(weights, " ".join((chunk.source, chunk.title or "", *chunk.heading, chunk.text)))
-        alike = self.embedder.weight * (cosine or 0.0) + (1 - self.embedder.weight) * covered
-        score = round(alike if read is None else read, 4)
-        return Hit.of(chunk, rank=rank, score=score, coverage=covered, cosine=cosine)
+        return self._search.vectors(self._readable(collection_name), question, limit)
 
     def text(self, collection_name: str, source: str) -> str:
         """Return a document's text as its chunks hold it.
