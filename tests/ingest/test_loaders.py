@@ -77,7 +77,7 @@ def test_blocks_are_spans_in_order_that_do_not_overlap(path: Path) -> None:
         position = block.end
 
 
-def test_it_keeps_the_promises_of_a_document(path: Path) -> None:
+def test_the_document_contract_holds(path: Path) -> None:
     document = load(path)
     check_document(document)
     assert len(document.line_marks) >= len(document.blocks)
@@ -132,7 +132,7 @@ def test_each_line_of_a_chunk_stands_on_that_line_of_the_file(path: Path, max_to
 
 
 @pytest.mark.parametrize("path", [path for path in SAMPLE_FILES if path.suffix in (".pdf", ".docx")], ids=str)
-def test_where_a_file_has_no_lines_they_count_from_one(path: Path) -> None:
+def test_files_without_lines_count_them_from_one(path: Path) -> None:
     document = load(path)
     for page in {block.page for block in document.blocks}:
         numbers = [n for b in document.blocks if b.page == page for _, n in document.lines_of(b.start, b.end)]
@@ -144,7 +144,7 @@ def test_all_formats_are_among_the_samples() -> None:
     assert {path.suffix for path in SAMPLE_FILES} == {".md", ".txt", ".html", ".docx", ".pdf"}
 
 
-def test_structure_is_found_in_every_format_that_has_it() -> None:
+def test_structure_is_found_in_all_formats() -> None:
     for name in ("员工手册.md", "办公室与会议室.html", "差旅报销.docx"):
         document = load(SAMPLES / name)
         kinds = {block.kind for block in document.blocks}
@@ -152,7 +152,7 @@ def test_structure_is_found_in_every_format_that_has_it() -> None:
         assert document.title
 
 
-def test_an_encoding_that_had_to_be_found_out_is_noted() -> None:
+def test_a_guessed_encoding_is_noted() -> None:
     assert load(SAMPLES / "入职第一周.txt").notes == ("read as gb18030",)
     assert load(SAMPLES / "release-notes.txt").notes == ()
 
@@ -161,13 +161,13 @@ def test_an_encoding_that_had_to_be_found_out_is_noted() -> None:
 
 
 @pytest.mark.parametrize("name", ["warranty-returns.html", "办公室与会议室.html"])
-def test_navigation_scripts_and_styles_are_left_out_of_the_samples(name: str) -> None:
+def test_navigation_scripts_and_styles_are_dropped_from_the_samples(name: str) -> None:
     text = load(SAMPLES / name).text
     for word in ("siteAnalytics", "DO-NOT-INDEX", "border-collapse", "Basket", "退出登录"):
         assert word not in text
 
 
-def test_html_that_is_not_content_is_left_out(tmp_path: Path) -> None:
+def test_html_that_is_not_content_is_dropped(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text(
         "<nav>menu</nav><!-- remark --><script>var code</script><style>.rule{}</style><template>later</template>"
@@ -194,6 +194,27 @@ def test_html_says_its_encoding_itself(tmp_path: Path) -> None:
     assert (document.text, document.notes) == ("こんにちは、世界。", ("read as euc-jp",))
 
 
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("windows-1253", "Η προθεσμία είναι δεκατέσσερις ημέρες."),
+        ("iso-8859-8", "המועד האחרון הוא ארבעה עשר יום."),
+        ("iso-8859-2", "Termin wynosi czternaście dni, źródło: zażółć."),
+        ("windows-1254", "Süre on dört gündür, ışık açık."),
+        ("koi8-r", "Срок составляет четырнадцать дней."),
+    ],
+)
+@pytest.mark.parametrize("name", ["page.html", "page.xml"])
+def test_a_declared_encoding_is_believed_where_it_fits(tmp_path: Path, name: str, encoding: str, words: str) -> None:
+    declared = f'<?xml version="1.0" encoding="{encoding}"?><page>' if name.endswith("xml") else ""
+    page = tmp_path / name
+    page.write_bytes(f'{declared}<meta charset="{encoding}"/><p>{words}</p>'.encode(encoding))
+    if declared:
+        page.write_bytes(f"{declared}<p>{words}</p></page>".encode(encoding))
+    document = load(page)
+    assert document.text == words
+
+
 def test_front_matter_gives_the_title_and_is_no_text(tmp_path: Path) -> None:
     page = tmp_path / "front.md"
     page.write_text(MADE["front.md"], encoding="utf-8")
@@ -203,7 +224,7 @@ def test_front_matter_gives_the_title_and_is_no_text(tmp_path: Path) -> None:
     assert document.lines_of(document.blocks[0].start, document.blocks[0].end) == ((0, 6),)
 
 
-def test_a_line_across_the_top_is_no_front_matter(tmp_path: Path) -> None:
+def test_a_horizontal_rule_at_the_top_is_not_front_matter(tmp_path: Path) -> None:
     page = tmp_path / "rule.md"
     page.write_text(MADE["rule.md"], encoding="utf-8")
     document = load(page)
@@ -247,7 +268,7 @@ def test_markdown_nested_on_one_line_keeps_its_text(tmp_path: Path, marker: str,
     assert blocks[1].endswith("the words")
 
 
-def test_markdown_that_is_no_text_makes_no_block(tmp_path: Path) -> None:
+def test_markdown_without_text_makes_no_block(tmp_path: Path) -> None:
     page = tmp_path / "marks.md"
     page.write_text("one\n\n---\n\n[x]: http://a.b\n[x]: http://a.c\n\n***\n>\n\ntwo\n", encoding="utf-8")
     document = load(page)
@@ -372,7 +393,7 @@ def test_suffixes_in_capitals_are_known(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_file_that_has_gone(tmp_path: Path, suffix: str) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(UnreadableError, match=f"^gone{suffix}: not a file, or no longer there"):
         load(tmp_path / f"gone{suffix}")
 

@@ -102,7 +102,7 @@ def test_names_without_the_unicode_flag_come_out_right(tmp_path: Path, encoding:
     assert headings(load(path)) == [(1, name)]
 
 
-def test_the_unicode_path_field_goes_before_the_name(tmp_path: Path) -> None:
+def test_the_unicode_path_field_is_preferred_to_the_name(tmp_path: Path) -> None:
     raw = b"???.txt"
     field = b"\x01" + struct.pack("<I", zlib.crc32(raw)) + "年报.txt".encode()
     path = tmp_path / "extra.zip"
@@ -110,7 +110,7 @@ def test_the_unicode_path_field_goes_before_the_name(tmp_path: Path) -> None:
     assert headings(load(path)) == [(1, "年报.txt")]
 
 
-def test_what_systems_and_tools_keep_is_passed_over(tmp_path: Path) -> None:
+def test_files_of_systems_and_tools_are_skipped(tmp_path: Path) -> None:
     names = ["__MACOSX/._a.txt", ".hidden.txt", "x/.git/config.txt", "node_modules/r.md", "~$a.txt", "a.txt"]
     document = load(packed(tmp_path / "a.zip", dict.fromkeys(names, "text")))
     assert headings(document) == [(1, "a.txt")]
@@ -140,7 +140,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     assert headings(document) == [(1, "a.txt")]
 
 
-def test_what_cannot_be_read_is_noted_and_the_rest_is_there(tmp_path: Path) -> None:
+def test_unreadable_files_are_noted_and_the_rest_is_read(tmp_path: Path) -> None:
     files: dict[str, bytes | str] = {
         "ok.txt": "好",
         "broken.json": "{",
@@ -162,7 +162,7 @@ def test_files_without_a_loader_alone_do_not_make_it_incomplete(tmp_path: Path) 
     assert not document.incomplete
 
 
-def test_where_nothing_can_be_read_the_most_telling_error_is_raised(tmp_path: Path) -> None:
+def test_if_nothing_can_be_read_the_most_specific_error_is_raised(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match=r"^a\.zip: none of its files has a supported format: a\.mp4"):
         load(packed(tmp_path / "a.zip", {"a.mp4": b"x"}))
     with pytest.raises(UnreadableError, match=r"^c\.zip: none of its files could be read: x\.json: not JSON"):
@@ -171,7 +171,7 @@ def test_where_nothing_can_be_read_the_most_telling_error_is_raised(tmp_path: Pa
         load(packed(tmp_path / "d.zip", {"folder/": ""}))
 
 
-def test_of_empty_files_the_names_are_there(tmp_path: Path) -> None:
+def test_names_of_empty_files_are_kept(tmp_path: Path) -> None:
     document = load(packed(tmp_path / "a.zip", {"年报/2023.txt": "", "b.doc": ""}))
     check_document(document)
     assert document.text == "年报/2023.txt\n\nb.doc"
@@ -187,7 +187,7 @@ def test_an_archive_in_an_archive_is_read_too(tmp_path: Path) -> None:
     assert document.incomplete
 
 
-def test_archives_lie_only_so_deep_in_each_other(tmp_path: Path) -> None:
+def test_nesting_of_archives_is_limited(tmp_path: Path) -> None:
     data = packed_bytes({"x.txt": "deep words"})
     for _ in range(6):
         data = packed_bytes({"n.zip": data})
@@ -200,7 +200,7 @@ def test_archives_lie_only_so_deep_in_each_other(tmp_path: Path) -> None:
 # Bombs
 
 
-def test_what_unpacks_to_too_much_is_refused_by_what_its_directory_says(tmp_path: Path) -> None:
+def test_an_archive_that_declares_too_much_is_refused(tmp_path: Path) -> None:
     path = packed(tmp_path / "a.zip", {"zeros.txt": bytes(3_000_000)})
     with pytest.raises(TooLargeError, match=r"^a\.zip: it unpacks to more than 2 MB"):
         load(path, LoadOptions(Limits(unpacked_bytes=2_000_000)))
@@ -274,7 +274,7 @@ def test_aes_is_named(tmp_path: Path) -> None:
         load(path, LoadOptions(passwords=("any",)))
 
 
-def test_a_way_of_packing_that_is_not_read_is_named(tmp_path: Path) -> None:
+def test_an_unsupported_compression_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(raw_zip(b"a.txt", b"x" * 30, method=9))
     with pytest.raises(UnsupportedError, match=r"a\.txt: it is compressed with Deflate64"):
@@ -282,12 +282,12 @@ def test_a_way_of_packing_that_is_not_read_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_other_ways_of_packing_are_read(tmp_path: Path, method: int) -> None:
+def test_other_compressions_are_read(tmp_path: Path, method: int) -> None:
     assert "内容" in load(packed(tmp_path / "a.zip", {"a.txt": "内容"}, method=method)).text
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no archive at all" * 20])
-def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(content)
     with pytest.raises(UnreadableError, match=r"^a\.zip: not a ZIP archive"):

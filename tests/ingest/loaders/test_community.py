@@ -109,7 +109,7 @@ def test_it_is_read_in_the_encoding_that_fits(tmp_path: Path) -> None:
     assert document.notes == ("read as gb18030",)
 
 
-def test_the_bound_on_characters_holds(tmp_path: Path) -> None:
+def test_the_limit_on_characters_is_enforced(tmp_path: Path) -> None:
     path = tmp_path / "a.rst"
     path.write_text(RST, encoding="utf-8")
     with pytest.raises(TooLargeError, match=r"^a\.rst: it holds \d+ characters, more than 100; "):

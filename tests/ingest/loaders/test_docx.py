@@ -119,7 +119,7 @@ def test_text_boxes_content_controls_and_insertions_are_read(tmp_path: Path) -> 
     assert texts(made, tmp_path / "x.docx") == ["锚", "框里的字", "第二段", "控件里的段落", "共三十天", "E=mc2"]
 
 
-def test_headers_and_tables_of_contents_are_set_aside(tmp_path: Path) -> None:
+def test_headers_and_tables_of_contents_are_dropped(tmp_path: Path) -> None:
     made = docx.Document()
     made.sections[0].header.paragraphs[0].text = "页眉"
     made.sections[0].footer.paragraphs[0].text = "页脚"
@@ -309,7 +309,7 @@ def test_pictures_and_broken_links_to_parts_do_not_matter(tmp_path: Path) -> Non
     assert loaded(path).text == "正文"
 
 
-def test_an_embedded_document_is_missed(tmp_path: Path) -> None:
+def test_an_embedded_document_is_noted(tmp_path: Path) -> None:
     made = docx.Document()
     made.add_paragraph("正文")
     add(made, "<w:altChunk/>")
@@ -333,7 +333,7 @@ def test_an_encrypted_document_is_opened_by_a_password_that_fits(tmp_path: Path)
     assert loaded(path, LoadOptions(passwords=("wrong", "secret"))).text == "机密"
 
 
-def test_bounds_on_what_it_unpacks_to(tmp_path: Path) -> None:
+def test_limits_on_the_unpacked_document(tmp_path: Path) -> None:
     made = docx.Document()
     for number in range(20):
         made.add_paragraph(f"第 {number} 段")
@@ -349,7 +349,7 @@ def test_bounds_on_what_it_unpacks_to(tmp_path: Path) -> None:
             loaded(path, LoadOptions(limits=limits))
 
 
-def test_a_main_part_beyond_the_bound_is_refused_before_it_is_read(tmp_path: Path) -> None:
+def test_a_main_part_above_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path = saved(docx.Document(), tmp_path / "x.docx")
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
@@ -393,14 +393,14 @@ def test_an_entity_bomb_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04" + bytes(100), b"%PDF-1.7\n", bytes(4096)])
-def test_what_is_no_document(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_document_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.docx"
     path.write_bytes(content)
     with pytest.raises(UnreadableError, match=r"^x\.docx: not a document of Word, or cut short; "):
         load(path)
 
 
-def test_an_archive_that_is_no_document(tmp_path: Path) -> None:
+def test_a_zip_that_is_not_a_document_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.docx"
     write(path, {"readme.txt": b"hello"})
     with pytest.raises(UnreadableError, match=r"^x\.docx: not a Word document, or broken; "):

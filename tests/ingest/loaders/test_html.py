@@ -69,7 +69,7 @@ def test_nothing_that_a_page_names_is_opened(tmp_path: Path) -> None:
         ("<table><form><tr><td>9 euros</td></tr></form></table>", [("| 9 euros |", 1)]),
     ],
 )
-def test_whatever_a_reader_sees_is_read(tmp_path: Path, page: str, expected: list[tuple[str, int]]) -> None:
+def test_all_visible_text_is_read(tmp_path: Path, page: str, expected: list[tuple[str, int]]) -> None:
     document = read(tmp_path / "a.html", page)
     blocks = [(document.text[b.start : b.end], document.lines_of(b.start, b.end)[0][1]) for b in document.blocks]
     assert blocks == expected
@@ -109,7 +109,7 @@ def test_a_piece_of_html_is_read_from_a_text() -> None:
     assert parse_html("").blocks == ()
 
 
-def test_tags_and_remarks_over_several_lines_shift_no_line(tmp_path: Path) -> None:
+def test_multi_line_tags_and_comments_do_not_shift_lines(tmp_path: Path) -> None:
     document = read(
         tmp_path / "a.html",
         "<p\n class='a\nb'>three<!-- 3\n4 --> four</p>\n<script>\nvar x\n</script>seven\n<p>up<b\n>date</b>d\n</p>",
@@ -125,7 +125,7 @@ def test_lines_are_counted_beyond_those_that_libxml2_can_number(tmp_path: Path, 
     assert [line for _, line in document.lines_of(last.start, last.end)] == [70_001, 70_002]
 
 
-def test_tags_within_a_word_do_not_part_it_in_a_table(tmp_path: Path) -> None:
+def test_tags_within_a_word_do_not_split_it_in_a_table(tmp_path: Path) -> None:
     page = "<table><tr><td>CO<sub>2</sub>-Gehalt<td>a<br>b<p>c</p>d<tr><td><table><tr><td>i<td>j</table><td>k</table>"
     document = read(tmp_path / "a.html", page)
     assert document.text == "| CO2-Gehalt | a b c d |\n| --- | --- |\n| i j | k |"

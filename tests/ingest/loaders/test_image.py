@@ -88,7 +88,7 @@ def test_a_bomb_is_not_decoded(tmp_path: Path, side: int) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" + bytes(100), b"no picture at all"])
-def test_what_is_no_picture_is_unreadable(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_picture_is_unreadable(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.png"
     path.write_bytes(content)
     with pytest.raises(UnreadableError, match=r"^broken\.png: not a picture, or broken"):

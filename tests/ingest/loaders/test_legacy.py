@@ -163,7 +163,7 @@ def test_an_rtf_named_doc(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".doc", ".ppt"])
 @pytest.mark.parametrize("content", [b"", bytes(4096), b"\x89PNG\r\n\x1a\n" + bytes(range(256))])
-def test_what_is_no_document(tmp_path: Path, suffix: str, content: bytes) -> None:
+def test_an_invalid_document_is_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content)
     with pytest.raises(UnreadableError, match=rf"^x\{suffix}: not a \w+ document, or cut short; save it again as"):

@@ -102,13 +102,13 @@ def test_subjects_are_read_however_they_are_written(tmp_path: Path, subject: byt
         (b"=?utf-7?Q?1 +2AA- 2?=", "1 +2AA- 2"),
     ],
 )
-def test_what_is_not_encoded_in_a_subject_is_read_as_it_stands(tmp_path: Path, subject: bytes, title: str) -> None:
+def test_unencoded_parts_of_a_subject_are_kept(tmp_path: Path, subject: bytes, title: str) -> None:
     path = tmp_path / "a.eml"
     path.write_bytes(b"From: a@b.c\nSubject: " + subject + b"\n\ntext")
     assert load(path).title == title
 
 
-def test_plain_text_goes_before_html(tmp_path: Path) -> None:
+def test_plain_text_is_preferred_to_html(tmp_path: Path) -> None:
     message, path = letter(tmp_path / "a.eml", body="plain words")
     message.add_alternative("<p>html words</p>", subtype="html")
     document = saved(message, path)
@@ -202,7 +202,7 @@ def test_an_encrypted_message_says_so(tmp_path: Path) -> None:
         load(path)
 
 
-def test_a_message_that_holds_nothing(tmp_path: Path) -> None:
+def test_an_empty_message_holds_no_text(tmp_path: Path) -> None:
     path = tmp_path / "a.eml"
     path.write_bytes(b"  \r\n\r\n  ")
     with pytest.raises(NoTextError, match=r"^a\.eml: "):
@@ -215,7 +215,7 @@ def test_a_message_that_holds_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"only some text\nwithout headers", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"PK\x03\x04"]
 )
-def test_what_is_no_message_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_message_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.eml"
     path.write_bytes(content)
     with pytest.raises(UnreadableError, match=r"^a\.eml: "):
@@ -258,7 +258,7 @@ def test_a_message_of_outlook_is_its_subject_headers_and_text(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "big5", "utf-8"])
-def test_texts_of_eight_bits_are_read_by_what_they_hold(tmp_path: Path, encoding: str) -> None:
+def test_eight_bit_text_is_decoded_by_its_content(tmp_path: Path, encoding: str) -> None:
     words = "會議室已經預訂了，請準時出席。" if encoding == "big5" else "会议室已经预订了，请准时出席。"
     document = outlook(tmp_path / "a.msg", {**narrow(0x37, words, encoding), **narrow(0x1000, words * 3, encoding)})
     assert document.title == words
@@ -337,7 +337,7 @@ def test_compressed_rtf_is_unpacked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"Subject: x\n\ntext", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)])
-def test_what_is_no_message_of_outlook_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_outlook_message_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.msg"
     path.write_bytes(content)
     with pytest.raises(UnreadableError, match=r"^a\.msg: "):

@@ -68,7 +68,7 @@ def test_a_notebook_on_a_single_line_is_read_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{}", "[1]", "{", '{"cells": 3}', "# no notebook"])
-def test_what_is_no_notebook_is_refused(tmp_path: Path, content: str) -> None:
+def test_an_invalid_notebook_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "a.ipynb"
     path.write_text(content)
     with pytest.raises(UnreadableError, match=r"^a\.ipynb: not a Jupyter notebook, or broken; "):

@@ -126,12 +126,12 @@ def test_second_bytes_written_as_letters_belong_to_the_first(tmp_path: Path) -> 
     assert rtf(tmp_path / "b.rtf", "直接写的中文，没有转义。".encode("gb18030")).text == "直接写的中文，没有转义。"
 
 
-def test_unicode_goes_before_what_stands_in_for_it(tmp_path: Path) -> None:
+def test_unicode_is_preferred_to_its_fallback(tmp_path: Path) -> None:
     body = rb"{\uc2\u20013\'d6\'d0\u25991\'ce\'c4 end} \u-10179?\u-8704? \u8212- after"
     assert rtf(tmp_path / "a.rtf", body).text == "中文 end 😀 — after"
 
 
-def test_pictures_in_rtf_are_passed_over(tmp_path: Path) -> None:
+def test_pictures_in_rtf_are_skipped(tmp_path: Path) -> None:
     body = rb"before {\pict\pngblip 89504e470d0a1a0a} {\*\objdata 0105} {\pict\bin4 {}}{} after"
     assert rtf(tmp_path / "a.rtf", body).text.split() == ["before", "after"]
 
@@ -172,7 +172,7 @@ def test_a_book_with_protected_fonts_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".odt", ".epub"])
-def test_what_unpacks_to_too_much_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_a_document_that_unpacks_to_too_much_is_refused(tmp_path: Path, suffix: str) -> None:
     path = with_member(made(tmp_path / f"a{suffix}"), "zeros.bin", bytes(3_000_000))
     with pytest.raises(TooLargeError, match=rf"^a\{suffix}: it unpacks to more than the limit"):
         load(path, LoadOptions(Limits(unpacked_bytes=2_000_000)))
@@ -180,7 +180,7 @@ def test_what_unpacks_to_too_much_is_refused(tmp_path: Path, suffix: str) -> Non
 
 @pytest.mark.parametrize("suffix", [".odt", ".epub", ".rtf"])
 @pytest.mark.parametrize("content", [b"no such document", b"PK\x03\x04" + bytes(50), b"{\\rtf1 cut {"])
-def test_what_is_no_such_document_is_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
+def test_an_invalid_file_is_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(content)
     with pytest.raises(UnreadableError, match=rf"^a\{suffix}: "):

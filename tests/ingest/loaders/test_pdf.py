@@ -120,7 +120,7 @@ def test_two_columns_are_read_one_after_the_other(tmp_path: Path, row_by_row: bo
     assert folded.rindex("The committee met") < folded.index("come of and")
 
 
-def test_what_stands_above_comes_first_whatever_is_drawn_first(tmp_path: Path) -> None:
+def test_reading_order_does_not_depend_on_drawing_order(tmp_path: Path) -> None:
     page = [*lines(60, 500, ["Below, and drawn first."]), *lines(60, 100, ["Above, and drawn last."])]
     assert load(write_pdf(tmp_path / "a.pdf", [page])).text == "Above, and drawn last.\n\nBelow, and drawn first."
 
@@ -180,7 +180,7 @@ def test_a_frame_around_prose_makes_no_table(tmp_path: Path) -> None:
     assert texts(document) == [" ".join(PROSE)]
 
 
-def test_running_heads_and_page_numbers_are_set_aside(tmp_path: Path) -> None:
+def test_headers_and_page_numbers_are_dropped(tmp_path: Path) -> None:
     pages = [
         [(60, 30, "Handbook of the Zephyr works"), *lines(60, 100, PROSE), (60, 200, f"Only on {word}."),
          (300, 780, f"- {number} -")]
@@ -193,7 +193,7 @@ def test_running_heads_and_page_numbers_are_set_aside(tmp_path: Path) -> None:
     assert all(f"Only on {word}." in document.text for word in ("one", "three", "five"))
 
 
-def test_a_running_head_whose_words_are_in_the_text_is_left_out(tmp_path: Path) -> None:
+def test_a_header_whose_words_are_in_the_text_is_dropped(tmp_path: Path) -> None:
     pages = [[(60, 30, "the committee met"), *lines(60, 150, PROSE)] for _ in range(4)]
     assert "the committee met" not in load(write_pdf(tmp_path / "a.pdf", pages)).text
 
@@ -217,7 +217,7 @@ def test_turned_pages_are_read_rightly(tmp_path: Path, rotate: int) -> None:
     assert load(write_pdf(tmp_path / "a.pdf", [stream], rotate=rotate)).text == " ".join(PROSE)
 
 
-def test_text_off_the_page_is_no_text(tmp_path: Path) -> None:
+def test_text_off_the_page_is_ignored(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "a.pdf", [[(60, 100, "On the page"), (60, 900, "Below it"), (900, 100, "Beside it")]])
     assert load(path).text == "On the page"
 
@@ -232,7 +232,7 @@ def test_blank_pages_are_no_fault(tmp_path: Path) -> None:
     assert not document.incomplete
 
 
-def test_nothing_but_blank_pages_is_no_text(tmp_path: Path) -> None:
+def test_blank_pages_hold_no_text(tmp_path: Path) -> None:
     with pytest.raises(NoTextError, match=r"^a\.pdf: none of its 2 pages"):
         load(write_pdf(tmp_path / "a.pdf", [[], []]), NO_OCR)
 
@@ -274,7 +274,7 @@ def test_pages_that_are_pictures_are_read_by_ocr(tmp_path: Path) -> None:
     assert read == "Delivery note Forty crates of apples"
 
 
-def test_a_garbled_text_layer_is_no_text(tmp_path: Path) -> None:
+def test_a_garbled_text_layer_is_ignored(tmp_path: Path) -> None:
     shifted = ["".join(chr(ord(letter) - 29) if letter > " " else " " for letter in line) for line in PROSE]
     hidden = b"\n".join(
         b"BT /F1 11 Tf 60 %d Td <%s> Tj ET" % (700 - 14 * number, line.encode("latin-1").hex().encode())
@@ -344,7 +344,7 @@ def test_an_owner_password_alone_does_not_matter(tmp_path: Path) -> None:
     assert load(encrypted(tmp_path / "a.pdf", user="", owner="secret")).text == " ".join(PROSE)
 
 
-def test_bounds_are_kept(tmp_path: Path) -> None:
+def test_limits_are_enforced(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "a.pdf", [lines(60, 150, PROSE)] * 30)
     with pytest.raises(TooLargeError, match=r"^a\.pdf: it has 30 pages, more than 29; "):
         load(path, LoadOptions(limits=replace(Limits(), pages=29)))
@@ -360,7 +360,7 @@ def test_each_page_is_reported_as_done(tmp_path: Path) -> None:
     assert [f"Page {number}" in document.text for number in range(40)] == [True] * 40
 
 
-def test_a_file_that_is_no_pdf(tmp_path: Path) -> None:
+def test_an_invalid_pdf_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7\nnothing else")
     with pytest.raises(UnreadableError, match=r"^a\.pdf: not a PDF, or broken"):
         load(tmp_path / "a.pdf")

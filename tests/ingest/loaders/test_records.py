@@ -25,7 +25,7 @@ def texts(document: ParsedDocument) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
-def test_passages_keep_their_text_and_where_they_come_from(tmp_path: Path, name: str) -> None:
+def test_passages_keep_their_text_and_origin(tmp_path: Path, name: str) -> None:
     content = (
         '{"content": "第一段。\\n\\n第二段", "link": "http://a.b/1"}\n\n{"content": "乙", "link": "http://a.b/2"}\n'
     )
@@ -48,7 +48,7 @@ def test_passages_may_be_a_list_or_lie_in_an_object(tmp_path: Path) -> None:
     assert [(text, block.link) for (text, _), block in zip(texts(one), one.blocks, strict=True)] == [("甲", "l")]
 
 
-def test_what_else_a_passage_says_is_text_too(tmp_path: Path) -> None:
+def test_other_keys_of_a_passage_are_text_too(tmp_path: Path) -> None:
     document = read(
         tmp_path / "a.jsonl", '{"title": "年假", "content": "五天", "tags": ["人事", "假期"], "link": ["x"]}'
     )
@@ -106,7 +106,7 @@ def test_a_broken_character_in_a_link_or_a_heading_is_shown_too(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-16-le"])
-def test_any_encoding_will_do(tmp_path: Path, encoding: str) -> None:
+def test_text_in_any_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     content = '{"content": "公司实行弹性工作制，核心时间由主管商定。"}'
     document = read(tmp_path / "a.jsonl", f"{content}\n{content}".encode(encoding))
     assert len(document.blocks) == 2
@@ -121,7 +121,7 @@ def test_broken_lines_are_noted_and_the_rest_is_there(tmp_path: Path) -> None:
     assert document.notes == ("2 broken lines skipped: 2, 4",)
 
 
-def test_where_every_line_is_broken_the_first_is_named(tmp_path: Path) -> None:
+def test_if_all_lines_are_broken_the_first_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("some text\nand more\n")
     with pytest.raises(UnreadableError, match=r"^a\.jsonl: not JSON Lines \(line 1, column 1: "):
@@ -152,7 +152,7 @@ def test_broken_json_says_where(tmp_path: Path, content: str, place: str) -> Non
 @pytest.mark.parametrize(
     "content", ["[" * 100_000, "[" * 100_000 + "]" * 100_000, '{"a":' * 50_000 + "1" + "}" * 50_000]
 )
-def test_what_is_nested_very_deeply_is_refused(tmp_path: Path, name: str, content: str) -> None:
+def test_very_deep_nesting_is_refused(tmp_path: Path, name: str, content: str) -> None:
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(UnreadableError, match="nested too deeply"):

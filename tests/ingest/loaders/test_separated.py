@@ -47,7 +47,7 @@ def test_separators_are_found(tmp_path: Path, separator: str) -> None:
     assert rows(document) == ["| 品名 | 价 格 | 说明 |", "| --- | --- | --- |", "| 苹果 | 3.5 | 红 |", "| 梨 | 4 |  |"]
 
 
-def test_commas_in_a_file_parted_by_semicolons(tmp_path: Path) -> None:
+def test_commas_in_a_file_separated_by_semicolons(tmp_path: Path) -> None:
     document = loaded(tmp_path / "x.csv", "Betrag;Ort, Land\n1,50;Bonn, D\n2,75;Wien, A\n")
     assert rows(document)[2:] == ["| 1,50 | Bonn, D |", "| 2,75 | Wien, A |"]
 
@@ -58,11 +58,11 @@ def test_a_declared_separator_is_believed_and_not_shown(tmp_path: Path) -> None:
     assert lines(document) == [2, 2, 3]
 
 
-def test_a_tsv_is_parted_by_tabs_even_where_nothing_tells(tmp_path: Path) -> None:
+def test_a_tsv_is_split_at_tabs_even_without_evidence(tmp_path: Path) -> None:
     assert rows(loaded(tmp_path / "x.tsv", "a, b\tc\n"))[0] == "| a, b | c |"
 
 
-def test_short_rows_are_padded_and_empty_columns_left_out(tmp_path: Path) -> None:
+def test_short_rows_are_padded_and_empty_columns_dropped(tmp_path: Path) -> None:
     document = loaded(tmp_path / "x.csv", "a,,b,c\n1,,2,3\n4,\n5,,6,7,8\n,,,\n1,,2,3\n")
     assert rows(document) == [
         "| a | b | c |  |",
@@ -100,7 +100,7 @@ def test_a_file_of_one_column(tmp_path: Path) -> None:
     assert rows(loaded(tmp_path / "x.csv", "名称\n甲\n乙\n")) == ["| 名称 |", "| --- |", "| 甲 |", "| 乙 |"]
 
 
-def test_bounds_on_cells_and_characters(tmp_path: Path) -> None:
+def test_limits_on_cells_and_characters(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     with pytest.raises(TooLargeError, match=r"^x\.csv: it holds more than 10 cells; "):
         loaded(path, "a,b\n" * 6, LoadOptions(limits=Limits(cells=10)))

@@ -107,7 +107,7 @@ def test_regions_are_tables_of_their_own(tmp_path: Path) -> None:
     assert tables == ["| 品名 | 单价 |", "| 城市 | 人口 |", "| 姓名 | 电话 |"]
 
 
-def test_an_empty_row_does_not_part_numbers_from_their_header(tmp_path: Path) -> None:
+def test_an_empty_row_does_not_separate_numbers_from_their_header(tmp_path: Path) -> None:
     made = openpyxl.Workbook()
     fill(made.active, TABLE)
     fill(made.active, [["葡萄", 9]], row=6)
@@ -171,7 +171,7 @@ def test_the_dates_of_chinese_excel_are_dates(tmp_path: Path) -> None:
     assert "| 2024-03-01 | 甲 |" in loaded(path).text
 
 
-def test_formulas_show_what_they_came_to(tmp_path: Path) -> None:
+def test_formulas_show_their_saved_results(tmp_path: Path) -> None:
     path = sheet_xml(
         tmp_path / "x.xlsx",
         '<sheetData><row r="1"><c r="A1"><v>2</v></c><c r="B1"><f>A1*2</f><v>4</v></c></row></sheetData>',
@@ -211,7 +211,7 @@ def test_rows_beyond_what_a_sheet_can_have_end_quickly(tmp_path: Path) -> None:
         loaded(path)
 
 
-def test_bounds_on_cells_characters_sheets_and_parts(tmp_path: Path) -> None:
+def test_limits_on_cells_characters_sheets_and_parts(tmp_path: Path) -> None:
     path = workbook(tmp_path / "x.xlsx", TABLE, TABLE)
     for limits, why in (
         (Limits(cells=10), "more than 10 cells"),
@@ -263,7 +263,7 @@ def encrypt(path: Path, password: str) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04" + bytes(100), bytes(3000)])
 @pytest.mark.parametrize("suffix", [".xlsx", ".xls"])
-def test_what_is_no_workbook(tmp_path: Path, content: bytes, suffix: str) -> None:
+def test_an_invalid_workbook_is_refused(tmp_path: Path, content: bytes, suffix: str) -> None:
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content)
     with pytest.raises(UnreadableError, match=rf"^x\{suffix}: "):
@@ -275,7 +275,7 @@ def test_a_workbook_without_cells_holds_no_text(tmp_path: Path) -> None:
         load(workbook(tmp_path / "x.xlsx", []))
 
 
-def test_what_programs_export_as_xls_is_read_as_what_it_is(tmp_path: Path) -> None:
+def test_other_formats_exported_as_xls_are_read(tmp_path: Path) -> None:
     path = tmp_path / "x.xls"
     workbook(path.with_suffix(".xlsx")).rename(path)
     assert "| 苹果 | 3.5 |" in loaded(path).text

@@ -149,7 +149,7 @@ def test_hidden_slides_are_read_and_named(tmp_path: Path) -> None:
     assert document.notes == ("hidden slides included: 2",)
 
 
-def test_a_text_in_the_place_of_a_title_is_no_title(tmp_path: Path) -> None:
+def test_long_text_in_a_title_placeholder_is_not_a_title(tmp_path: Path) -> None:
     made = pptx.Presentation()
     made.core_properties.title = ""
     made.slides.add_slide(made.slide_layouts[TITLE_ONLY]).shapes.title.text = "很长的正文。" * 50
@@ -202,7 +202,7 @@ def test_each_slide_is_reported_and_their_number_is_bounded(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04" + bytes(100), bytes(3000)])
-def test_what_is_no_presentation(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_presentation_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.pptx"
     path.write_bytes(content)
     with pytest.raises(UnreadableError, match=r"^x\.pptx: not a document of PowerPoint, or cut short; "):

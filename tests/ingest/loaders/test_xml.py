@@ -50,7 +50,7 @@ def test_prose_has_headings_and_paragraphs_with_their_lines(tmp_path: Path) -> N
     assert [line for _, line in document.lines_of(document.blocks[2].start, document.blocks[2].end)] == [4, 5]
 
 
-def test_data_are_names_and_values(tmp_path: Path) -> None:
+def test_data_becomes_names_and_values(tmp_path: Path) -> None:
     document = read(
         tmp_path / "a.xml",
         """<config xmlns:x="urn:x">
@@ -139,7 +139,7 @@ def entity_bomb(levels: int) -> str:
         '<!DOCTYPE l [<!ENTITY a "&b;"><!ENTITY b "&a;">]><l><p>words &a;</p></l>',
     ],
 )
-def test_entity_bombs_do_not_go_off(tmp_path: Path, content: str) -> None:
+def test_entity_bombs_are_harmless(tmp_path: Path, content: str) -> None:
     path = tmp_path / "a.xml"
     path.write_text(content)
     started = monotonic()
@@ -192,7 +192,7 @@ def test_control_characters_do_not_stop_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["just text", "<" * 50, "<a>" * 5000 + "x" + "</a>" * 5000])
-def test_what_is_no_xml_is_refused(tmp_path: Path, content: str) -> None:
+def test_invalid_xml_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "a.xml"
     path.write_text(content)
     with pytest.raises(UnreadableError, match=r"^a\.xml: "):
