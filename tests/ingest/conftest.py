@@ -1,4 +1,4 @@
-"""Sample files, and small documents that tests make themselves."""
+"""Sample files, and small documents made for tests."""
 
 from __future__ import annotations
 

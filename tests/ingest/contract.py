@@ -1,4 +1,4 @@
-"""What holds for the document that any loader returns."""
+"""The contract for the documents of all loaders."""
 
 from itertools import pairwise
 
