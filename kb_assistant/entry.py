@@ -29,6 +29,7 @@ def main() -> None:
         warnings.simplefilter("ignore")
         logging.basicConfig(level=logging.CRITICAL)
     try:
+        _set_language()
         code = cli.main(prog_name="kb", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -44,14 +45,45 @@ def main() -> None:
     sys.exit(code)
 
 
+def _set_language() -> None:
+    """Show help and messages in Chinese if the setting `language` or the locale says so."""
+    from kb_assistant.messages import use_language, user_language
+
+    language = user_language(_language_setting())
+    use_language(language)
+    if language == "zh":
+        from kb_assistant.cli.help import ChineseHelpFormatter, translate_help
+
+        translate_help(cli)
+        click.Context.formatter_class = ChineseHelpFormatter
+
+
+def _language_setting() -> str:
+    """The setting `language`, read without loading the settings: help takes a tenth of a second."""
+    if "KB_LANGUAGE" in os.environ:
+        return os.environ["KB_LANGUAGE"]
+    import tomllib
+    from pathlib import Path
+
+    from platformdirs import user_data_path
+
+    given = sys.argv[sys.argv.index("--home") + 1 :][:1] if "--home" in sys.argv else []
+    home = Path(next(iter(given), os.environ.get("KB_HOME")) or user_data_path("kb-assistant", appauthor=False))
+    try:
+        return str(tomllib.loads((home.expanduser() / "kb.toml").read_text(encoding="utf-8")).get("language", "auto"))
+    except (OSError, ValueError):
+        return "auto"  # loading the settings says what is wrong with the file
+
+
 def _report(error: BaseException, *, as_json: bool, debug: bool) -> int:
     code, message = _explained(error)
     if debug:
         traceback.print_exception(error)
+    from kb_assistant.messages import localized
     from kb_assistant.serialization import printable, to_json
 
     message = " ".join(message.split())
-    click.echo(f"kb: {printable(message)}", err=True)
+    click.echo(f"kb: {printable(localized(message))}", err=True)
     if as_json:
         with suppress(OSError):  # stdout itself may be what failed
             click.echo(to_json({"error": {"kind": type(error).__name__, "message": message, "exit_code": code}}))

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
         env_prefix=_PREFIX, extra="forbid", frozen=True, strict=True, protected_namespaces=()
     )
 
+    language: Literal["auto", "zh", "en"] = Field(
+        "auto", description="language of the command line; auto: that of the locale"
+    )
     collection: str = Field("default", min_length=1, description="collection to use when none is named")
     engine: EngineName = Field(
         "auto", description="auto: openai if base_url is set, else the engine the model is for, else extractive"

@@ -43,6 +43,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test sees the real home, or settings from the environment."""
     for variable in [name for name in os.environ if name.startswith("KB_") and name != "KB_SHARED"]:
         monkeypatch.delenv(variable)
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")  # messages are English
     home = tmp_path / "kb-home"
     monkeypatch.setenv("KB_HOME", str(home))
     return home

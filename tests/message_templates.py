@@ -1,42 +1,113 @@
-"""The messages that the code can show, read from its source: errors, notes of files, help and findings.
+"""The templates of the messages that the code shows, read from its source.
 
-A message is a string or an f-string at the place that shows it. Its template has a name in braces for each value:
-`f"no model {name!r} in {folder}"` is `no model {name} in {folder}`.
+A message is a string or an f-string, and its template has a name in braces for each value: `f"no model {name!r}"` has
+the template `no model {name}`.
 """
 
 from __future__ import annotations
 
 import ast
+import inspect
 import re
+from pathlib import Path
+
+from paths import ROOT
+
+__all__ = ["all_templates"]
+
+_PACKAGES = ("kb_assistant", "ingest", "vectorstore")
+_USER_FACING = ("cli/*.py", "sync/*.py", "models/*.py", "llms/**/*.py", "kb_assistant/*.py", "ingest/**/*.py")
+"""In these modules every string of prose is a message; elsewhere those that an error is raised with."""
+_OTHER_CALLS = {"DDL", "addFilter", "compile", "execute", "getLogger", "load_prompt", "setdefault", "text", "warn"}
+"""Calls whose strings are patterns, SQL or names."""
+_PROSE = re.compile(r"[a-z]{2,}['’]?[,;:]? \W?\{?[A-Za-z(]|\} [a-z]{2,}|[a-z]{2,}: \{")
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_NO_NAMES = {"str", "len", "repr", "join", "format", "if", "else", "or", "and", "not", "self", "for", "in"}
 
 
-def template_of(node: ast.expr) -> str | None:
-    """Return the template of a string or f-string; None of anything else."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value.replace("{", "{{").replace("}", "}}")
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        left, right = template_of(node.left), template_of(node.right)
-        return None if left is None or right is None else left + right
-    if not isinstance(node, ast.JoinedStr):
-        return None
-    parts, seen = [], {}
+def all_templates() -> dict[str, str]:
+    """Every message's template, with the file that has it."""
+    found: dict[str, str] = {}
+    for path in (path for package in _PACKAGES for path in sorted((ROOT / package).rglob("*.py"))):
+        name = path.relative_to(ROOT).as_posix()
+        user_facing = any(Path(name).match(pattern) for pattern in _USER_FACING) or name.startswith("ingest/")
+        for template in _Templates(user_facing).read(path):
+            found.setdefault(template, name)
+    return found
+
+
+class _Templates(ast.NodeVisitor):
+    """Collects the templates of a module."""
+
+    def __init__(self, user_facing: bool) -> None:
+        self._wanted = user_facing
+        self._found: list[str] = []
+
+    def read(self, path: Path) -> list[str]:
+        self.visit(ast.parse(path.read_text(encoding="utf-8")))
+        return self._found
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        if any(_is_command(decorator) for decorator in node.decorator_list) and (doc := ast.get_docstring(node)):
+            self._found.append(inspect.cleandoc(doc))
+        self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        if not isinstance(node.value, ast.Constant):  # a docstring
+            self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        name = _WORD.findall(ast.unparse(node.func))[-1]
+        if name in _OTHER_CALLS:
+            return
+        before, self._wanted = self._wanted, self._wanted or name.endswith("Error")
+        self.generic_visit(node)
+        self._wanted = before
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str):
+            self._add(node.value)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        self._add(_template(node))
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                self.visit(part.value)
+
+    def visit_Assert(self, node: ast.Assert) -> None:
+        """For programmers."""
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        """A key or an annotation."""
+
+    def _add(self, template: str) -> None:
+        if self._wanted and _PROSE.search(template):
+            self._found.append(template)
+
+
+def _template(node: ast.JoinedStr) -> str:
+    parts: list[str] = []
+    seen: dict[str, int] = {}
     for part in node.values:
-        if isinstance(part, ast.Constant):
-            parts.append(str(part.value).replace("{", "{{").replace("}", "}}"))
-            continue
-        assert isinstance(part, ast.FormattedValue)
-        name = _name_of(part.value)
-        seen[name] = seen.get(name, 0) + 1
-        parts.append("{" + (name if seen[name] == 1 else f"{name}{seen[name]}") + "}")
+        if isinstance(part, ast.FormattedValue):
+            name = _value_name(part.value)
+            seen[name] = seen.get(name, 0) + 1
+            parts.append("{" + (name if seen[name] == 1 else f"{name}{seen[name]}") + "}")
+        else:
+            parts.append(str(ast.literal_eval(part)))
     return "".join(parts)
 
 
-def _name_of(node: ast.expr) -> str:
-    """The last name in an expression that says most about its value."""
-    words = [one for one in re.findall(r"[A-Za-z_]\w*", ast.unparse(node)) if one not in _NO_NAMES]
+def _value_name(node: ast.expr) -> str:
+    """A name for an expression's value: its last attribute or variable."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "join":
+        node = node.args[0]
     if isinstance(node, ast.Attribute):
         return node.attr
-    return words[-1] if words else "value"
+    without_texts = re.sub(r"'[^']*'|\"[^\"]*\"", "", ast.unparse(node))
+    words = [word for word in _WORD.findall(without_texts) if word not in _NO_NAMES]
+    return words[-1].strip("_") if words else "value"
 
 
-_NO_NAMES = {"str", "len", "repr", "join", "format", "if", "else", "or", "and", "not", "self", "e"}
+def _is_command(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Call) and ast.unparse(decorator.func).endswith((".command", ".group"))

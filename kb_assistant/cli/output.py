@@ -30,10 +30,11 @@ def say(text: str, end: str = "\n") -> None:
 
 
 def tell(message: str) -> None:
-    """Print a message on stderr, on one line."""
+    """Print a message on stderr, on one line, in the user's language."""
+    from kb_assistant.messages import localized
     from kb_assistant.serialization import printable
 
-    click.echo(" ".join(printable(message).split()), err=True)
+    click.echo(" ".join(printable(localized(message)).split()), err=True)
 
 
 def short(name: str) -> str:
@@ -52,9 +53,7 @@ def shortened(text: str) -> str:
 def say_if_extractive(assistant: Assistant) -> None:
     """Say on stderr that no language model answers, if none does."""
     if assistant.engine_name == "extractive":
-        click.echo(
-            "(no language model is set: answers are quoted from the documents; --model FOLDER sets one)", err=True
-        )
+        tell("(no language model is set: answers are quoted from the documents; --model FOLDER sets one)")
 
 
 def say_where_to(assistant: Assistant, language: str = "en") -> None:

@@ -1,0 +1,89 @@
+"""Help of the command line in Chinese: commands and options translated, and lines wrapped by display width."""
+
+from __future__ import annotations
+
+import inspect
+import unicodedata
+from collections.abc import Iterable
+
+import click
+
+from kb_assistant.messages import translate
+
+__all__ = ["ChineseHelpFormatter", "translate_help"]
+
+
+def translate_help(command: click.Command) -> None:
+    """Replace the help of a command, its sub-commands and their options by Chinese."""
+    if command.help:
+        command.help = translate(inspect.cleandoc(command.help), "zh")
+        command.short_help = command.help.partition("\n\n")[0].partition("。")[0].partition("；")[0]
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.help:
+            parameter.help = translate(parameter.help, "zh")
+    if isinstance(command, click.Group):
+        for member in command.commands.values():
+            translate_help(member)
+
+
+class ChineseHelpFormatter(click.HelpFormatter):
+    """Writes click's own words in Chinese; a Chinese character takes two columns."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        """Write the usage line."""
+        super().write_usage(prog, args, "用法：")
+
+    def write_heading(self, heading: str) -> None:
+        """Write the heading of a section."""
+        super().write_heading(translate(heading, "zh"))
+
+    def write_text(self, text: str) -> None:
+        """Write paragraphs, wrapped."""
+        blank = " " * self.current_indent
+        paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+        wrapped = ("\n".join(blank + line for line in _wrap(words, self.width - len(blank))) for words in paragraphs)
+        self.write("\n\n".join(wrapped) + "\n")
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """Write rows of terms and explanations."""
+        rows = list(rows)
+        column = min(max((_columns(term) for term, _ in rows), default=0), col_max) + col_spacing
+        blank = " " * self.current_indent
+        for term, text in rows:
+            text = text.replace("[default: ", "[默认：").replace("Show this message and exit.", "显示帮助并退出。")
+            text = text.replace("Show the version and exit.", "显示版本并退出。")
+            lines = _wrap(text, max(self.width - len(blank) - column, 20))
+            first = term + " " * max(column - _columns(term), col_spacing)
+            self.write((blank + first + (lines[0] if lines else "")).rstrip() + "\n")
+            for line in lines[1:]:
+                self.write(blank + " " * column + line + "\n")
+
+
+def _columns(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+_NOT_FIRST = "，。；：、？！）》」』”’"
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Wrap at blanks and between Chinese characters, none of whose punctuation begins a line."""
+    lines, line = [], ""
+    for piece in _pieces(text):
+        if line and _columns(line + piece.rstrip()) > width and piece[0] not in _NOT_FIRST:
+            lines.append(line.rstrip())
+            line = ""
+        line += piece if line else piece.lstrip()
+    return [*lines, line.rstrip()] if line.strip() else lines
+
+
+def _pieces(text: str) -> list[str]:
+    """Words with the blank after them, and Chinese characters one by one."""
+    pieces: list[str] = []
+    for character in text:
+        wide = unicodedata.east_asian_width(character) in "WF"
+        if pieces and not wide and not pieces[-1].endswith(" ") and _columns(pieces[-1][-1]) == 1:
+            pieces[-1] += character
+        else:
+            pieces.append(character)
+    return pieces
