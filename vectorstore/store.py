@@ -40,7 +40,6 @@ class Store:
         self.embedder = embedder
         self.reranker = reranker
         self._index = index
-        self._search = Search(catalog, index, embedder, reranker)
 
     @classmethod
     def open(cls, folder: Path, embedder: Embedder, reranker: Reranker | None = None) -> Store:
@@ -84,7 +83,7 @@ class Store:
             EmbeddingMismatchError: it was embedded with another model.
             RerankerError: there is a reranker, and it cannot be loaded.
         """
-        return self._search.hits(self._readable(collection_name), question, limit, only, weights)
+        return self._searching().hits(self._readable(collection_name), question, limit, only, weights)
 
     def search_full_text(self, collection_name: str, question: str, limit: int) -> list[Passage]:
         """Return the passages that full text alone finds, the best first.
@@ -92,7 +91,7 @@ class Store:
         Raises:
             UnknownCollectionError: there is no such collection.
         """
-        return self._search.full_text(self.catalog.collection(collection_name), question, limit)
+        return self._searching().full_text(self.catalog.collection(collection_name), question, limit)
 
     def search_vectors(self, collection_name: str, question: str, limit: int) -> list[Passage]:
         """Return the passages that vectors alone find, the nearest first.
@@ -101,7 +100,7 @@ class Store:
             UnknownCollectionError: there is no such collection.
             EmbeddingMismatchError: it was embedded with another model.
         """
-        return self._search.vectors(self._readable(collection_name), question, limit)
+        return self._searching().vectors(self._readable(collection_name), question, limit)
 
     def text(self, collection_name: str, source: str) -> str:
         """Return a document's text as its chunks hold it.
@@ -158,6 +157,9 @@ class Store:
         collection = self.catalog.collection(collection_name)
         with self.catalog.transaction() as connection:
             return FullTextIndex(collection.id).holds(connection, query_terms(words))
+
+    def _searching(self) -> Search:
+        return Search(self.catalog, self._index, self.embedder, self.reranker)
 
     def _readable(self, name: str) -> Collection:
         collection = self.catalog.collection(name)
