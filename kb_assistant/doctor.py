@@ -174,6 +174,7 @@ def _privacy(settings: Settings, models: Path) -> str:
 
 def _tried(check: str, action: Callable[[], str]) -> Finding:
     try:
-        return Finding(check, True, action())
+        with as_kb_errors():
+            return Finding(check, True, action())
     except _TROUBLE as error:
         return Finding(check, False, str(error))

@@ -169,8 +169,9 @@ def _translated_generator(running: Generator[Any, Any, Any]) -> Generator[Any, A
 
 
 def raises_kb_errors(cls: C) -> C:
-    """Make every public method and property of a class raise KbErrors only; a class decorator."""
-    for name, member in list(vars(cls).items()):
+    """Make every public method and property of a class, inherited ones too, raise KbErrors; a class decorator."""
+    members = {name: member for base in reversed(cls.__mro__[:-1]) for name, member in vars(base).items()}
+    for name, member in members.items():
         if name.startswith("_"):
             continue
         if isinstance(member, FunctionType):
