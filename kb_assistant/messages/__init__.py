@@ -1,9 +1,9 @@
 """Messages in the user's language: translates the English messages of the code by their templates.
 
 Errors, notes on files, help and findings are written in English where they arise, some in packages that know nothing of
-this one. `zh.json` has the Chinese for each by its template: the f-string's text with a name in braces for each value,
+this one. The files in `zh/` have the Chinese for each by its template: the f-string's text with a name in braces for each value,
 such as `no model {name} in {folder}`. The command line, the page and the API translate a message when they show it. A
-value that is a message itself is translated too. A test checks that no message is missing in `zh.json`.
+value that is a message itself is translated too. A test checks that none is missing.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ class _Catalogue:
 
 @cache
 def _catalogue() -> _Catalogue:
-    entries: dict[str, str] = json.loads((files(__name__) / "zh.json").read_text(encoding="utf-8"))
+    entries: dict[str, str] = {}
+    for file in (files(__name__) / "zh").iterdir():
+        entries |= json.loads(file.read_text(encoding="utf-8"))
     plain = {template: text for template, text in entries.items() if not _PLACEHOLDER.search(template)}
     with_values = sorted(entries.keys() - plain.keys(), key=lambda template: (-_literal_letters(template), template))
     templates = (

@@ -10,7 +10,11 @@ from paths import ROOT
 
 from kb_assistant.messages import translate, user_language
 
-ZH: dict[str, str] = json.loads((ROOT / "kb_assistant" / "messages" / "zh.json").read_text(encoding="utf-8"))
+ZH: dict[str, str] = {
+    template: chinese
+    for file in sorted((ROOT / "kb_assistant" / "messages" / "zh").iterdir())
+    for template, chinese in json.loads(file.read_text(encoding="utf-8")).items()
+}
 HAN = re.compile(r"[\u3400-\u9fff]")
 
 
