@@ -1,9 +1,10 @@
 """Messages in the user's language: translates the English messages of the code by their templates.
 
 Errors, notes on files, help and findings are written in English where they arise, some in packages that know nothing of
-this one. The files in `zh/` have the Chinese for each by its template: the f-string with a name in braces for each value,
-such as `no model {name} in {folder}`. The command line, the page and the API translate a message when they show it. A
-value that is a message itself is translated too. A test checks that none is missing.
+this one. The files in `zh/` have the Chinese for each by its template: the f-string with a name in braces for each
+value, such as `no model {name} in {folder}`. The command line, the page and the API translate a message when they show
+it. A value that is a message itself is translated too. A test checks that none is missing.
+"""
 
 from __future__ import annotations
 
