@@ -28,47 +28,47 @@ _TOKEN = re.compile(
     r"|\d{1,3}|[^\w\s]|_"
 )
 _BLANKS = re.compile(r"\s{512}")
-"""Fewer than these in a row are the padding of tables and code."""
+"""Shorter runs are padding in tables and code."""
 # Where to cut a sentence, or a table or code, best places first.
 _CLAUSES = r"(?<=[，、,：:])"
 _IN_SENTENCES = [_CLAUSES, r"\s+", ""]
 _IN_LINES = [r"\n+", r"\s+", ""]
 
 _LONGEST_NAME = 60
-"""Characters of a title or heading that a context takes."""
+"""How many characters of a title or heading go into a context."""
 
 _Span = tuple[int, int, tuple[int, int] | None]
-"""(start, end, and the span of the table header to be repeated before it)."""
+"""(start, end, span of the table header to repeat in front)."""
 _Piece = tuple[int, int]
 """(start, end)."""
 
 
 def estimate_tokens(text: str) -> int:
-    """Return about how many tokens a bilingual tokenizer makes of `text`; no model needed."""
+    """Return roughly how many tokens a bilingual tokenizer would make of `text`."""
     return len(_TOKEN.findall(text)) + blank_tokens(text)
 
 
 def blank_tokens(text: str) -> int:
-    """Return what very many blanks in a row count, so that they end a chunk; most tokenizers leave them out."""
+    """Return the token count of long runs of blanks, which most tokenizers ignore, so that they end a chunk."""
     return len(_BLANKS.findall(text))
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A span of a document, and where it stands in the file.
+    """A span of a document, and its place in the file.
 
     Attributes:
-        text: the document's `text[char_start:char_end]`; before it stands the header of the
-            table where the span is a later part of one.
+        text: the document's `text[char_start:char_end]`, after the repeated header if the span is a
+            later part of a table.
         char_start: where the span begins in the document's text.
         char_end: where it ends there.
-        context: the document's title and the headings above, shortened to a line; what is
-            indexed is this and the text.
+        context: the document's title and the headings above, shortened to a line. It is indexed
+            together with the text.
         heading: the headings above it, the topmost first.
-        page: the page, slide or sheet it is on, from 1, for formats that have them.
-        lines: where in `text` each of the file's lines begins.
-        repeated: how many characters of `text` are the repeated header.
-        link: the address that the file gives as the text's origin.
+        page: its page, slide or sheet, from 1, in formats that have them.
+        lines: where in `text` each line of the file begins.
+        repeated: how many characters of `text` are a repeated table header.
+        link: the address that the file names as the text's origin.
     """
 
     text: str
@@ -84,9 +84,9 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Chunker:
-    """Cuts documents into chunks of at most `max_tokens`, as `count_tokens` counts them.
+    """Cuts documents into chunks of at most `max_tokens` tokens, as `count_tokens` counts them.
 
-    A chunk's context comes to at most a quarter of that in addition.
+    The context of a chunk adds at most a quarter of that.
     """
 
     max_tokens: int = 256
@@ -94,13 +94,13 @@ class Chunker:
     count_tokens: Callable[[str], int] = estimate_tokens
 
     def chunk(self, document: ParsedDocument) -> list[Chunk]:
-        """Return the document's chunks in order; every block is in one of them."""
+        """Return the document's chunks in order; together they hold every block."""
         chunks: list[Chunk] = []
         for heading, blocks in _sections(document):
             page, link = blocks[-1].page, blocks[-1].link
             for start, end, header in self._spans(document.text, blocks):
                 text, lines = document.text[start:end], document.lines_of(start, end)
-                shown = {_words(document, one) for one in blocks if one.level and start <= one.start < end}
+                shown = {_words(document, block) for block in blocks if block.level and start <= block.start < end}
                 context = self._context(document.title, [name for name in heading if name not in shown])
                 repeated = 0
                 if header:
@@ -115,19 +115,19 @@ class Chunker:
         names = heading if title is None or title in heading else [title, *heading]
         context = " › ".join(_shortened(" ".join(name.split())) for name in names)
         while self.count_tokens(context) > self.max_tokens // 4:
-            # The ends say most: whose document it is, and what the section is about.
+            # The ends matter most: the document's name, and the subject of the section.
             keep = max(1, len(context) * 3 // 8)
             context = f"{context[:keep]}…{context[-keep:]}" if keep > 1 else ""
         return context
 
     def _spans(self, text: str, blocks: list[Block]) -> Iterator[_Span]:
-        """Pack whole blocks; one that is too long by itself is cut. Headings stay with what they stand over."""
+        """Pack whole blocks, cutting those that are too long. Headings stay with the text below them."""
         start: int | None = None
         end = tokens = 0
-        bare = False  # whether what is packed so far is only headings
+        bare = False  # whether only headings are packed so far
         for block in blocks:
             size = self.count_tokens(text[block.start : block.end])
-            # What no block holds, such as the link definitions of Markdown, takes its room too.
+            # Text between blocks, such as link definitions in Markdown, counts too.
             between = text[end : block.start] if start is not None else ""
             gap = self.count_tokens(between) if between.strip() else blank_tokens(between)
             lead = start if start is not None and bare and size > self.max_tokens else block.start
@@ -145,7 +145,7 @@ class Chunker:
             yield start, end, None
 
     def _cut(self, text: str, block: Block, lead: int) -> Iterator[_Span]:
-        """Cut a block that is too long, and what stands before it from `lead` on."""
+        """Cut a block that is too long, together with the headings before it, which begin at `lead`."""
         if block.header_end:
             header = (block.start, block.header_end)
             room = self.max_tokens - self.count_tokens(text[lead : block.header_end])
@@ -161,7 +161,7 @@ class Chunker:
         for number, (start, end) in enumerate(pieces):
             first = start
             if number and overlap:
-                # Only whole sentences, clauses or lines of the piece before are worth repeating.
+                # Repeat only whole sentences, clauses or lines of the piece before.
                 *_, (tail, tail_end) = split(text, pieces[number - 1][0], start, separators[:1], overlap)
                 fits = self.count_tokens(text[tail:tail_end]) <= overlap
                 if tail > pieces[number - 1][0] and fits and self.count_tokens(text[tail:end]) <= self.max_tokens:
@@ -203,15 +203,15 @@ class Chunker:
     def _splitter(self, separators: list[str], chunk_size: int) -> RecursiveCharacterTextSplitter:
         from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-        # Without overlap of its own, because it does not say where its pieces stand, and
-        # pieces that overlap cannot be told apart in a text that repeats itself.
+        # Without its own overlap: it does not tell where its pieces are, and in repetitive text
+        # overlapping pieces could not be located.
         return RecursiveCharacterTextSplitter(
             separators=separators,
             is_separator_regex=True,
             keep_separator="end",
             chunk_size=chunk_size,
             chunk_overlap=0,
-            # A split of no tokens would be taken along into the next piece, as if there were overlap.
+            # It would repeat a split of no tokens in the next piece, as if there were overlap.
             length_function=lambda piece: max(1, self.count_tokens(piece)) if piece else 0,
         )
 
@@ -221,12 +221,12 @@ def _shortened(name: str) -> str:
 
 
 def _sections(document: ParsedDocument) -> Iterator[tuple[tuple[str, ...], list[Block]]]:
-    """Yield headings with the blocks under them, on each page, of each origin; first the path of headings there."""
+    """Yield each section as its path of headings and its blocks, which share a page and an origin."""
     path: list[tuple[int, str]] = []
     section: list[Block] = []
     for block in document.blocks:
         is_heading = block.kind is BlockKind.HEADING
-        if section and _parts(section[-1], block):
+        if section and _begins_section(section[-1], block):
             yield tuple(words for _, words in path), section
             section = []
         if is_heading:
@@ -237,8 +237,8 @@ def _sections(document: ParsedDocument) -> Iterator[tuple[tuple[str, ...], list[
         yield tuple(words for _, words in path), section
 
 
-def _parts(last: Block, block: Block) -> bool:
-    """Whether a new section begins at `block`; several headings in a row begin one together."""
+def _begins_section(last: Block, block: Block) -> bool:
+    """Return whether a new section begins at `block`; consecutive headings begin one together."""
     if last.kind is BlockKind.HEADING:
         return block.page != last.page
     return block.kind is BlockKind.HEADING or (block.page, block.link) != (last.page, last.link)

@@ -104,7 +104,7 @@ class _Walk:
     """How much of each path, as the ignore rules see it, leads to the root."""
 
     def files(self, prefix: str, rules: IgnoreRules) -> Iterator[FoundFile]:
-        # A stack rather than recursion: folders may be nested deeper than Python's calls can be.
+        # A stack, because folders may be nested deeper than Python's calls can be.
         open_folders = [self._open(self.root, prefix, rules)]
         while open_folders:
             entries, prefix, rules = open_folders[-1]
@@ -123,14 +123,14 @@ class _Walk:
     def _skips(self, entry: os.DirEntry[str], path: Path, name: str) -> bool:
         if entry.name in _TOOL_FOLDERS or entry.name.startswith(_LEFTOVERS) or entry.name == IGNORE_FILE:
             return True
-        if entry.is_symlink():  # a linked folder can lead round in a circle, so none is followed
+        if entry.is_symlink():  # linked folders may form circles, so none is followed
             return not self._leads_to_file_inside(path)
         return bool(self.left_out) and self.boundary / name[self.root_length :] in self.left_out
 
     def _leads_to_file_inside(self, link: Path) -> bool:
         try:
             target = link.resolve(strict=True)
-        except (OSError, RuntimeError):  # it leads nowhere, or to itself
+        except (OSError, RuntimeError):  # it points nowhere, or to itself
             return False
         inside = target.is_relative_to(self.boundary) and not any(map(target.is_relative_to, self.left_out))
         return inside and target.is_file()

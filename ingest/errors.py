@@ -1,12 +1,12 @@
-"""What can go wrong with a file, each kind with the status that a report shows.
+"""Errors of reading a file, each with the status that reports show.
 
     IngestError
-    ├── UnreadableError        failed           broken, or not what its suffix says
-    │   └── TooLargeError      failed           beyond a bound, see `options.Limits`
+    ├── UnreadableError        failed           broken, or not of the kind its suffix says
+    │   └── TooLargeError      failed           beyond a limit, see `options.Limits`
     ├── PasswordRequiredError  needs_password   encrypted, and no password given opens it
-    ├── OcrRequiredError       needs_ocr        only pictures of text, and OCR is not installed or not wanted
-    ├── GarbledError           garbled          its text layer is not what the page shows
-    ├── NoTextError            empty            readable, and holds no text
+    ├── OcrRequiredError       needs_ocr        only pictures of text, and OCR is not installed or switched off
+    ├── GarbledError           garbled          its text layer differs from what the page shows
+    ├── NoTextError            empty            readable, but without text
     └── UnsupportedError       unsupported      no loader for such files, or a program it needs is missing
 
 Every message starts with the file's name and says what to do about it.
@@ -35,11 +35,11 @@ class IngestError(Exception):
 
 
 class UnreadableError(IngestError):
-    """The file cannot be read, or is not what its suffix says."""
+    """The file cannot be read, or is not of the kind its suffix says."""
 
 
 class TooLargeError(UnreadableError):
-    """The file, or what it unpacks to, is beyond a bound."""
+    """The file, packed or unpacked, exceeds a limit."""
 
 
 class PasswordRequiredError(IngestError):
@@ -49,24 +49,24 @@ class PasswordRequiredError(IngestError):
 
 
 class OcrRequiredError(IngestError):
-    """The file holds pictures of text, and nothing here may read them."""
+    """The file holds pictures of text, and there is no OCR to read them."""
 
     status = "needs_ocr"
 
 
 class GarbledError(IngestError):
-    """What the file gives as its text is not what a reader sees."""
+    """The text layer of the file is not what a person sees on the page."""
 
     status = "garbled"
 
 
 class NoTextError(IngestError):
-    """The file is sound and holds no text."""
+    """The file is valid but holds no text."""
 
     status = "empty"
 
 
 class UnsupportedError(IngestError):
-    """There is no loader for such files, or a program that it needs is not installed."""
+    """There is no loader for such files, or a program it needs is not installed."""
 
     status = "unsupported"

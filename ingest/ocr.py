@@ -1,7 +1,6 @@
-"""Text in pictures, through RapidOCR: PP-OCRv4 for Chinese and English on ONNX Runtime.
+"""Reads text in pictures with RapidOCR: PP-OCRv4 for Chinese and English on ONNX Runtime.
 
-The only module that knows it. It is an optional extra; its models come with the package,
-so nothing is fetched.
+RapidOCR is an optional extra that brings its models along, so that nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ __all__ = ["INSTALL_HINT", "OcrLine", "as_rows", "ocr_available", "read_picture"
 INSTALL_HINT = 'pip install -c constraints.txt -e ".[ocr]"'
 
 _LONGEST_SIDE = 4000
-"""Pixels; larger pictures are made smaller."""
+"""Pixels; larger pictures are scaled down."""
 _SHORT_SIDE = 1000
-"""Pixels; of smaller pictures the letters are small as well, so they are made larger."""
-_MOST_PIXELS_TO_FIND = 1_800_000
+"""Pixels; smaller pictures have small letters, and are scaled up."""
+_MOST_DETECTION_PIXELS = 1_800_000
 _BORDER = 16
-"""Pixels of white around the picture: letters at its very edge are not found."""
+"""Pixels of white added around the picture: letters at its very edge are not found."""
 _NOISE = 0.3
 _WORD_GAP = 0.2
-"""Of a line's height: the least gap between two words."""
+"""The least gap between two words, as a part of the line's height."""
 _LOWEST_CONFIDENCE = 0.6
 _SURE = 0.8
-"""Mean confidence below which the picture is tried the other way up."""
+"""Below this mean confidence the picture is also tried upside down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class OcrLine:
     """One piece of text in a picture.
 
     Attributes:
-        text: what it says.
+        text: the characters.
         box: left, top, right and bottom in pixels.
         confidence: from 0 to 1.
     """
@@ -57,30 +56,28 @@ def ocr_available() -> bool:
 
 
 def read_picture(image: Image) -> list[OcrLine]:
-    """Return the text in a picture, row by row, what is hardly legible left out.
+    """Return the legible text in a picture, row by row.
 
-    A picture that reads badly is tried upside down, and on its sides if its text stands
-    that way; boxes are then those of the picture as it reads.
+    A picture that reads badly is also tried upside down, or turned to either side if its text
+    runs sideways. Boxes refer to the picture as it was turned.
     """
-    image = _prepared(image)
-    lines = _recognised(image)
-    if lines and (_score(lines) < _SURE or _stands_on_its_side(lines)):
-        for angle in (90, 270) if _stands_on_its_side(lines) else (180,):
-            turned = _recognised(image.rotate(angle, expand=True))
-            if not _stands_on_its_side(turned) and (
-                _stands_on_its_side(lines) or _score(turned) > _score(lines) + 0.05
-            ):
+    image = _prepare(image)
+    lines = _recognise(image)
+    if lines and (_score(lines) < _SURE or _is_sideways(lines)):
+        for angle in (90, 270) if _is_sideways(lines) else (180,):
+            turned = _recognise(image.rotate(angle, expand=True))
+            if not _is_sideways(turned) and (_is_sideways(lines) or _score(turned) > _score(lines) + 0.05):
                 lines = turned
     return [line for row in as_rows([line for line in lines if line.confidence >= _LOWEST_CONFIDENCE]) for line in row]
 
 
-def _stands_on_its_side(lines: Sequence[OcrLine]) -> bool:
+def _is_sideways(lines: Sequence[OcrLine]) -> bool:
     tall = sum(len(line.text) for line in lines if line.box[3] - line.box[1] > 1.5 * (line.box[2] - line.box[0]))
     return tall > 0.6 * sum(len(line.text) for line in lines)
 
 
 def as_rows(lines: Sequence[OcrLine]) -> list[list[OcrLine]]:
-    """Group pieces of text that stand side by side, from the top; within a row from the left."""
+    """Group pieces of text into rows, from top to bottom, each row from left to right."""
     rows: list[list[OcrLine]] = []
     for line in sorted(lines, key=lambda line: line.box[1] + line.box[3]):
         middle = (line.box[1] + line.box[3]) / 2
@@ -92,12 +89,12 @@ def as_rows(lines: Sequence[OcrLine]) -> list[list[OcrLine]]:
 
 
 def _score(lines: Sequence[OcrLine]) -> float:
-    """Return the mean confidence, the longer pieces counting more; 0 for no text."""
+    """Return the mean confidence weighted by length; 0 without text."""
     letters = sum(len(line.text) for line in lines)
     return sum(line.confidence * len(line.text) for line in lines) / letters if letters else 0.0
 
 
-def _prepared(image: Image) -> Image:
+def _prepare(image: Image) -> Image:
     import PIL.Image
     import PIL.ImageOps
 
@@ -114,15 +111,15 @@ def _prepared(image: Image) -> Image:
     return PIL.ImageOps.expand(image, border=_BORDER, fill="white")
 
 
-def _recognised(image: Image) -> list[OcrLine]:
+def _recognise(image: Image) -> list[OcrLine]:
     import numpy as np
 
     engine = _engine()
     pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])
-    # The steps one by one: lines are found in a smaller copy, which bounds memory, and read in the
-    # picture itself. Its classifier of upside-down lines is left out: those would read well each,
-    # and come in the wrong order.
-    scale = min(1.0, (_MOST_PIXELS_TO_FIND / (image.width * image.height)) ** 0.5)
+    # RapidOCR's steps one by one: lines are found in a smaller copy, which bounds memory, but read in
+    # the full picture. Its classifier of upside-down lines is left out: each line would read well,
+    # but they would come in the wrong order.
+    scale = min(1.0, (_MOST_DETECTION_PIXELS / (image.width * image.height)) ** 0.5)
     small = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
     boxes, _ = engine.text_det(np.ascontiguousarray(np.asarray(small)[:, :, ::-1]))
     if boxes is None or not len(boxes):
@@ -140,10 +137,10 @@ def _recognised(image: Image) -> list[OcrLine]:
 
 
 def _with_spaces(text: str, places: Sequence[Any], crop: Any) -> str:
-    """Return a line with a space wherever there is a gap between two letters of an alphabet.
+    """Return a line with the spaces between words, most of which the model drops.
 
-    The model drops most of them. `places` are, as it gives them, into how many steps it cut
-    the line, its letters in groups, and the step of each.
+    `places` is what the model gives: the number of steps it cut the line into, the letters in
+    groups, and the step of each letter.
     """
     steps = places[0] if places else 0
     letters = [letter for group in places[1] for letter in group] if steps else []
@@ -154,7 +151,7 @@ def _with_spaces(text: str, places: Sequence[Any], crop: Any) -> str:
     spaced = ""
     for number, letter in enumerate(letters):
         before = letters[number - 1] if number else " "
-        # The figure 1 has a gap of its own on both sides.
+        # Not between digits: a 1 has wide gaps on both sides.
         alphabetic = max(before, letter) < "\u2e80" and " " not in (before, letter) and not (before + letter).isdigit()
         if alphabetic and any(centres[number - 1] < gap < centres[number] for gap in gaps):
             spaced += " "
@@ -163,7 +160,7 @@ def _with_spaces(text: str, places: Sequence[Any], crop: Any) -> str:
 
 
 def _gaps(crop: Any) -> list[float]:
-    """Return where, as parts of its width, the gaps between the words of a line are."""
+    """Return the places of the gaps between the words of a line, as parts of its width."""
     import numpy as np
 
     grey = crop.mean(axis=2)

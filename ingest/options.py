@@ -1,7 +1,7 @@
-"""What a caller sets for reading files: bounds, passwords, OCR. The same for every loader.
+"""Settings for reading files, the same for every loader: limits, passwords, OCR.
 
-Documents are hostile until shown otherwise. A loader checks the bounds that concern its
-format before it does the work; time and memory are watched from outside, see `reader`.
+Documents are hostile. Loaders check the limits of their format before they do the work;
+`worker_pool` watches time and memory from outside.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from ingest.errors import TooLargeError
 
 __all__ = ["Limits", "LoadOptions"]
 
-_DEEPEST = 4
-"""How deep archives and messages may lie in each other."""
+_MOST_LEVELS = 4
+"""How deep archives and messages may be nested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on one file.
+    """Limits on one file.
 
     Attributes:
-        file_bytes: the file as it lies on the disk.
-        unpacked_bytes: all that a compressed file (DOCX, XLSX, EPUB, ZIP, …) unpacks to.
+        file_bytes: size of the file.
+        unpacked_bytes: total size of what a compressed file (DOCX, XLSX, EPUB, ZIP, …) unpacks to.
         members: files in an archive, attachments of a message.
         pages: pages, slides or sheets.
-        characters: text that comes out of it.
-        cells: cells of all its tables, empty ones among them.
-        seconds: time to read it; where pages are read one after the other, time for each.
-        memory_bytes: memory of the process that reads it.
+        characters: length of its text.
+        cells: cells of all its tables, including empty ones.
+        seconds: time to read it, or to read a page where pages are read one by one.
+        memory_bytes: memory of the worker that reads it.
     """
 
     file_bytes: int = 200_000_000
@@ -47,11 +47,11 @@ class LoadOptions:
     """How to read a file.
 
     Attributes:
-        limits: bounds on it.
-        passwords: tried on what is encrypted, one after the other.
-        ocr: read what is only a picture of text, where OCR is installed.
-        page_done: called after each page; time is then counted anew.
-        depth: how many archives or messages the file lies in.
+        limits: limits on it.
+        passwords: tried in turn on encrypted files.
+        ocr: whether to read pictures of text, if OCR is installed.
+        page_done: called after each page, which restarts the clock.
+        depth: how many archives or messages the file is nested in.
     """
 
     limits: Limits = Limits()
@@ -61,11 +61,13 @@ class LoadOptions:
     depth: int = 0
 
     def inside(self, name: str) -> LoadOptions:
-        """Return the options for what lies in an archive or message called `name`.
+        """Return the options for the files in an archive or message called `name`.
 
         Raises:
-            TooLargeError: too many of them lie in each other.
+            TooLargeError: too many archives or messages are nested.
         """
-        if self.depth >= _DEEPEST:
-            raise TooLargeError(f"{name}: archives and messages lie more than {_DEEPEST} deep in each other")
+        if self.depth >= _MOST_LEVELS:
+            raise TooLargeError(
+                f"{name}: archives and messages are nested more than {_MOST_LEVELS} deep; unpack it first"
+            )
         return replace(self, depth=self.depth + 1)

@@ -1,7 +1,7 @@
-"""A page of a PDF as a picture, with the places of words on it.
+"""Draws a page of a PDF as a picture, and finds words on it.
 
-A document is hostile, and pdfium is native code that is not made for threads: each picture
-is drawn by a process of its own, `python -m ingest.page_image`, with bounds.
+Documents are hostile, and pdfium is native code that is not thread-safe, so each picture is
+drawn by a process of its own, `python -m ingest.page_image`, with limits on time and memory.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ __all__ = ["Box", "PageImage", "render_page"]
 _SIDE_PIXELS = 1400
 _MOST_SECONDS = 20
 _MOST_BYTES = 2_000_000_000
-_SHORTEST = 6
-"""Where words do not stand on the page as they were read, parts of them are looked for, down to so many characters."""
+_SHORTEST_PART = 6
+"""Characters; where words are not found as a whole, halves of them are looked for, down to this length."""
 
 Rectangle = tuple[float, float, float, float]
-"""Left, bottom, right and top in a page's own coordinates."""
+"""Left, bottom, right and top in the page's own coordinates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Where words are, in parts (0 to 1) of the picture's width and height, from its top left."""
+    """A rectangle in parts (0 to 1) of the picture's width and height, from its top left."""
 
     left: float
     top: float
@@ -45,7 +45,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class PageImage:
-    """A page as PNG, and where the words that were asked for are on it; none where they were not found."""
+    """A page as PNG, and the boxes of the words looked for; none if they were not found."""
 
     png: bytes
     boxes: tuple[Box, ...]
@@ -57,13 +57,13 @@ def render_page(path: Path, page: int, words: Sequence[str] = ()) -> PageImage:
     Args:
         path: the PDF.
         page: from 1.
-        words: what to look for on the page; spaces, line ends and hyphens do not matter.
+        words: texts to look for on the page; spaces, line ends and hyphens do not matter.
 
     Raises:
-        UnreadableError: it cannot be drawn: the file is gone, encrypted, broken, or takes too long or too much.
+        UnreadableError: the file is gone, encrypted or broken, or takes too much time or memory.
     """
     asked = json.dumps([str(path), page, list(words)]).encode()
-    command = [sys.executable, "-P", "-m", "ingest.page_image"]  # -P: nothing is imported from the working folder
+    command = [sys.executable, "-P", "-m", "ingest.page_image"]  # -P: nothing is imported from the current folder
     try:
         done = subprocess.run(command, input=asked, capture_output=True, timeout=_MOST_SECONDS, check=True)  # noqa: S603 - our own interpreter and module
         drawn = json.loads(done.stdout)
@@ -73,7 +73,7 @@ def render_page(path: Path, page: int, words: Sequence[str] = ()) -> PageImage:
 
 
 def _main() -> None:
-    with suppress(ImportError):  # there are systems without it
+    with suppress(ImportError):  # Windows lacks it
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
@@ -93,41 +93,41 @@ def _draw(path: Path, number: int, words: Sequence[str]) -> PageImage:
     image.save(png, format="PNG", optimize=True)
     text = page.get_textpage()
     letters = _letters(text, pdfium.raw)
-    spans = [span for one in words for span in _found(letters, _folded(one))]
+    spans = [span for text_part in words for span in _find(letters, _fold(text_part))]
     boxes = [_box(page, rectangle, pdfium.raw) for span in spans for rectangle in _rectangles(text, *span)]
     return PageImage(png.getvalue(), tuple(boxes))
 
 
 def _letters(text: Any, raw: Any) -> list[tuple[str, int]]:
-    """The page's letters as they are compared, each with the place of the character that it comes from."""
+    """Return the page's letters, folded, each with the index of the character it comes from."""
     found = []
     for place in range(text.count_chars()):
         code = raw.FPDFText_GetUnicode(text, place)
         if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000:
-            found += [(letter, place) for letter in _folded(chr(code))]
+            found += [(letter, place) for letter in _fold(chr(code))]
     return found
 
 
-def _folded(words: str) -> str:
-    """Text as it is compared: pages are cleaned where they are read, and words hyphenated at a line's end joined."""
-    return "".join(one for one in unicodedata.normalize("NFKC", words).casefold() if one.isalnum())
+def _fold(words: str) -> str:
+    """Return letters and digits alone, for comparison: reading cleans pages and joins hyphenated words."""
+    return "".join(letter for letter in unicodedata.normalize("NFKC", words).casefold() if letter.isalnum())
 
 
-def _found(letters: Sequence[tuple[str, int]], words: str) -> Iterator[tuple[int, int]]:
-    """Spans of the page's characters that hold the words, or halves of them that are there."""
+def _find(letters: Sequence[tuple[str, int]], words: str) -> Iterator[tuple[int, int]]:
+    """Yield the spans of the page's characters that hold the words, or else the halves of them found there."""
     if not words:
         return
     at = "".join(letter for letter, _ in letters).find(words)
     if at >= 0:
         yield letters[at][1], letters[at + len(words) - 1][1] + 1
-    elif len(words) >= 2 * _SHORTEST:
+    elif len(words) >= 2 * _SHORTEST_PART:
         middle = len(words) // 2
-        yield from _found(letters, words[:middle])
-        yield from _found(letters, words[middle:])
+        yield from _find(letters, words[:middle])
+        yield from _find(letters, words[middle:])
 
 
 def _rectangles(text: Any, start: int, end: int) -> list[Rectangle]:
-    """Where characters are; what stands next to each other in a line is one."""
+    """Return the rectangles around characters, one for neighbours on a line."""
     merged: list[Rectangle] = []
     for place in range(text.count_rects(start, end - start)):
         left, bottom, right, top = text.get_rect(place)
@@ -144,7 +144,7 @@ def _rectangles(text: Any, start: int, end: int) -> list[Rectangle]:
 
 
 def _box(page: Any, rectangle: Rectangle, raw: Any) -> Box:
-    """A rectangle of the page's own coordinates in those of its picture, which may be cropped and turned."""
+    """Convert a rectangle to the coordinates of the picture, which may be cropped and turned."""
     fine = 10_000
     left, bottom, right, top = rectangle
     corners = []

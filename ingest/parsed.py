@@ -1,7 +1,7 @@
-"""What a loader makes of a file: one text, and the blocks that it consists of.
+"""The result of parsing a file: one text, and the blocks it consists of.
 
-Everything later (chunks, quotes, citations) is a span of `ParsedDocument.text`, so
-that what is cited can be shown to stand there, character for character.
+Chunks, quotations and citations are all spans of `ParsedDocument.text`, so that each citation
+can be found there, character for character.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LineMark = tuple[int, int]
 
 
 class BlockKind(StrEnum):
-    """What a block is, as far as chunking cares."""
+    """The kinds of blocks that chunking tells apart."""
 
     HEADING = "heading"
     PARAGRAPH = "paragraph"
@@ -34,13 +34,13 @@ class Block:
     """A span `text[start:end]` of a document.
 
     Attributes:
-        kind: what it is.
+        kind: its kind.
         start: where it begins in the document's text.
         end: where it ends there.
-        level: a heading's depth, 1 the topmost.
-        page: the page, slide or sheet it is on, from 1, for formats that have them.
-        header_end: where the header of a table ends, which is repeated where the table is cut; 0 for none.
-        link: an address that the file gives as this block's origin. Never opened.
+        level: the depth of a heading, 1 for the topmost.
+        page: its page, slide or sheet, from 1, in formats that have them.
+        header_end: where the header of a table ends, which each part of a cut table repeats; 0 for none.
+        link: the address that the file names as this block's origin. It is never opened.
     """
 
     kind: BlockKind
@@ -54,20 +54,20 @@ class Block:
 
 @dataclass(frozen=True)
 class ParsedDocument:
-    r"""A document's text, its blocks in order, and where its lines stand in the file.
+    r"""A document's text, its blocks in order, and the file's lines in it.
 
     Attributes:
-        text: everything readable, lines ended by "\n".
+        text: all readable text, with "\n" between lines.
         blocks: spans of `text`, in order, not overlapping.
         line_marks: where in `text` each line of the file begins, in order, the first at 0.
             Lines count from 1: within the page for formats that have pages, within the
-            extracted text for formats that have no lines (DOCX).
+            extracted text for formats without lines (DOCX).
         title: the document's own title, where it has one.
         pages: how many pages, slides or sheets the file has, for formats that have them.
         notes: what a user should know, such as the encoding it was read in.
-        incomplete: whether something readable to a person is left out; `notes` names it.
-        lacks_ocr: whether that is for want of OCR.
-        garbled: whether much of what is left out is text that is not what a reader sees.
+        incomplete: whether text that a person could read is left out; `notes` names it.
+        lacks_ocr: whether that is because there is no OCR.
+        garbled: whether much of it was left out because the text layer differs from the page.
     """
 
     text: str
@@ -95,7 +95,7 @@ class ParsedDocument:
 
 
 def file_lines(text: str) -> list[LineMark]:
-    """Return the line marks of a text that is the file itself."""
+    """Return the line marks of a text that is the whole file."""
     marks = [(0, 1)]
     position = text.find("\n")
     while position >= 0:
@@ -105,7 +105,7 @@ def file_lines(text: str) -> list[LineMark]:
 
 
 class TextBuilder:
-    """Puts a `ParsedDocument` together from blocks of text, a blank line between them."""
+    """Builds a `ParsedDocument` from blocks of text, with a blank line between them."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -131,20 +131,20 @@ class TextBuilder:
         header_rows: int = 0,
         link: str | None = None,
     ) -> None:
-        """Append one block of `lines`, standing on the file's lines `numbers`.
+        """Append a block of `lines`, which are the lines `numbers` of the file.
 
         Args:
-            kind: what the block is.
-            lines: its lines; none of them is empty.
-            numbers: their numbers in the file; by default they count on from the block
-                before, from 1 on each page; the rule below a table's header is no line of it.
-            level: a heading's depth.
-            page: the page, slide or sheet it is on.
-            joined: the lines are one paragraph, broken for the width of a page only: put them
-                together, without spaces between Han characters.
-            gaps: what stands before each line, by default a line break.
-            header_rows: how many lines at the top are a table's header.
-            link: an address that the file gives as the block's origin.
+            kind: the kind of block.
+            lines: its lines, none of them empty.
+            numbers: their numbers in the file. By default they continue those of the block before,
+                from 1 on each page; the rule below the header of a table has no number of its own.
+            level: the depth of a heading.
+            page: its page, slide or sheet.
+            joined: whether the lines are a paragraph that only the width of the page breaks. They are
+                joined, without spaces between Han characters.
+            gaps: what separates each line from the one before, by default a line break.
+            header_rows: how many lines at the top are the header of a table.
+            link: the address that the file names as the block's origin.
         """
         self._separate()
         fresh_page = not self._blocks or self._blocks[-1].page != page
@@ -173,7 +173,7 @@ class TextBuilder:
         self._length += len(text)
 
     def include(self, name: str, document: ParsedDocument, *, level: int = 1) -> None:
-        """Append another document under a heading that is its name: a file in an archive, an attachment."""
+        """Append another document, such as a file in an archive, under a heading with its name."""
         self.add(BlockKind.HEADING, [name], numbers=[1], level=level)
         self._separate()
         at = self._length
@@ -202,7 +202,7 @@ class TextBuilder:
         lacks_ocr: bool = False,
         garbled: bool = False,
     ) -> ParsedDocument:
-        """Return the document; it may be empty."""
+        """Return the document, which may be empty."""
         return ParsedDocument(
             text="".join(self._parts),
             blocks=tuple(self._blocks),

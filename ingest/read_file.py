@@ -1,4 +1,4 @@
-"""One file to chunks, whatever happens on the way; what a reader process does with each."""
+"""Reads one file into chunks, and reports what is wrong with it; workers do this with each file."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["ChunkSettings", "Reading", "read_file"]
 
 @dataclass(frozen=True, slots=True)
 class ChunkSettings:
-    """How to cut documents: the same in every process.
+    """How to cut documents, in a form that can be sent to workers.
 
     Attributes:
-        max_tokens: longest chunk.
-        overlap_tokens: how much of a long block's piece the next one repeats.
-        tokenizer: a Hugging Face tokenizer as JSON text, which counts the tokens; none means an estimate.
+        max_tokens: the size of the longest chunk.
+        overlap_tokens: how much of a piece of a long block the next piece repeats.
+        tokenizer: a Hugging Face tokenizer as JSON text, which counts tokens; None for an estimate.
     """
 
     max_tokens: int = 256
@@ -30,7 +30,7 @@ class ChunkSettings:
     tokenizer: str | None = None
 
     def chunker(self) -> Chunker:
-        """Return what cuts documents this way."""
+        """Return a chunker with these settings."""
         return Chunker(self.max_tokens, self.overlap_tokens, self._counter())
 
     def _counter(self) -> Callable[[str], int]:
@@ -46,15 +46,15 @@ class ChunkSettings:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What came of reading a file.
+    """The result of reading a file.
 
     Attributes:
-        status: ready, partial, garbled (then with chunks of what is not), or the status of the error (see `errors`).
+        status: ready, partial, garbled (with the chunks that are not), or the status of an error (see `errors`).
         title: the document's own title, where it has one.
         pages: how many pages, slides or sheets it has, where it has them.
-        notes: what a user should know; an error's message, without the file's name, which may change.
-        chunks: its text, cut; empty where it could not be read.
-        lacks_ocr: whether something was left out for want of OCR.
+        notes: what a user should know, such as an error's message without the file's name.
+        chunks: its text in chunks; empty if it could not be read.
+        lacks_ocr: whether something was left out because there is no OCR.
     """
 
     status: str
@@ -66,7 +66,7 @@ class Reading:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """Return the reading that `as_json` gave."""
+        """Return the result that `as_json` described."""
         chunks = tuple(
             Chunk(
                 **{
@@ -80,15 +80,15 @@ class Reading:
         return cls(**{**values, "notes": tuple(values["notes"]), "chunks": chunks})
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
-        # Not `asdict`, which copies every value and takes longer than reading a file.
+        """Return values that JSON can hold."""
+        # `asdict` copies every value, and takes longer than reading the file.
         values = {name: getattr(self, name) for name in Reading.__dataclass_fields__}
         chunks = [{name: getattr(chunk, name) for name in Chunk.__dataclass_fields__} for chunk in self.chunks]
         return {**values, "chunks": chunks}
 
 
 def read_file(path: Path, chunker: Chunker, options: LoadOptions) -> Reading:
-    """Load and cut one file; what is wrong with it is in the result, never raised."""
+    """Load and cut one file; its faults are in the result, never raised."""
     try:
         document = load(path, options)
         chunks = tuple(chunker.chunk(document))

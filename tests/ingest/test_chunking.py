@@ -32,7 +32,7 @@ def uncovered(parsed: ParsedDocument, block: Block, chunks: list[Chunk]) -> str:
 
 
 def check(parsed: ParsedDocument, chunker: Chunker) -> list[Chunk]:
-    """Assert what holds of the chunks of any document."""
+    """Check what holds for the chunks of any document."""
     chunks = chunker.chunk(parsed)
     for chunk in chunks:
         assert chunk.text[chunk.repeated :] == parsed.text[chunk.char_start : chunk.char_end]
@@ -84,9 +84,7 @@ BLOCKS = st.lists(
 
 @given(BLOCKS, st.integers(8, 40), st.integers(0, 16))
 @settings(deadline=None, max_examples=150)
-def test_chunks_of_any_document(
-    blocks: list[tuple[BlockKind, str, int, bool]], max_tokens: int, overlap_tokens: int
-) -> None:
+def test_any_document(blocks: list[tuple[BlockKind, str, int, bool]], max_tokens: int, overlap_tokens: int) -> None:
     page = 1
     paged = []
     for kind, text, level, new_page in blocks:
@@ -97,12 +95,12 @@ def test_chunks_of_any_document(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("text", ["哈" * 1000, "\n".join(["| 0 | 0 | 0 |"] * 200), "a" * 9000, "同样的一句话。" * 200])
-def test_a_text_that_repeats_itself_is_covered_to_its_end(kind: BlockKind, text: str) -> None:
+def test_repetitive_text_is_covered_to_its_end(kind: BlockKind, text: str) -> None:
     chunks = check(document((kind, text)), Chunker())
     assert chunks[-1].char_end == len(text)
 
 
-def test_a_block_too_long_is_cut_after_sentences_and_the_pieces_overlap() -> None:
+def test_a_long_block_is_cut_between_sentences_and_its_pieces_overlap() -> None:
     text = "".join(f"这是第{number}句话，说的是第{number}件事情。" for number in range(60))
     chunks = check(document((BlockKind.PARAGRAPH, text)), Chunker(100, 20))
     assert all(chunk.text.endswith("。") for chunk in chunks)
@@ -120,7 +118,7 @@ def test_blocks_are_packed_up_to_the_limit() -> None:
     assert [chunk.text.count("一") for chunk in check(parsed, Chunker(35, 0))] == [3, 3, 3, 1]
 
 
-def test_text_between_blocks_takes_its_room() -> None:
+def test_text_between_blocks_counts() -> None:
     text = "first\n\n" + "[a]: http://example.org/a\n" * 40 + "\nsecond"
     blocks = (Block(BlockKind.PARAGRAPH, 0, 5), Block(BlockKind.PARAGRAPH, len(text) - 6, len(text)))
     parsed = ParsedDocument(text, blocks, file_lines(text))
@@ -136,7 +134,7 @@ def test_very_many_blanks_end_a_chunk(kind: BlockKind) -> None:
         assert [chunk.text for chunk in chunks] == ["a", "b"]
 
 
-def test_headings_are_kept_as_a_path() -> None:
+def test_chunks_have_their_path_of_headings() -> None:
     heading, paragraph = BlockKind.HEADING, BlockKind.PARAGRAPH
     parsed = document(
         (heading, "手册", 1),
@@ -170,7 +168,7 @@ def test_estimated_tokens(text: str, tokens: int) -> None:
 
 
 @pytest.mark.parametrize("overlap", [0, 32, 500])
-def test_any_overlap_leaves_room(overlap: int) -> None:
+def test_any_overlap_leaves_room_for_text(overlap: int) -> None:
     check(document((BlockKind.PARAGRAPH, "一句话，两句话。" * 100)), Chunker(32, overlap))
 
 
@@ -182,7 +180,7 @@ def table(rows: int) -> ParsedDocument:
     return builder.build(title="Travel")
 
 
-def test_a_table_that_is_cut_repeats_its_header() -> None:
+def test_each_part_of_a_cut_table_repeats_the_header() -> None:
     parsed = table(40)
     chunks = check(parsed, Chunker(100))
     assert len(chunks) > 3
@@ -210,7 +208,7 @@ def test_a_header_as_long_as_a_chunk_is_not_repeated() -> None:
     assert {chunk.repeated for chunk in chunks} == {0}
 
 
-def test_the_context_is_title_and_headings_and_never_long() -> None:
+def test_the_context_is_title_and_headings_and_stays_short() -> None:
     builder = TextBuilder()
     builder.add(BlockKind.HEADING, ["第三章"], level=1)
     builder.add(BlockKind.HEADING, ["差旅"], level=2)
@@ -227,7 +225,7 @@ def test_the_context_is_title_and_headings_and_never_long() -> None:
     assert cut.context.endswith("› 第三章 › 差旅")
 
 
-def test_what_has_another_origin_is_another_chunk() -> None:
+def test_text_of_another_origin_is_another_chunk() -> None:
     builder = TextBuilder()
     builder.add(BlockKind.PARAGRAPH, ["one"], link="https://a.example/")
     builder.add(BlockKind.PARAGRAPH, ["two"], link="https://b.example/")

@@ -6,18 +6,18 @@ from ingest.cleaning import clean_line, join_lines
 @pytest.mark.parametrize(
     ("line", "cleaned"),
     [
-        ("⽤⼾⼿册⻅第⻓⻚", "用户手册见第长页"),  # radicals that stand for characters
+        ("⽤⼾⼿册⻅第⻓⻚", "用户手册见第长页"),  # radicals instead of characters
         ("ﬁnal oﬀer", "final offer"),
-        ("10² ① （甲）", "10² ① （甲）"),  # what NFKC would make of these says something else
+        ("10² ① （甲）", "10² ① （甲）"),  # NFKC would change what these mean
         ("co\u00adoperate\u200b now", "cooperate now"),
         ("  a \t b\x00\x07 ", "a b"),
         ("e\u0301tude", "étude"),
-        ("exam\u00ad", "exam\u00ad"),  # a word broken at the line's end, which the next line ends
+        ("exam\u00ad", "exam\u00ad"),  # a word that the next line completes
         ("exam\ufffe", "exam\u00ad"),
         ("\u200b", ""),
     ],
 )
-def test_a_line_is_as_it_would_be_typed(line: str, cleaned: str) -> None:
+def test_lines_come_out_as_typed(line: str, cleaned: str) -> None:
     assert clean_line(line) == cleaned
 
 
@@ -36,7 +36,7 @@ def test_a_line_is_as_it_would_be_typed(line: str, cleaned: str) -> None:
         ([], ""),
     ],
 )
-def test_the_lines_of_a_paragraph_become_one(lines: list[str], joined: str) -> None:
+def test_lines_of_a_paragraph_are_joined(lines: list[str], joined: str) -> None:
     text, offsets = join_lines(lines)
     assert text == joined
     assert [text[start:].startswith(line.rstrip("-\u00ad")) for start, line in zip(offsets, lines, strict=True)] == [

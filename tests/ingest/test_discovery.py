@@ -32,7 +32,7 @@ def test_a_file_is_its_own_root(tmp_path: Path) -> None:
     assert [(found.path, found.relative) for found in find_files(path)] == [(path, "only.txt")]
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_a_missing_root_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         list(find_files(tmp_path / "absent"))
 
@@ -40,7 +40,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", [".git/config", "node_modules/x/readme.md", "~$报告.docx", "._notes.txt", ".venv/a.txt"]
 )
-def test_what_tools_leave_is_passed_over(tmp_path: Path, name: str) -> None:
+def test_leftovers_of_tools_are_skipped(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).touch()
     (tmp_path / "kept.txt").touch()
@@ -58,7 +58,7 @@ def test_a_link_to_a_file_inside_is_followed_and_one_that_leads_out_is_not(tmp_p
     assert names(root) == ["inside.txt", "real.txt"]
 
 
-def test_links_to_nowhere_and_in_a_circle_do_not_stop_the_search(tmp_path: Path) -> None:
+def test_broken_and_circular_links_do_not_stop_the_search(tmp_path: Path) -> None:
     (tmp_path / "kept.txt").touch()
     (tmp_path / "itself").symlink_to("itself")
     (tmp_path / "one").symlink_to("other")
@@ -70,27 +70,27 @@ def test_links_to_nowhere_and_in_a_circle_do_not_stop_the_search(tmp_path: Path)
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Iterator[list[str]]:
-    """Folders one inside the other, as deep as a path can name them; the outermost comes first."""
+    """Nested folders, as deep as a path can name them, the outermost first."""
     folders = [str(tmp_path / "deep")]
     Path(folders[0]).mkdir()
     for _ in range(1100):
         folders.append(f"{folders[-1]}/d")
         Path(folders[-1]).mkdir()
     yield folders
-    for folder in reversed(folders):  # shutil.rmtree recurses, and with it pytest's own clearing up
+    for folder in reversed(folders):  # shutil.rmtree, which pytest cleans up with, recurses
         for file in list(Path(folder).iterdir()):
             file.unlink()
         Path(folder).rmdir()
 
 
-def test_folders_are_followed_however_deep(chain: list[str]) -> None:
+def test_folders_may_be_nested_however_deep(chain: list[str]) -> None:
     for folder, name in ((chain[-1], "last.txt"), (chain[1], "a.txt"), (chain[1], "e.txt")):
         Path(folder, name).touch()
     assert names(Path(chain[0])) == ["d/a.txt", "d/" * 1100 + "last.txt", "d/e.txt"]
 
 
 def test_a_folder_whose_path_is_too_long_is_unreadable(tmp_path: Path) -> None:
-    # Made from a handle on the folder above: no path names what lies so deep.
+    # Made from a handle on the parent folder: no path can name folders so deep.
     made = [os.open(tmp_path, os.O_RDONLY)]
     try:
         for _ in range(25):
@@ -131,7 +131,7 @@ def test_kbignore_in_a_subfolder_applies_there_and_overrides_those_above(tmp_pat
     assert names(tmp_path) == ["a/2.md", "a/b/x.txt", "x.txt"]
 
 
-def test_kbignore_of_folders_above_applies_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_kbignore_files_above_the_root_apply_with_ignore_from(tmp_path: Path) -> None:
     put(tmp_path, {".kbignore": "*.log\nsecret/\n", "a/.kbignore": "/b/x.md\n"})
     put(tmp_path, dict.fromkeys(["a/b/x.md", "a/b/y.log", "a/b/z.md", "secret/inner/s.md"], ""))
     assert names(tmp_path / "a/b") == ["x.md", "y.log", "z.md"]
@@ -144,18 +144,18 @@ def test_kbignore_of_folders_above_applies_where_it_is_asked_for(tmp_path: Path)
     assert below("a/b/y.log") == below("secret/inner") == below("secret/inner/s.md") == []
 
 
-def test_kbignore_may_be_in_any_encoding_and_hold_lines_that_are_no_patterns(tmp_path: Path) -> None:
+def test_kbignore_may_be_in_any_encoding_and_have_invalid_lines(tmp_path: Path) -> None:
     (tmp_path / ".kbignore").write_bytes("# 草稿不收\r\n!\r\n草稿*\r\n\\\r\n".encode("gb18030"))
     put(tmp_path, dict.fromkeys(["草稿一.md", "正文.md"], ""))
     assert names(tmp_path) == ["正文.md"]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
-def test_a_folder_whose_kbignore_is_not_readable_is_unreadable(tmp_path: Path) -> None:
+def test_a_folder_with_an_unreadable_kbignore_is_unreadable(tmp_path: Path) -> None:
     check_unreadable_kbignore(tmp_path, b"*.md", 0)
 
 
-def test_a_folder_whose_kbignore_is_no_text_is_unreadable(tmp_path: Path) -> None:
+def test_a_folder_with_a_binary_kbignore_is_unreadable(tmp_path: Path) -> None:
     check_unreadable_kbignore(tmp_path, bytes(range(256)) * 8, 0o644)
 
 
@@ -234,7 +234,7 @@ def test_kbignore_excludes_what_git_would(tree: Path, ignored: dict[str, list[tu
     assert sorted(names(tree)) == sorted(listed)
 
 
-def test_the_hash_is_of_the_content_alone(tmp_path: Path) -> None:
+def test_the_hash_depends_on_the_content_alone(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_bytes("内容".encode())
     other.write_bytes("内容".encode())

@@ -23,24 +23,24 @@ traditional = st.lists(st.sampled_from(TRADITIONAL), min_size=1, max_size=6).map
 
 @given(text=simplified | traditional, encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32", "gb18030"]))
 @settings(deadline=None, max_examples=60)
-def test_chinese_text_comes_back_from_unicode_and_gb18030(text: str, encoding: str) -> None:
+def test_chinese_text_is_read_in_unicode_and_gb18030(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding)) == Decoded(text, encoding.removesuffix("-sig"))
 
 
 @given(text=traditional)
 @settings(deadline=None, max_examples=20)
-def test_traditional_text_comes_back_from_big5(text: str) -> None:
+def test_traditional_text_is_read_in_big5(text: str) -> None:
     assert decode(text.encode("big5")) == Decoded(text, "big5")
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=200))
-def test_any_text_in_utf8_comes_back(text: str) -> None:
+def test_any_text_is_read_in_utf8(text: str) -> None:
     assert decode(("\ufeff" + text).encode()).text == text
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "big5"])
 @pytest.mark.parametrize("shift", [0, 1])
-def test_a_long_file_is_not_misread_where_the_sample_ends_inside_a_character(encoding: str, shift: int) -> None:
+def test_a_long_file_is_read_although_the_sample_ends_inside_a_character(encoding: str, shift: int) -> None:
     text = "x" * shift + "\n".join(TRADITIONAL * 700)
     data = text.encode(encoding)
     assert len(data) > 64 * 1024
@@ -51,7 +51,7 @@ def test_a_long_file_is_not_misread_where_the_sample_ends_inside_a_character(enc
 @pytest.mark.parametrize(
     "text", ["Hamburgers are delicious.\nSo is tea.", "\n".join(SIMPLIFIED) + " WireGuard 51877\n"]
 )
-def test_utf16_without_its_mark(encoding: str, text: str) -> None:
+def test_utf16_without_a_byte_order_mark(encoding: str, text: str) -> None:
     assert decode(text.encode(encoding)) == Decoded(text, encoding)
 
 
@@ -66,12 +66,12 @@ def test_a_zero_byte_at_the_end_does_not_turn_chinese_into_utf16() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16-le", "utf-16-be"])
-def test_zeros_that_fill_a_file_up_are_left_out(encoding: str) -> None:
+def test_zeros_that_pad_a_file_are_dropped(encoding: str) -> None:
     text = SIMPLIFIED[0] + "\nab 一"
     assert decode(text.encode(encoding) + bytes(512)) == Decoded(text, encoding)
 
 
-def test_line_ends_become_newlines() -> None:
+def test_all_line_ends_become_newlines() -> None:
     assert decode("一\r\n二\r三\n".encode()).text == "一\n二\n三\n"
 
 
@@ -82,7 +82,7 @@ def test_a_declared_encoding_comes_after_unicode_and_before_guesses() -> None:
 
 
 @pytest.mark.parametrize("declared", ["no-such-encoding", "undefined", "hex", "idna", "ascii"])
-def test_a_useless_declaration_is_passed_over(declared: str) -> None:
+def test_a_useless_declaration_is_ignored(declared: str) -> None:
     assert decode(SIMPLIFIED[0].encode("gb18030"), declared=declared) == Decoded(SIMPLIFIED[0], "gb18030")
 
 
@@ -94,28 +94,28 @@ def test_a_useless_declaration_is_passed_over(declared: str) -> None:
         bytes(range(256)) * 8,
     ],
 )
-def test_what_is_not_text_is_refused(data: bytes) -> None:
+def test_binary_data_is_refused(data: bytes) -> None:
     with pytest.raises(UnicodeDecodeError):
         decode(data)
 
 
-def test_nothing_is_text() -> None:
+def test_empty_files_are_empty_text() -> None:
     assert decode(b"") == Decoded("", "utf-8")
     assert decode(b"\0" * 64).text == ""
 
 
-# Bytes that are broken, and files that were cut
+# Broken bytes, and files cut short
 
 
 @pytest.mark.parametrize("left", [1, 2])
-def test_a_file_cut_inside_a_character_is_read_without_that_piece(left: int) -> None:
+def test_a_file_cut_inside_a_character_is_read_without_it(left: int) -> None:
     data = SIMPLIFIED[0].encode()[: 3 * 20 + left]
     assert decode(data) == Decoded(SIMPLIFIED[0][:20], "utf-8", unreadable_bytes=left)
     assert decode(SIMPLIFIED[0].encode("gb18030")[:41]) == Decoded(SIMPLIFIED[0][:20], "gb18030", unreadable_bytes=1)
 
 
 @pytest.mark.parametrize("broken", [b"\xff", b"\xe4\xb8", b"\xc0\xaf", b"\xed\xa0\x80"])
-def test_a_broken_byte_among_much_chinese_is_shown_as_one(broken: bytes) -> None:
+def test_a_few_broken_bytes_among_chinese_are_counted(broken: bytes) -> None:
     one, other = SIMPLIFIED[0], SIMPLIFIED[1]
     decoded = decode(one.encode() + broken + other.encode())
     assert decoded.encoding == "utf-8"
@@ -125,14 +125,14 @@ def test_a_broken_byte_among_much_chinese_is_shown_as_one(broken: bytes) -> None
     assert decoded.notes[0].startswith(f"read as utf-8, {len(broken)} unreadable byte")
 
 
-def test_broken_bytes_in_other_encodings_are_shown_and_counted_too() -> None:
+def test_broken_bytes_in_other_encodings_are_counted_too() -> None:
     data = "\n".join(SIMPLIFIED * 3).encode("gb18030")
     decoded = decode(data[:100] + b"\xff" + data[100:])
     assert (decoded.encoding, decoded.unreadable_bytes) == ("gb18030", 1)
     assert decoded.text.replace("\ufffd", "") == "\n".join(SIMPLIFIED * 3)
 
 
-def test_what_is_sound_has_a_note_only_where_it_is_not_utf8() -> None:
+def test_notes_name_encodings_other_than_utf8() -> None:
     assert decode(SIMPLIFIED[0].encode()).notes == ()
     assert decode(SIMPLIFIED[0].encode("gb18030")).notes == ("read as gb18030",)
 
@@ -191,7 +191,7 @@ def test_a_declared_code_page_is_believed_where_another_is_likelier() -> None:
     assert decode("öäü".encode("cp1252"), declared="cp1251") == Decoded("цдь", "cp1251")
 
 
-# Short texts, and declarations that are wrong
+# Short texts, and wrong declarations
 
 
 @pytest.mark.parametrize(
@@ -223,12 +223,12 @@ def test_a_wrong_declaration_is_not_believed(declared: str) -> None:
     assert decode(SIMPLIFIED[0].encode("gb18030"), declared=declared) == Decoded(SIMPLIFIED[0], "gb18030")
 
 
-def test_a_declared_encoding_stands_for_the_one_that_holds_it() -> None:
+def test_a_declared_encoding_means_its_superset() -> None:
     assert decode("镕基，朱".encode("gbk"), declared="gb2312") == Decoded("镕基，朱", "gb18030")
     assert decode("“quoted”".encode("cp1252"), declared="iso-8859-1") == Decoded("“quoted”", "cp1252")
 
 
-def test_seven_bit_encodings_are_found_by_their_declaration_or_their_escapes() -> None:
+def test_seven_bit_encodings_are_recognised_by_declaration_or_escapes() -> None:
     assert decode("こんにちは".encode("iso2022_jp")) == Decoded("こんにちは", "iso2022_jp")
     assert decode("你好".encode("hz"), declared="hz-gb-2312") == Decoded("你好", "hz")
     assert decode(b"plain ~{words", declared="us-ascii") == Decoded("plain ~{words", "utf-8")

@@ -13,19 +13,19 @@ def inside(box: Box, left: float, top: float, right: float, bottom: float) -> bo
     return left <= box.left and box.left + box.width <= right and top <= box.top and box.top + box.height <= bottom
 
 
-def test_the_words_are_found_where_they_stand(tmp_path: Path) -> None:
+def test_words_are_found_on_the_page(tmp_path: Path) -> None:
     first = [(60, 100, "Nothing of interest."), (60, 400, "The zebra quota is 42")]
     path = write_pdf(tmp_path / "a.pdf", [[(60, 60, "Another page")], first])
     drawn = render_page(path, 2, ["zebra quota"])
     assert Image.open(io.BytesIO(drawn.png)).size == (1050, 1400)
     (box,) = drawn.boxes
-    assert inside(box, 0.1, 0.48, 0.5, 0.51)  # it stands at 400 of 800 points from the top
-    assert box.left > 0.12  # "The" is not marked
+    assert inside(box, 0.1, 0.48, 0.5, 0.51)  # 400 of 800 points from the top
+    assert box.left > 0.12  # "The" is outside
 
 
-def test_nothing_is_imported_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_imported_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_pdf(tmp_path / "a.pdf", [[(60, 100, "The zebra quota is 42")]])
-    (tmp_path / "base64.py").write_text("raise SystemExit('a file of the folder has run')\n")
+    (tmp_path / "base64.py").write_text("raise SystemExit('a module in the current folder has run')\n")
     monkeypatch.chdir(tmp_path)
     assert render_page(path, 1, ["zebra quota"]).boxes
 
@@ -37,21 +37,21 @@ def test_chinese_words_over_two_lines_are_found(tmp_path: Path) -> None:
     assert drawn.boxes[0].top < drawn.boxes[1].top
 
 
-def test_a_page_that_is_turned_has_its_marks_turned(tmp_path: Path) -> None:
+def test_boxes_follow_a_rotated_page(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "a.pdf", [[(60, 100, "The zebra quota is 42")]], rotate=90)
     drawn = render_page(path, 1, ["zebra quota"])
     (box,) = drawn.boxes
-    assert box.height > box.width  # the text runs downwards on a page turned to the right
-    assert box.left > 0.8  # what was at the top is at the right
+    assert box.height > box.width  # text runs downwards on a page turned to the right
+    assert box.left > 0.8  # the top is now at the right
 
 
-def test_words_that_were_read_otherwise_are_marked_in_parts(tmp_path: Path) -> None:
+def test_words_that_differ_from_the_page_are_boxed_in_parts(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "a.pdf", [[(60, 100, "The zebra quota is 42 animals a year.")]])
     assert render_page(path, 1, ["The zebra quota was 42 animals a year."]).boxes
-    assert render_page(path, 1, ["Nothing of this kind stands there"]).boxes == ()
+    assert render_page(path, 1, ["Nothing like this is on the page"]).boxes == ()
 
 
-def test_what_cannot_be_drawn_is_told(tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_drawn_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7\nnothing")
     path = write_pdf(tmp_path / "a.pdf", [[(60, 100, "One page")]])
     for broken, page in ((tmp_path / "broken.pdf", 1), (tmp_path / "gone.pdf", 1), (path, 2)):

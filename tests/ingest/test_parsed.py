@@ -7,7 +7,7 @@ from ingest import Block, BlockKind, ParsedDocument
 from ingest.parsed import TextBuilder
 
 
-def test_the_first_line_begins_with_the_text() -> None:
+def test_the_first_line_mark_has_to_be_at_0() -> None:
     with pytest.raises(ValueError, match="the first line mark is not at 0"):
         ParsedDocument("a\nb", (), [(1, 1)])
 
@@ -27,7 +27,7 @@ def test_lines_of_a_span(start: int, end: int, lines: tuple[tuple[int, int], ...
     assert document.lines_of(start, end) == lines
 
 
-def test_a_builder_parts_blocks_by_a_blank_line_and_counts_on() -> None:
+def test_a_builder_separates_blocks_by_a_blank_line_and_numbers_lines_on() -> None:
     builder = TextBuilder()
     builder.add(BlockKind.HEADING, ["标题"], level=1)
     builder.add(BlockKind.PARAGRAPH, ["一", "二"])
@@ -37,7 +37,7 @@ def test_a_builder_parts_blocks_by_a_blank_line_and_counts_on() -> None:
     assert document.line_marks == [(0, 1), (4, 2), (6, 3)]
 
 
-def test_a_builder_counts_from_one_on_each_page() -> None:
+def test_a_builder_numbers_lines_from_1_on_each_page() -> None:
     builder = TextBuilder()
     builder.add(BlockKind.PARAGRAPH, ["a", "b"], page=1)
     builder.add(BlockKind.PARAGRAPH, ["c"], page=1)
@@ -47,14 +47,14 @@ def test_a_builder_counts_from_one_on_each_page() -> None:
     assert lines == [[1, 2], [3], [1]]
 
 
-def test_a_builder_takes_the_files_own_line_numbers() -> None:
+def test_a_builder_accepts_line_numbers() -> None:
     builder = TextBuilder()
     builder.add(BlockKind.PARAGRAPH, ["a", "b"], numbers=[7, 9])
     document = builder.build()
     assert document.lines_of(0, 3) == ((0, 7), (2, 9))
 
 
-def test_the_rule_below_a_tables_header_is_no_line_of_its_own() -> None:
+def test_the_rule_below_a_table_header_has_no_line_number_of_its_own() -> None:
     builder = TextBuilder()
     builder.add(BlockKind.PARAGRAPH, ["fees"])
     builder.add(BlockKind.TABLE, ["| a |", "| --- |", "| 1 |", "| 2 |"], header_rows=2)
@@ -63,7 +63,7 @@ def test_the_rule_below_a_tables_header_is_no_line_of_its_own() -> None:
     assert [line for _, line in document.line_marks] == [1, 2, 2, 3, 4, 5]
 
 
-def test_the_lines_of_a_paragraph_are_joined_and_keep_their_numbers() -> None:
+def test_joined_lines_keep_their_numbers() -> None:
     builder = TextBuilder()
     builder.add(BlockKind.PARAGRAPH, ["本公司员工每年有", "十二天年假，an-", "nual leave, and", "more"], joined=True)
     document = builder.build()
@@ -72,7 +72,7 @@ def test_the_lines_of_a_paragraph_are_joined_and_keep_their_numbers() -> None:
     assert document.lines_of(9, 12) == ((0, 2),)
 
 
-def test_an_included_document_stands_under_its_name() -> None:
+def test_an_included_document_is_under_a_heading_with_its_name() -> None:
     inner = TextBuilder()
     inner.add(BlockKind.HEADING, ["第一章"], numbers=[4], level=1)
     inner.add(BlockKind.TABLE, ["| 甲 |", "| --- |", "| 1 |"], numbers=[6, 7, 8], header_rows=2)

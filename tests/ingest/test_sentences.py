@@ -116,7 +116,7 @@ TEXTS = st.lists(
 
 @given(TEXTS | st.text(max_size=120))
 @settings(deadline=None)
-def test_spans_are_in_order_do_not_overlap_and_leave_out_only_white_space(text: str) -> None:
+def test_spans_are_in_order_without_overlap_and_omit_only_white_space(text: str) -> None:
     covered = [False] * len(text)
     position = 0
     for start, end in sentence_spans(text):

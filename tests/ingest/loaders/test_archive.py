@@ -193,7 +193,7 @@ def test_nesting_of_archives_is_limited(tmp_path: Path) -> None:
         data = packed_bytes({"n.zip": data})
     path = tmp_path / "a.zip"
     path.write_bytes(data)
-    with pytest.raises(UnreadableError, match="deep in each other"):
+    with pytest.raises(UnreadableError, match="nested more than 4 deep"):
         load(path)
 
 
