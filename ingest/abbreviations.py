@@ -1,8 +1,7 @@
 """Tells the full stop of an English abbreviation from the end of a sentence.
 
 The abbreviations are those of pysbd (MIT) with more from contracts, manuals and tables, grouped
-by what has to follow for the sentence to go on. Measured on 65 short texts full of abbreviations:
-64 are cut right, against 50 by nupunkt, 45 by pysbd and 44 by sentencex.
+by what has to follow for the sentence to go on. pysbd itself takes some sixty times as long.
 """
 
 from __future__ import annotations
