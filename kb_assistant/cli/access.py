@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from kb_assistant.cli.options import JSON, with_options
-from kb_assistant.cli.output import say
+from kb_assistant.cli.output import print_result
 
 __all__ = ["key", "user"]
 
@@ -32,7 +32,7 @@ def add_user(name: str, as_json: bool, home: Path | None) -> None:
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     Accounts(home_folder(home)).add_user(name, password)
-    say(serialization.to_json({"user": name}) if as_json else f"{name} may use kb serve")
+    print_result(serialization.to_json({"user": name}) if as_json else f"{name} may use kb serve")
 
 
 @user.command("list")
@@ -44,7 +44,9 @@ def list_users(as_json: bool, home: Path | None) -> None:
     from kb_assistant.web.auth.accounts import Accounts
 
     names = sorted(Accounts(home_folder(home)).known().users)
-    say(serialization.to_json(names) if as_json else "\n".join(names) or "no users; kb user add NAME makes one")
+    print_result(
+        serialization.to_json(names) if as_json else "\n".join(names) or "no users; kb user add NAME makes one"
+    )
 
 
 @user.command("remove")
@@ -61,7 +63,7 @@ def remove_user(name: str, as_json: bool, home: Path | None) -> None:
     removed = Accounts(folder).remove_user(name)
     chats = delete_chats_of(removed, folder)  # the next of that name is another person
     done = {"removed": removed, "conversations": chats}
-    say(serialization.to_json(done) if as_json else f"removed: {removed}, and their conversations: {chats}")
+    print_result(serialization.to_json(done) if as_json else f"removed: {removed}, and their conversations: {chats}")
 
 
 @click.group()
@@ -79,7 +81,7 @@ def add_key(name: str, as_json: bool, home: Path | None) -> None:
     from kb_assistant.web.auth.accounts import Accounts
 
     made = Accounts(home_folder(home)).add_key(name)
-    say(serialization.to_json({"name": name, "key": made}) if as_json else made)
+    print_result(serialization.to_json({"name": name, "key": made}) if as_json else made)
     if not as_json:
         click.echo("(shown this once; send it as: Authorization: Bearer KEY)", err=True)
 
@@ -93,7 +95,7 @@ def list_keys(as_json: bool, home: Path | None) -> None:
     from kb_assistant.web.auth.accounts import Accounts
 
     names = sorted(Accounts(home_folder(home)).known().keys)
-    say(serialization.to_json(names) if as_json else "\n".join(names) or "no keys; kb key add NAME makes one")
+    print_result(serialization.to_json(names) if as_json else "\n".join(names) or "no keys; kb key add NAME makes one")
 
 
 @key.command("remove")
@@ -106,4 +108,4 @@ def remove_key(name: str, as_json: bool, home: Path | None) -> None:
     from kb_assistant.web.auth.accounts import Accounts
 
     Accounts(home_folder(home)).remove_key(name)
-    say(serialization.to_json({"removed": name}) if as_json else f"removed: {name}")
+    print_result(serialization.to_json({"removed": name}) if as_json else f"removed: {name}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kb_assistant.cli.options import COLLECTION, JSON, open_assistant, with_options
-from kb_assistant.cli.output import progress_bar, say, short, shortened, tell
+from kb_assistant.cli.output import one_line, print_message, print_result, progress_bar, short_name
 from kb_assistant.errors import EmptiedFolderError, UsageError
 
 if TYPE_CHECKING:
@@ -67,13 +67,13 @@ def ingest(
     options: dict[str, Any] = {"collection": collection, "keep_missing": keep_missing, "passwords": known}
     with open_assistant(home) as assistant:
         if watch:
-            report = _followed(assistant.watch(*paths, waiting=tell, **options), quiet=as_json)
+            report = _followed(assistant.watch(*paths, waiting=print_message, **options), quiet=as_json)
         else:
             report = _ingested(
                 assistant, *paths, ask=not as_json, dry_run=dry_run, delete_missing=delete_missing, **options
             )
     if as_json or not watch:
-        say(serialization.to_json(asdict(report)) if as_json else _report_text(report, dry_run=dry_run))
+        print_result(serialization.to_json(asdict(report)) if as_json else _report_text(report, dry_run=dry_run))
     return 1 if report.failed else 0
 
 
@@ -81,13 +81,14 @@ def _ingested(assistant: Assistant, *paths: Path, ask: bool, **options: Any) -> 
     """Run it; where a folder is found empty, ask whoever sits at the terminal."""
     try:
         with progress_bar() as progress:
-            return assistant.ingest(*paths, progress=progress, waiting=tell, **options)
+            return assistant.ingest(*paths, progress=progress, waiting=print_message, **options)
     except EmptiedFolderError as error:
         if not (
             ask
             and sys.stdin.isatty()
             and click.confirm(
-                f"{short(str(error.folder))} is {error.state} now. Delete its {error.documents} documents?", err=True
+                f"{short_name(str(error.folder))} is {error.state} now. Delete its {error.documents} documents?",
+                err=True,
             )
         ):
             raise
@@ -103,9 +104,9 @@ def _followed(reports: Iterator[IngestReport], *, quiet: bool) -> IngestReport:
         for report in reports:
             done.append(report)
             if not quiet and (len(done) == 1 or report.changed):
-                say(_report_text(report, dry_run=False))
+                print_result(_report_text(report, dry_run=False))
             if len(done) == 1:
-                tell("watching for changes; Ctrl-C stops it")
+                print_message("watching for changes; Ctrl-C stops it")
     except KeyboardInterrupt:
         if not done:
             raise
@@ -120,7 +121,7 @@ def sources(collection: str | None, as_json: bool, home: Path | None) -> None:
 
     with open_assistant(home) as assistant:
         found = assistant.sources(collection)
-    say(serialization.to_json(serialization.sources_json(found)) if as_json else _sources_text(found))
+    print_result(serialization.to_json(serialization.sources_json(found)) if as_json else _sources_text(found))
 
 
 @click.command()
@@ -131,8 +132,8 @@ def remove(names: tuple[str, ...], collection: str | None, as_json: bool, home: 
     from kb_assistant import serialization
 
     with open_assistant(home) as assistant:
-        removed = assistant.remove(*names, collection=collection, waiting=tell)
-    say(serialization.to_json({"removed": removed}) if as_json else f"removed: {', '.join(removed)}")
+        removed = assistant.remove(*names, collection=collection, waiting=print_message)
+    print_result(serialization.to_json({"removed": removed}) if as_json else f"removed: {', '.join(removed)}")
 
 
 @click.command()
@@ -143,7 +144,7 @@ def collections(as_json: bool, home: Path | None) -> None:
 
     with open_assistant(home) as assistant:
         found = assistant.collections()
-    say(serialization.to_json(serialization.collections_json(found)) if as_json else _collections_text(found))
+    print_result(serialization.to_json(serialization.collections_json(found)) if as_json else _collections_text(found))
 
 
 def _report_text(report: IngestReport, *, dry_run: bool) -> str:
@@ -153,9 +154,9 @@ def _report_text(report: IngestReport, *, dry_run: bool) -> str:
     lines = []
     for file in report.files:
         if dry_run and file.status in ("added", "updated", "renamed", "deleted"):
-            lines.append(f"{file.status:>9}  {shortened(file.path)}")
+            lines.append(f"{file.status:>9}  {one_line(file.path)}")
         elif file.status not in _NEEDS_NO_LINE:
-            lines.append(f"{file.status:>9}  {shortened(file.path)}: {_notes_text(file.notes)}")
+            lines.append(f"{file.status:>9}  {one_line(file.path)}: {_notes_text(file.notes)}")
     unsupported = sum(file.status == "unsupported" for file in report.files)
     if unsupported:
         lines.append(f"{unsupported} files of other kinds were passed over (--json lists them)")
@@ -169,7 +170,7 @@ def _sources_text(sources: Iterable[SourceInfo]) -> str:
     for source in sources:
         size = f"{source.pages} pages, " if source.pages else ""
         notes = f"  {_notes_text(source.notes)}" if source.notes else ""
-        lines.append(f"{source.status:>14}  {shortened(source.name)}  ({size}{source.chunks} chunks){notes}")
+        lines.append(f"{source.status:>14}  {one_line(source.name)}  ({size}{source.chunks} chunks){notes}")
     return "\n".join(lines) or "no documents"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kb_assistant.cli.options import JSON, with_options
-from kb_assistant.cli.output import progress_bar, say, tell
+from kb_assistant.cli.output import print_message, print_result, progress_bar
 
 if TYPE_CHECKING:
     from kb_assistant.models.catalogue import CatalogueEntry
@@ -36,14 +36,16 @@ def list_(available: bool, as_json: bool, home: Path | None) -> None:
         from kb_assistant.models.catalogue import catalogue
 
         entries = catalogue()
-        say(serialization.to_json([one.model_dump() for one in entries]) if as_json else _catalogue_text(entries))
+        print_result(
+            serialization.to_json([entry.model_dump() for entry in entries]) if as_json else _catalogue_text(entries)
+        )
         return
     from kb_assistant.models.registry import list_models
     from kb_assistant.settings import home_folder
 
     folder = home_folder(home) / "models"
     found = list_models(folder)
-    say(serialization.to_json([asdict(one) for one in found]) if as_json else _models_text(found, folder))
+    print_result(serialization.to_json([asdict(model) for model in found]) if as_json else _models_text(found, folder))
 
 
 @models.command()
@@ -72,9 +74,9 @@ def pull(
             revision=revision,
             trust_remote_code=trust_remote_code,
             progress=progress,
-            notify=tell,
+            notify=print_message,
         )
-    say(serialization.to_json(asdict(made)) if as_json else _pulled_text(made))
+    print_result(serialization.to_json(asdict(made)) if as_json else _pulled_text(made))
 
 
 @models.command()
@@ -116,10 +118,10 @@ def convert(
         to=to,
         low_bit=low_bit,
         trust_remote_code=trust_remote_code,
-        notify=tell,
+        notify=print_message,
     )
     done = f"{made.name}: {made.bytes / 1e6:,.0f} MB as {made.format}; use it with: kb ask QUESTION --model {made.name}"
-    say(serialization.to_json(asdict(made)) if as_json else done)
+    print_result(serialization.to_json(asdict(made)) if as_json else done)
 
 
 @models.command("remove")
@@ -134,7 +136,9 @@ def remove_(name: str, as_json: bool, home: Path | None) -> None:
     from kb_assistant.settings import home_folder
 
     gone = remove_model(home_folder(home) / "models", name)
-    say(serialization.to_json(asdict(gone)) if as_json else f"removed: {gone.name} ({gone.bytes / 1e6:,.0f} MB)")
+    print_result(
+        serialization.to_json(asdict(gone)) if as_json else f"removed: {gone.name} ({gone.bytes / 1e6:,.0f} MB)"
+    )
 
 
 def _models_text(models: Sequence[ModelInfo], folder: Path) -> str:

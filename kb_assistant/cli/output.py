@@ -1,4 +1,4 @@
-"""What commands print: text and messages without what steers a terminal, and progress bars."""
+"""Prints results, messages and progress bars, without control characters of documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ import click
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
 
-__all__ = ["progress_bar", "say", "say_if_extractive", "say_where_to", "short", "shortened", "tell"]
+__all__ = [
+    "one_line",
+    "print_destination",
+    "print_engine_note",
+    "print_message",
+    "print_result",
+    "progress_bar",
+    "short_name",
+]
 
 _LONGEST_SHOWN = 60
 _LONGEST_LINE = 160
@@ -22,14 +30,14 @@ _LEAVES = {
 }
 
 
-def say(text: str, end: str = "\n") -> None:
+def print_result(text: str, end: str = "\n") -> None:
     """Print a result on stdout."""
     from kb_assistant.serialization import printable
 
     click.echo(printable(text) + end, nl=False)
 
 
-def tell(message: str) -> None:
+def print_message(message: str) -> None:
     """Print a message on stderr, on one line, in the user's language."""
     from kb_assistant.messages import localized
     from kb_assistant.serialization import printable
@@ -37,34 +45,34 @@ def tell(message: str) -> None:
     click.echo(" ".join(printable(localized(message)).split()), err=True)
 
 
-def short(name: str) -> str:
-    """A file's name on one line, without what steers a terminal."""
+def short_name(name: str) -> str:
+    """Return the end of a file's name on one line, without control characters."""
     from kb_assistant.serialization import printable
 
     return " ".join(printable(name).split())[-_LONGEST_SHOWN:]
 
 
-def shortened(text: str) -> str:
+def one_line(text: str) -> str:
     """Return text on one line of at most 160 characters."""
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + "…"
 
 
-def say_if_extractive(assistant: Assistant) -> None:
-    """Say on stderr that no language model answers, if none does."""
+def print_engine_note(assistant: Assistant) -> None:
+    """Print on stderr that no language model answers, if none does."""
     if assistant.engine_name == "extractive":
-        tell("(no language model is set: answers are quoted from the documents; --model FOLDER sets one)")
+        print_message("(no language model is set: answers are quoted from the documents; --model FOLDER sets one)")
 
 
-def say_where_to(assistant: Assistant, language: str = "en") -> None:
-    """Say on stderr where questions and passages go, if that is not this machine."""
+def print_destination(assistant: Assistant, language: str = "en") -> None:
+    """Print on stderr where questions and passages are sent, if that is not this machine."""
     if host := assistant.sends_to:
-        tell(_LEAVES[language].format(host=host))
+        print_message(_LEAVES[language].format(host=host))
 
 
 @contextmanager
 def progress_bar(*, of_bytes: bool = False) -> Iterator[Callable[[int, int, str], None]]:
-    """Give a function that shows progress on a terminal, and nothing in a pipe."""
+    """Give a function that shows progress: done, total, name. In a pipe it shows nothing."""
     if not sys.stderr.isatty():
         yield lambda done, total, name: None
         return
@@ -75,4 +83,4 @@ def progress_bar(*, of_bytes: bool = False) -> Iterator[Callable[[int, int, str]
     columns = (BarColumn(), count, TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
-        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=short(name))
+        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=short_name(name))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kb_assistant.cli.options import COLLECTION, JSON, LANGUAGE_MODEL, open_assistant, with_options
-from kb_assistant.cli.output import progress_bar, say, say_where_to, tell
+from kb_assistant.cli.output import print_destination, print_message, print_result, progress_bar
 from kb_assistant.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,17 +40,17 @@ def evaluate(
 
     if calibrate and compare:
         raise UsageError("--calibrate and --compare do not go together; give one of them")
-    changes = dict(_setting(one) for one in compare)
+    changes = dict(_setting(argument) for argument in compare)
     with open_assistant(home, **language_model) as assistant, progress_bar() as progress:
         if not as_json:
-            say_where_to(assistant)
+            print_destination(assistant)
         if calibrate:
             fitted = assistant.calibrate(file, collection=collection, limit=limit, progress=progress)
             figures = calibration.calibration_json(fitted)
-            say(serialization.to_json(figures) if as_json else calibration.calibration_text(fitted))
+            print_result(serialization.to_json(figures) if as_json else calibration.calibration_text(fitted))
             return
         found = assistant.evaluate(file, collection=collection, limit=limit, compare=changes, progress=progress)
-    say(serialization.to_json(report.comparison_json(found)) if as_json else report.comparison_text(found))
+    print_result(serialization.to_json(report.comparison_json(found)) if as_json else report.comparison_text(found))
 
 
 @click.command()
@@ -71,9 +71,11 @@ def bench(
     from kb_assistant.bench.report import bench_text
 
     with open_assistant(home, **language_model) as assistant:
-        say_where_to(assistant)
-        found = list(assistant.bench(prompt_tokens=prompt_tokens, new_tokens=new_tokens, progress=tell))
-    say(serialization.to_json([asdict(measurement) for measurement in found]) if as_json else bench_text(found))
+        print_destination(assistant)
+        found = list(assistant.bench(prompt_tokens=prompt_tokens, new_tokens=new_tokens, progress=print_message))
+    print_result(
+        serialization.to_json([asdict(measurement) for measurement in found]) if as_json else bench_text(found)
+    )
 
 
 @click.command()
@@ -86,7 +88,9 @@ def doctor(as_json: bool, home: Path | None, **language_model: str | None) -> in
     from kb_assistant.doctor import examine
 
     findings = examine(home, **language_model)
-    say(serialization.to_json([asdict(finding) for finding in findings]) if as_json else _findings_text(findings))
+    print_result(
+        serialization.to_json([asdict(finding) for finding in findings]) if as_json else _findings_text(findings)
+    )
     return 0 if all(finding.ok for finding in findings) else 3
 
 

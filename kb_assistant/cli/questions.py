@@ -1,4 +1,4 @@
-"""`kb search`, `ask`, `chat` and `demo`: questions, and how an answer is printed."""
+"""`kb search`, `ask`, `chat` and `demo`, and how they print passages and answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kb_assistant.cli.options import (
     open_assistant,
     with_options,
 )
-from kb_assistant.cli.output import say, say_if_extractive, say_where_to, shortened
+from kb_assistant.cli.output import one_line, print_destination, print_engine_note, print_result
 from kb_assistant.cli.typed_input import read_all, read_lines
 from kb_assistant.errors import UsageError
 from kb_assistant.language import language_of
@@ -77,7 +77,7 @@ def search(
     asked, only = _question(question), _only(source, types, since, until)
     with open_assistant(home) as assistant:
         hits = assistant.search(asked, limit=limit, collection=collection, only=only)
-    say(serialization.to_json(serialization.hits_json(asked, hits)) if as_json else _hits_text(hits))
+    print_result(serialization.to_json(serialization.hits_json(asked, hits)) if as_json else _hits_text(hits))
 
 
 @click.command()
@@ -98,9 +98,9 @@ def ask(
     asked, only = _question(question), _only(source, types, since, until)
     with open_assistant(home, **language_model) as assistant:
         if not as_json:
-            say_where_to(assistant, language_of(asked))
+            print_destination(assistant, language_of(asked))
         print_answer(assistant, asked, collection, only=only, as_json=as_json)
-        say_if_extractive(assistant)
+        print_engine_note(assistant)
 
 
 @click.command()
@@ -111,8 +111,8 @@ def chat(collection: str | None, home: Path | None, **language_model: str | None
     with open_assistant(home, **language_model) as assistant:
         assistant.sources(collection)  # says at once if there is nothing to ask
         _ = assistant.engine  # and if its model cannot be used
-        say_if_extractive(assistant)
-        say_where_to(assistant)
+        print_engine_note(assistant)
+        print_destination(assistant)
         for line in read_lines("> "):
             command = _CHAT_COMMANDS.get(line.removeprefix("/").casefold())
             if command == "exit":
@@ -120,7 +120,7 @@ def chat(collection: str | None, home: Path | None, **language_model: str | None
             if command == "clear":
                 history.clear()
             elif command == "help":
-                say(_CHAT_HELP[language_of(line)])
+                print_result(_CHAT_HELP[language_of(line)])
             elif line:
                 history += _answered(assistant, line, collection, tuple(history))
 
@@ -150,13 +150,13 @@ def demo(question: str | None, as_json: bool, **language_model: str | None) -> N
     with handbook(**language_model) as (assistant, report):
         if not as_json:
             click.echo(f"Ingested {report.added} sample documents in {report.seconds:.1f} s.")
-            say_where_to(assistant)
+            print_destination(assistant)
         asked = [question] if question else list(QUESTIONS)[: 1 if as_json else None]
-        for one in asked:
+        for each in asked:
             if not as_json:
-                click.echo(f"\n> {one}")
-            print_answer(assistant, one, None, as_json=as_json)
-        say_if_extractive(assistant)
+                click.echo(f"\n> {each}")
+            print_answer(assistant, each, None, as_json=as_json)
+        print_engine_note(assistant)
 
 
 def print_answer(
@@ -168,23 +168,23 @@ def print_answer(
     only: Filter | None = None,
     as_json: bool = False,
 ) -> Answer:
-    """Print an answer, as it is written or as one JSON document, and return it."""
+    """Print an answer as it streams in, or as one JSON document, and return it."""
     from kb_assistant import serialization
     from kb_assistant.answering.follow_up import searched_text
     from kb_assistant.answering.presentation import CHECKED, annotated, answer_json, citations_text
 
     answer: Answer | None = None
     written = ""
-    at_once = assistant.engine_name == "extractive"  # then it is not written, and its highlights are known with it
+    at_once = assistant.engine_name == "extractive"  # nothing is streamed then, so highlights can be shown
     for piece in assistant.stream(question, collection=collection, history=history, only=only):
         if not isinstance(piece, str):
             answer = piece
         elif not (as_json or at_once):
             written += piece
-            say(piece, end="")
+            print_result(piece, end="")
     assert answer is not None  # a stream ends with its answer, or raises
     if as_json:
-        say(serialization.to_json(answer_json(answer)))
+        print_result(serialization.to_json(answer_json(answer)))
         return answer
     shown = annotated(answer.text, answer.unsupported, answer.highlights, _styled)
     if at_once:
@@ -192,7 +192,7 @@ def print_answer(
     elif answer.unsupported or written.split() != answer.text.split():  # citations may have moved as well
         click.echo(f"\n\n{CHECKED[language_of(question)]}\n{shown}", nl=False)
     below = "\n".join(part for part in (searched_text(answer), citations_text(answer)) if part)
-    say(f"\n\n{below}" if below else "")
+    print_result(f"\n\n{below}" if below else "")
     return answer
 
 
@@ -220,6 +220,6 @@ def _hits_text(hits: Iterable[Hit]) -> str:
         page = f"p. {hit.page} " if hit.page else ""
         heading = f"  {' › '.join(hit.heading)}" if hit.heading else ""
         place = str(hit.line_start) if hit.line_start == hit.line_end else f"{hit.line_start}-{hit.line_end}"
-        lines.append(f"{hit.rank:>2}. {hit.score:.2f}  {page}{shortened(hit.source)}:{place}{heading}")
-        lines.append(f"      {shortened(hit.text)}")
+        lines.append(f"{hit.rank:>2}. {hit.score:.2f}  {page}{one_line(hit.source)}:{place}{heading}")
+        lines.append(f"      {one_line(hit.text)}")
     return "\n".join(lines) or "nothing found"

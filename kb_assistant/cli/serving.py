@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from kb_assistant.cli.options import COLLECTION, LANGUAGE_MODEL, open_assistant, with_options
-from kb_assistant.cli.output import say_where_to
+from kb_assistant.cli.output import print_destination
 from kb_assistant.errors import KbError
 
 __all__ = ["mcp", "serve"]
@@ -25,7 +25,7 @@ def serve(
 
     with open_assistant(home, host=host, port=port, collection=collection, **language_model) as assistant:
         _ = assistant.engine  # says at once if its model cannot be used
-        say_where_to(assistant)
+        print_destination(assistant)
         run(assistant, announce=lambda url: click.echo(f"kb is at {url} (Ctrl-C stops it)"))
 
 
@@ -39,5 +39,5 @@ def mcp(collection: str | None, home: Path | None, **language_model: str | None)
         raise KbError(f'kb mcp needs {error.name}; run: pip install -c constraints.txt -e ".[mcp]"') from error
 
     with open_assistant(home, collection=collection, **language_model) as assistant:
-        say_where_to(assistant)
+        print_destination(assistant)
         build_server(assistant).run()

@@ -1,4 +1,4 @@
-"""Linear models as readable JSON: named features with their coefficients, and what they were fitted on."""
+"""Loads linear models from JSON: named features with their coefficients."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class LinearModel:
     coefficients: Mapping[str, float]
 
     def __call__(self, features: Mapping[str, float]) -> float:
-        """Return the sum; features that the model does not know count nothing."""
+        """Return the sum; features that the model does not know are ignored."""
         return self.intercept + sum(
             weight * features[name] for name, weight in self.coefficients.items() if name in features
         )
 
     def probability(self, features: Mapping[str, float]) -> float:
-        """Return what the sum says as log odds, 0 to 1, for a model that is a logistic regression."""
+        """Return the probability, 0 to 1, if the model is a logistic regression: the sum is its log odds."""
         return 1 / (1 + math.exp(-max(-50.0, min(50.0, self(features)))))
 
 

@@ -1,6 +1,6 @@
-"""Answers with the documents' own sentences; needs no language model.
+"""Answers with the documents' own sentences, without a language model.
 
-A `BaseCombineDocumentsChain`, so it takes the place of the model's chain in `RetrievalQA`.
+A `BaseCombineDocumentsChain`, so it can replace the model's chain in `RetrievalQA`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = ["REACH", "SECTION_REACH", "ExtractiveChain", "Sentence", "best_senten
 REACH = 1
 """How many neighbours on each side of a hit are searched for the answer as well."""
 SECTION_REACH = 4
-"""How many neighbours on each side tell what a passage is about."""
+"""How many neighbours on each side show what a passage is about."""
 
 _SECOND = 0.03
-"""A second sentence is added where it is at least this likely to hold the answer."""
+"""Least probability to hold the answer at which a second sentence is added."""
 _SURE = 0.5
-"""Words of the first sentence are highlighted where it is at least this likely to hold the answer."""
+"""Least probability to hold the answer at which words of the first sentence are highlighted."""
 _LIST_ITEMS = 6
 """How many list items are quoted after a sentence that introduces them."""
 
@@ -44,7 +44,7 @@ _ITEM = re.compile(r"^(?:[-*+•]|\d{1,3}[.)、])\s+")
 _QUESTION = re.compile(r"[?？]\s*$")
 _INTRODUCTION = re.compile(r"[:：]\s*$")
 _UNFINISHED = re.compile(r"[;；…]\s*$")
-"""How a part of a sentence ends that goes on in the same line."""
+"""The end of a part of a sentence that goes on in the same line."""
 _PAIRS = (("（(", "）)"), ("「", "」"), ("『", "』"), ("《", "》"), ("“", "”"))
 _LONGEST_JOINED = 400
 
@@ -54,9 +54,9 @@ class Sentence:
     """A sentence, list item or table row of a passage, `text[start:end]` of it.
 
     Attributes:
-        header: the first row of its table, for a row.
-        place: which of its passage's sentences it is, counted from 0.
-        score: how likely it is that it holds the answer rather than the others, 0 to 1.
+        header: for a table row, the first row of its table.
+        place: its position among the sentences of its passage, from 0.
+        score: the probability, 0 to 1, that it holds the answer rather than another sentence.
     """
 
     passage: Hit
@@ -73,7 +73,7 @@ class Sentence:
 
     @property
     def readable(self) -> str:
-        """The words as an answer: a row's cells with their column's names, a list item without its mark."""
+        """The words as an answer: a row's cells with their columns' names, a list item without its marker."""
         names, cells = _cells(self.header), _cells(self.text)
         if not self.header or len(names) != len(cells):
             return "\n".join(_ITEM.sub("", " ".join(line.split()), count=1) for line in self.text.split("\n"))
@@ -88,24 +88,24 @@ class ExtractiveChain(BaseCombineDocumentsChain):
     section: FindSection | None = None
     """Finds the neighbours of a passage; None where they are not known."""
     similarity: CrossLingualSimilarity | None = None
-    """How alike texts of different languages are; None where the vectors know nothing of it."""
+    """Compares texts of different languages; None if the vectors cannot."""
 
     def combine_docs(self, docs: list[Document], **kwargs: Any) -> tuple[str, dict[str, Any]]:
         """Return the sentences that answer a question, their `citations`, and the `highlights` in the text.
 
         Args:
-            docs: the passages, the best first, as `vectorstore.as_document` gives them.
-            kwargs: `question`, and `weights`: its terms, each with how much it says.
+            docs: the passages, the best first, as `vectorstore.as_document` makes them.
+            kwargs: `question`, and `weights`: its terms with their weights.
         """
         question, hits = kwargs["question"], from_documents(docs)
         if self.similarity and len(in_other_language(question, hits)) == len(hits) and self._knows(question):
             chosen = _most_alike(question, hits, self.similarity)
         else:
             chosen = best_sentences(question, kwargs["weights"], hits, self.section)
-        said = [without_marks(one.readable) for one in chosen]
-        text = "\n".join(f"{words} [{one.passage.rank}]" for words, one in zip(said, chosen, strict=True))
-        span = short_answer(question, said[0]) if chosen and chosen[0].score >= _SURE else None
-        citations = tuple(cite(one.passage, one.start, one.end) for one in chosen)
+        texts = [without_marks(sentence.readable) for sentence in chosen]
+        text = "\n".join(f"{words} [{sentence.passage.rank}]" for words, sentence in zip(texts, chosen, strict=True))
+        span = short_answer(question, texts[0]) if chosen and chosen[0].score >= _SURE else None
+        citations = tuple(cite(sentence.passage, sentence.start, sentence.end) for sentence in chosen)
         return text, {"citations": citations, "highlights": (span,) if span else ()}
 
     def _knows(self, question: str) -> bool:
@@ -123,12 +123,12 @@ def best_sentences(
     passages: Sequence[Hit],
     section: FindSection | None = None,
 ) -> list[Sentence]:
-    """Return the sentence that most likely holds the answer, and the next one if it may as well, the best first.
+    """Return the sentence that most likely holds the answer, and the second if it may hold it as well.
 
     Args:
         question: as it was asked.
-        weights: its terms, each with how much it says.
-        passages: where to look, the best first, their neighbours beside them.
+        weights: its terms with their weights.
+        passages: where to look, the best first, each next to its neighbours.
         section: finds the neighbours of a passage; None where they are not known.
     """
     model = load_coefficients(f"extractive_{language_of(question)}")
@@ -136,16 +136,16 @@ def best_sentences(
     scores = [model(row) for row in features(question, weights, found, section)]
     most = max(scores, default=0.0)
     odds = [math.exp(score - most) for score in scores]
-    likely = [replace(one, score=odd / sum(odds)) for one, odd in zip(found, odds, strict=True)]
-    likely.sort(key=lambda one: -one.score)
-    return [one for place, one in enumerate(likely[:2]) if place == 0 or one.score >= _SECOND]
+    likely = [replace(sentence, score=odd / sum(odds)) for sentence, odd in zip(found, odds, strict=True)]
+    likely.sort(key=lambda sentence: -sentence.score)
+    return [sentence for place, sentence in enumerate(likely[:2]) if place == 0 or sentence.score >= _SECOND]
 
 
 def _most_alike(question: str, passages: Sequence[Hit], similarity: CrossLingualSimilarity) -> list[Sentence]:
-    """The sentence that is most like the question in meaning; shared terms tell nothing across languages."""
-    found = sentences([one for one in passages if not one.neighbour])  # a model takes its time for each
-    alike = similarity.compare(question, [one.readable for one in found])
-    return [max(zip(alike, found, strict=True), key=lambda one: one[0])[1]] if found else []
+    """Return the sentence nearest in meaning; across languages, terms in common mean nothing."""
+    found = sentences([passage for passage in passages if not passage.neighbour])  # embedding takes time
+    alike = similarity.compare(question, [sentence.readable for sentence in found])
+    return [max(zip(alike, found, strict=True), key=lambda pair: pair[0])[1]] if found else []
 
 
 def features(
@@ -154,20 +154,22 @@ def features(
     found: Sequence[Sentence],
     section: FindSection | None = None,
 ) -> list[dict[str, float]]:
-    """Return what the ranking goes by, for each of the passages' `sentences`; the rest is as in `best_sentences`."""
-    places, sections, ranks = _sections(list({one.passage.id: one.passage for one in found}.values()), section)
+    """Return the features for ranking each of the passages' `sentences`; see `best_sentences`."""
+    places, sections, ranks = _sections(
+        list({sentence.passage.id: sentence.passage for sentence in found}.values()), section
+    )
     candidates = []
-    for one in found:
-        number, order = places[one.passage.id]
+    for sentence in found:
+        number, order = places[sentence.passage.id]
         candidates.append(
             Candidate(
-                text=f"{one.header} {one.text}".strip(),
+                text=f"{sentence.header} {sentence.text}".strip(),
                 section=number,
-                rank=ranks.get(one.passage.id, sections[number].rank),
+                rank=ranks.get(sentence.passage.id, sections[number].rank),
                 order=order,
-                place=one.place,
-                asks=bool(_QUESTION.search(one.text)),
-                row=bool(one.header),
+                place=sentence.place,
+                asks=bool(_QUESTION.search(sentence.text)),
+                row=bool(sentence.header),
             )
         )
     return sentence_features(question, weights, candidates, sections)
@@ -176,7 +178,7 @@ def features(
 def _sections(
     passages: Sequence[Hit], section: FindSection | None
 ) -> tuple[dict[int, tuple[int, int]], list[Section], dict[int, int]]:
-    """Where each passage stands (its section, its place there), the sections, and the ranks of those found."""
+    """Return each passage's section and position in it, the sections, and the ranks of the hits."""
     places: dict[int, tuple[int, int]] = {}
     sections: list[Section] = []
     ranks: dict[int, int] = {}
@@ -189,8 +191,8 @@ def _sections(
             sections[number] = replace(sections[number], found=sections[number].found + (key in ranks))
             continue
         around = in_section(passage, section, SECTION_REACH)
-        for order, one in enumerate(around):
-            places.setdefault(one.id, (len(sections), order))
+        for order, neighbour in enumerate(around):
+            places.setdefault(neighbour.id, (len(sections), order))
         sections.append(_section(passage, around, rank))
     return places, sections, ranks
 
@@ -200,18 +202,18 @@ def _section(passage: Hit, around: Sequence[Hit], rank: int) -> Section:
     return Section(
         around=" ".join((passage.source, passage.title or "", passage.heading_path)),
         lead=lead.text if lead else "",
-        text="\n".join(one.text for one in around),
+        text="\n".join(neighbour.text for neighbour in around),
         rank=rank,
         found=1,
     )
 
 
 def sentences(passages: Sequence[Hit]) -> list[Sentence]:
-    """Return the sentences, list items and table rows of the passages, each text once, in their order."""
+    """Return the sentences, list items and table rows of the passages in order, each text once."""
     found: dict[str, Sentence] = {}
     for passage in passages:
-        for one in _sentences(passage):
-            found.setdefault(one.text, one)
+        for sentence in _sentences(passage):
+            found.setdefault(sentence.text, sentence)
     return list(found.values())
 
 
@@ -235,7 +237,7 @@ def _sentences(passage: Hit) -> Iterator[Sentence]:
 
 
 def _whole(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The spans, those joined that a semicolon, or a mark inside brackets, parts within a line."""
+    """Join spans of a line that were split at a semicolon or inside brackets."""
     joined: list[tuple[int, int]] = []
     for start, end in spans:
         before = joined[-1] if joined else None
@@ -247,7 +249,7 @@ def _whole(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]
 
 
 def _goes_on(words: str) -> bool:
-    """Whether a sentence seems to end in mid-air: at a semicolon, or inside brackets or quotation marks."""
+    """Whether a sentence ends at a semicolon, or inside brackets or quotation marks."""
     if len(words) > _LONGEST_JOINED:
         return False
     opened = max(sum(map(words.count, pair[0])) - sum(map(words.count, pair[1])) for pair in _PAIRS)
@@ -255,7 +257,7 @@ def _goes_on(words: str) -> bool:
 
 
 def _list_end(text: str, following: Sequence[tuple[int, int]], end: int) -> int:
-    """Where the list ends that a sentence introduces, or that sentence if there is none."""
+    """Return where the list ends that a sentence introduces; the sentence's end if no list follows."""
     for start, item_end in following[:_LIST_ITEMS]:
         if not _ITEM.match(text[start:item_end]):
             break

@@ -1,6 +1,6 @@
-"""What a question asks for (a time, a number, a person, a place, a reason) and where a text holds such words.
+"""Tells what type of answer a question expects (a time, a number, a person, a place, a reason, a name).
 
-By patterns, in English and in Chinese of both scripts; a question of none of these kinds has none.
+By patterns, for English and for simplified and traditional Chinese. The same module finds words of that type in a text.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-__all__ = ["KINDS", "answer_kind", "answer_words", "asked_near", "cues", "what_is_counted"]
+__all__ = ["counted_noun", "cues", "expected_type", "find_answers", "words_near_interrogative"]
 
 _ZH_DIGITS = "〇零一二三四五六七八九十百千万萬亿億两兩"
 _MONTHS = (
@@ -106,10 +106,8 @@ _WORDS = {
         r"|称为|稱為|名为|名為|叫做|称作|稱作|又称|又稱|简称|簡稱|称之|稱之|命名"
     ),
 }
-KINDS = tuple(_WORDS)
-"""The kinds of answers that are told apart."""
 
-# Of a question's subject: the words that ask about it, and the words that tell of it.
+# For each subject of a question: the pattern of words that ask about it, and of words that an answer has.
 _CUES = {
     "length": (
         r"\bhow (?:long|tall|high|deep|wide|far|large|big)\b|长|長|高|宽|寬|深|距离|距離|直径|直徑|海拔",
@@ -208,14 +206,14 @@ _COUNTED = re.compile(
 _HAN = re.compile(r"[\u3400-\u9fff]")
 
 
-def answer_kind(question: str) -> str | None:
-    """Return which of `KINDS` a question asks for, or None."""
+def expected_type(question: str) -> str | None:
+    """Return the type of answer that a question asks for: "time", "number", …; None if it shows none."""
     asked = unicodedata.normalize("NFKC", question)
     return next((kind for kind, pattern in _ASKED if pattern.search(asked)), None)
 
 
-def answer_words(kind: str, question: str, text: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of `text` that can be an answer of a kind, without those that the question says itself."""
+def find_answers(kind: str, question: str, text: str) -> Iterator[tuple[int, int]]:
+    """Yield the spans of `text` that can be an answer of a type, except those that the question already contains."""
     said = question.casefold()
     for match in _WORDS[kind].finditer(text):
         if match[0].casefold() not in said:
@@ -223,13 +221,13 @@ def answer_words(kind: str, question: str, text: str) -> Iterator[tuple[int, int
 
 
 def cues(question: str) -> dict[str, re.Pattern[str]]:
-    """Return the subjects that a question asks about (length, colour), each with the pattern of what tells of it."""
+    """Return the subjects that a question asks about (length, colour), each with the pattern of its answers."""
     asked = unicodedata.normalize("NFKC", question)
     return {name: answer for name, (question_words, answer) in _COMPILED.items() if question_words.search(asked)}
 
 
-def asked_near(question: str) -> str:
-    """Return the words around a question's interrogative, which say what is wanted of its subject."""
+def words_near_interrogative(question: str) -> str:
+    """Return the words next to the interrogative: what the question wants to know of its subject."""
     match = _INTERROGATIVE.search(question)
     if match is None:
         return ""
@@ -239,8 +237,8 @@ def asked_near(question: str) -> str:
     return " ".join((*before.split()[-2:], *after.split()[:4]))
 
 
-def what_is_counted(question: str) -> str:
-    """Return what stands after a question's "how many": an English word's beginning, or a Han character; or nothing."""
+def counted_noun(question: str) -> str:
+    """Return what "how many" counts: the first letters of an English word, or a Han character; empty if nothing."""
     match = _COUNTED.search(question)
     if match is None:
         return ""

@@ -1,8 +1,7 @@
-"""How likely a sentence is to hold the answer: features of a question, a sentence and its surroundings.
+"""Computes the features that rank sentences by how likely they hold the answer.
 
-They are plain numbers, mostly shares between 0 and 1, of the same meaning in Chinese and
-English. Their coefficients are fitted by tests/benchmarks/fit_extractive.py, for each language
-its own.
+Most are shares between 0 and 1, with the same meaning in Chinese and English. The coefficients
+are fitted per language by tests/benchmarks/fit_extractive.py.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from kb_assistant.answering.extractive.expected_types import (
-    answer_kind,
-    answer_words,
-    asked_near,
+    counted_noun,
     cues,
-    what_is_counted,
+    expected_type,
+    find_answers,
+    words_near_interrogative,
 )
 from kb_assistant.answering.overlap import common, pairs, runs, share, spelled_out, words
 from vectorstore import query_terms, terms
@@ -33,20 +32,20 @@ _DEFINES = re.compile(
     r"|(?:是什[么麼]|是[谁誰]|什[么麼]是|指的?是?什[么麼])",
     re.IGNORECASE,
 )
-"""A question what a thing is, which its section's first sentence tells."""
+"""A question for a definition; a section's first sentence often answers it."""
 _QUOTED = re.compile(r"[“\"《「『]([^”\"》」』]{2,40})[”\"》」』]")
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What stands around some of the passages found, as far as it is looked at; a subject is named there once.
+    """The section around one or more hits, as far as the ranking looks at it.
 
     Attributes:
         around: the source's name, the title and the headings.
-        lead: its first sentence.
+        lead: its first sentence, which often names the subject.
         text: all of it.
-        rank: the place of the best passage in it among those found, counted from 0.
-        found: how many of those are in it.
+        rank: the rank of its best hit, from 0.
+        found: how many hits it has.
     """
 
     around: str
@@ -61,13 +60,13 @@ class Candidate:
     """A sentence as the ranking sees it.
 
     Attributes:
-        text: its words, and the names of its columns for a table row.
-        section: which of the sections it is in, counted from 0.
-        rank: the place of its passage among those found, counted from 0; its section's if it was not found itself.
-        order: which of its section's passages it is in, counted from 0.
-        place: which of the passage's sentences it is, counted from 0.
+        text: its words; for a table row, after the names of the columns.
+        section: the index of its section.
+        rank: the rank of its passage among the hits, from 0; of its section if the passage is a neighbour.
+        order: the position of its passage in the section, from 0.
+        place: its position in the passage, from 0.
         asks: whether it is a question itself.
-        row: whether it is a table's row.
+        row: whether it is a table row.
     """
 
     text: str
@@ -81,14 +80,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Surroundings:
-    """A section's terms, and what of the question is its subject and what is asked about that.
+    """The terms of a section, and the question's terms divided into subject and rest.
 
     Attributes:
         around: the terms of names and headings.
-        lead: those and the first sentence's.
-        topic: the question's terms that name the subject.
-        rest: the other ones with their weights.
-        covered: share of the question in the whole section, 0 to 1.
+        lead: these, and the terms of the first sentence.
+        topic: the question's terms that name the section's subject.
+        rest: the question's other terms with their weights.
+        covered: the share of the question in the whole section, 0 to 1.
     """
 
     around: frozenset[str]
@@ -124,42 +123,42 @@ def sentence_features(
 
     Args:
         question: as it was asked.
-        weights: its terms, each with how much it says.
-        candidates: the sentences of all passages, in the passages' order.
-        sections: those that the candidates are in.
+        weights: its terms with their weights.
+        candidates: the sentences of all passages, in order.
+        sections: the sections of the candidates.
     """
     asked = _question(question, weights)
-    token_lists = [list(terms(one.text)) for one in candidates]
+    token_lists = [list(terms(candidate.text)) for candidate in candidates]
     term_sets = [frozenset(tokens) for tokens in token_lists]
     frequency = Counter(term for found in term_sets for term in found if term in weights)
     local = {
         term: weight * math.log((len(candidates) + 1) / (frequency[term] + 0.5)) for term, weight in weights.items()
     }
     surroundings = [_surroundings(asked, section) for section in sections]
-    best_covered = max((one.covered for one in surroundings), default=0.0)
+    best_covered = max((surrounding.covered for surrounding in surroundings), default=0.0)
     most = max((share(weights, found) for found in term_sets), default=0.0)
     rows = []
-    for index, (one, tokens, found) in enumerate(zip(candidates, token_lists, term_sets, strict=True)):
-        row = _own(asked, one, tokens, found)
+    for index, (candidate, tokens, found) in enumerate(zip(candidates, token_lists, term_sets, strict=True)):
+        row = _own(asked, candidate, tokens, found)
         row["locally"] = share(local, found)
-        section, surrounding = sections[one.section], surroundings[one.section]
+        section, surrounding = sections[candidate.section], surroundings[candidate.section]
         row |= _neighbours(asked, candidates, term_sets, index, surrounding.around)
-        row |= _topic(asked, one, found, surrounding)
+        row |= _topic(asked, candidate, found, surrounding)
         row["best_own"] = float(row["own"] >= most)
         row["section"] = surrounding.covered
         row["section_lead"] = surrounding.covered - best_covered
         row["section_rank"] = 1 / (1 + section.rank)
         row["section_found"] = math.log(section.found)
-        row["rank"] = 1 / (1 + one.rank)
-        row["first_passage"] = float(one.rank == 0)
-        row["order"] = 1 / (1 + one.order)
-        row["place"] = 1 / (1 + one.place)
+        row["rank"] = 1 / (1 + candidate.rank)
+        row["first_passage"] = float(candidate.rank == 0)
+        row["order"] = 1 / (1 + candidate.order)
+        row["place"] = 1 / (1 + candidate.place)
         rows.append(row)
     return rows
 
 
 def _question(question: str, weights: Mapping[str, float]) -> _Question:
-    near = {term: weights[term] for term in query_terms(asked_near(question)) if term in weights}
+    near = {term: weights[term] for term in query_terms(words_near_interrogative(question)) if term in weights}
     rarest = dict(sorted(weights.items(), key=lambda item: -item[1])[:_RAREST])
     tokens = words(terms(question))
     return _Question(
@@ -174,15 +173,15 @@ def _question(question: str, weights: Mapping[str, float]) -> _Question:
         pairs(weights),
         {term: weight for term, weight in weights.items() if any(map(str.isdigit, term))},
         tuple(_QUOTED.findall(question)),
-        answer_kind(question),
-        what_is_counted(question),
+        expected_type(question),
+        counted_noun(question),
         cues(question),
         bool(_DEFINES.search(question)),
     )
 
 
-def _own(asked: _Question, one: Candidate, tokens: Sequence[str], found: frozenset[str]) -> dict[str, float]:
-    """What the sentence itself shows."""
+def _own(asked: _Question, candidate: Candidate, tokens: Sequence[str], found: frozenset[str]) -> dict[str, float]:
+    """Features of the sentence itself."""
     said = words(tokens)
     prefixes = {term[:_PREFIX] for term in found if len(term) >= _PREFIX and term.isascii()}
     alike = sum(
@@ -205,26 +204,26 @@ def _own(asked: _Question, one: Candidate, tokens: Sequence[str], found: frozens
         "triples": common(asked.triples, runs(said, 3)),
         "fives": common(asked.fives, runs(said, 5)),
         "numbers": share(asked.numbers, found),
-        "quoted": float(any(quoted in one.text for quoted in asked.quoted)),
+        "quoted": float(any(quoted in candidate.text for quoted in asked.quoted)),
         "own_squared": own * own,
         "length": math.log(1 + len(said)),
         "density": own / math.log(8 + len(said)),
         "new_words": math.log(1 + new),
-        "short": float(new < 3 and not one.row),  # a heading, or half a sentence; a row says much in little
-        "asks": float(one.asks),
-        "repeats": own * float(one.asks),
+        "short": float(new < 3 and not candidate.row),  # a heading or half a sentence; a table row is short and full
+        "asks": float(candidate.asks),
+        "repeats": own * float(candidate.asks),
         "closeness": _closeness(asked, said),
     }
-    row |= {f"cue_{name}": float(bool(pattern.search(one.text))) for name, pattern in asked.cues.items()}
+    row |= {f"cue_{name}": float(bool(pattern.search(candidate.text))) for name, pattern in asked.cues.items()}
     if asked.cues:
         row["cue_own"] = own * float(any(row[f"cue_{name}"] for name in asked.cues))
     if asked.kind:
-        spans = list(answer_words(asked.kind, asked.text, one.text))
+        spans = list(find_answers(asked.kind, asked.text, candidate.text))
         row[f"{asked.kind}_words"] = float(bool(spans))
         row[f"{asked.kind}_count"] = math.log(1 + len(spans))
         row[f"{asked.kind}_own"] = own * float(bool(spans))
         if asked.counted:
-            row["counted"] = float(any(_follows(asked.counted, one.text, end) for _, end in spans))
+            row["counted"] = float(any(_follows(asked.counted, candidate.text, end) for _, end in spans))
     return row
 
 
@@ -235,24 +234,24 @@ def _neighbours(
     index: int,
     around: frozenset[str],
 ) -> dict[str, float]:
-    """What the sentences before and after add to it."""
-    one, found = candidates[index], term_sets[index]
+    """Features of the sentences before and after."""
+    candidate, found = candidates[index], term_sets[index]
     own = share(asked.weights, found)
     row = {}
     for name, step in (("previous", -1), ("next", 1)):
         other = index + step
         beside = frozenset[str]()
-        if 0 <= other < len(candidates) and _beside(one, candidates[other], step):
+        if 0 <= other < len(candidates) and _beside(candidate, candidates[other], step):
             beside = term_sets[other]
-        elif step < 0:  # headings are to the first sentence what a sentence before is to the others
+        elif step < 0:  # the first sentence has headings before it
             beside = around
         row[name] = share(asked.weights, found | beside) - own
         row[f"{name}_own"] = share(asked.weights, beside)
     return row
 
 
-def _beside(one: Candidate, other: Candidate, step: int) -> bool:
-    return one.section == other.section and other.order - one.order in (0, step)
+def _beside(candidate: Candidate, other: Candidate, step: int) -> bool:
+    return candidate.section == other.section and other.order - candidate.order in (0, step)
 
 
 def _surroundings(asked: _Question, section: Section) -> _Surroundings:
@@ -268,10 +267,10 @@ def _surroundings(asked: _Question, section: Section) -> _Surroundings:
     )
 
 
-def _topic(asked: _Question, one: Candidate, found: frozenset[str], section: _Surroundings) -> dict[str, float]:
-    """What it says beyond its section's subject, which the first sentence names and the others leave out."""
+def _topic(asked: _Question, candidate: Candidate, found: frozenset[str], section: _Surroundings) -> dict[str, float]:
+    """Features of what a sentence says beyond its section's subject, which most sentences leave out."""
     said = share(section.rest, found)
-    leads = one.order == one.place == 0
+    leads = candidate.order == candidate.place == 0
     return {
         "rest": said,
         "rest_not_lead": said * float(not leads),
@@ -289,9 +288,9 @@ def _topic(asked: _Question, one: Candidate, found: frozenset[str], section: _Su
 
 
 def _named(question: str, around: Sequence[str], lead: Sequence[str]) -> frozenset[str]:
-    """The terms of the longest words that a question shares with a section's names and headings, or first sentence.
+    """Return the terms of the longest phrase that a question shares with a section's headings or first sentence.
 
-    That is, most often, what both are about; it says little of which sentence holds the answer.
+    It is most often the subject of both, and does not show which sentence holds the answer.
     """
     singles = words(terms(question))
     held = f" {' '.join(words(around))} | {' '.join(words(lead))} "
@@ -303,17 +302,17 @@ def _named(question: str, around: Sequence[str], lead: Sequence[str]) -> frozens
             end += 1
     if len(best) == 1 and not best[0].isascii():
         return frozenset()
-    return frozenset(best) | frozenset(one + two for one, two in pairwise(best))
+    return frozenset(best) | frozenset(first + second for first, second in pairwise(best))
 
 
 def _follows(counted: str, text: str, end: int) -> bool:
-    """Whether what is counted stands shortly after a number."""
+    """Whether the counted noun stands shortly after a number."""
     after = text[end : end + (4 if counted[:1] > "\u2e80" else 40)].casefold()
     return counted in after
 
 
 def _closeness(asked: _Question, said: Sequence[str]) -> float:
-    """Share of the question in the densest stretch of the sentence, as long as twice the question."""
+    """Return the share of the question in the densest stretch of the sentence, twice as long as the question."""
     width = max(6, 2 * len(asked.weights))
     hits = [(place, word) for place, word in enumerate(said) if word in asked.weights]
     best = 0.0

@@ -1,7 +1,7 @@
-"""Which words of a sentence answer a question that asks for a time or a number.
+"""Finds the words of a sentence that answer a question for a time or a number.
 
-By patterns, in English and in Chinese of both scripts. The wrong words are worse than none: other
-types of questions have none, nor has a sentence with several times or numbers to choose from.
+By patterns, for English and for simplified and traditional Chinese. Wrong words are worse than none:
+other types of questions get none, and so does a sentence with several times or numbers to choose from.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kb_assistant.answering.extractive.expected_types import answer_kind, what_is_counted
+from kb_assistant.answering.extractive.expected_types import counted_noun, expected_type
 
 __all__ = ["short_answer"]
 
@@ -60,20 +60,20 @@ _PATTERNS = {"time": _TIME, "number": _NUMBER}
 
 
 def short_answer(question: str, text: str) -> tuple[int, int] | None:
-    """Return the span of `text`, a sentence that is to answer the question, of the words that do.
+    """Return the span of the words in a sentence `text` that answer the question.
 
-    None where the question's type does not tell, or where there are no such words or several.
+    None if the question asks for neither a time nor a number, or the sentence has no such words or several.
     """
-    kind = answer_kind(question)
+    kind = expected_type(question)
     found = list(_candidates(kind, question, text)) if kind in _PATTERNS else []
-    counted = what_is_counted(question)
+    counted = counted_noun(question)
     if len(found) > 1 and counted:
         found = [(start, end) for start, end in found if counted in text[start : end + 12].casefold()]
     return found[0] if len(found) == 1 else None
 
 
 def _candidates(kind: str, question: str, text: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of a kind, without those that the question says itself."""
+    """Yield the spans of times or numbers, except those that the question already contains."""
     asked = "".join(question.casefold().split())
     times = [match.span() for match in _TIME.finditer(text)] if kind == "number" else []
     for match in _PATTERNS[kind].finditer(text):

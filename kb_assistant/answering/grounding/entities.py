@@ -1,9 +1,9 @@
-"""The numbers, dates and names of a sentence: what a document must hold word for word to support it.
+"""Finds the numbers, dates and names of a sentence, which a document must hold to support it.
 
-By patterns, in English and in Chinese of both scripts. A number is compared by its value,
-so that "fifteen", "15" and "十五" are one, and so are "May" and "5 月". Names are told by
-capitals in English; in Chinese by quotation marks, Latin letters, and surnames where the
-words around them introduce a person. What these patterns do not see is not looked at.
+By patterns, for English and for simplified and traditional Chinese. Numbers are compared by value:
+"fifteen", "15" and "十五" are equal, and so are "May" and "5 月". English names are found by
+capitals; Chinese names by quotation marks, Latin letters, and surnames next to words that introduce
+a person. Other names are not checked.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TRADITIONAL = str.maketrans("萬億兩", "万亿两")
 _PARTS = re.compile("百分之|千分之")
 _HAN_RUN = "[〇零一二两三四五六七八九十百千万亿]"
 _LONGEST_NUMERAL = 100
-"""In characters; a longer one is compared as it stands, since Python writes no integer of more than 4,300 digits."""
+"""In characters; longer numerals are compared as text, since Python refuses integers of over 4,300 digits."""
 
 _NUMBER = re.compile(
     rf"(?:(?P<digits>(?<![A-Za-z\d])\d+(?:,\d{{3}})+(?:\.\d+)?|(?<![A-Za-z\d])\d+(?:\.\d+)?)"
@@ -43,7 +43,7 @@ _NUMBER = re.compile(
     rf"|(?P<han>{_HAN_RUN}+)"
     rf"|(?P<month>\b(?:{'|'.join(_MONTHS)}|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)(?=\.? ?\d))\b)",
 )
-# A single Han digit counts only where something is counted, and "one" hardly ever says how many.
+# A single Han digit is a number only before a counted noun; "one" hardly ever is.
 _HAN_COUNTED = re.compile(
     rf"(?:{_HAN_RUN}{{2,}}|[二两三四五六七八九十百千])"
     r"(?=\s?(?:[天日月年周号岁秒倍米元块人位名个次条章层楼台辆件家所页份期届点]|小时|分钟|星期|季度|公里|公斤|%|％))"
@@ -59,7 +59,7 @@ _CODE = re.compile(
 _KEY = re.compile(
     r"(?<![\w-])(?!(?:[QHqh]|[FfCc][Yy])\d)[A-Za-z]{1,4}(?:-?\d{2,}|-\d+(?=-))(?:-\d+)*(?![\w-]*[A-Za-z])", re.ASCII
 )
-"""An article, error or contract number: A1009, E42, HT-2024-0871. A quarter is none."""
+"""An article, error or contract number: A1009, E42, HT-2024-0871; but not a quarter, "Q3"."""
 _YEAR = re.compile(r"(?<![\d.,/–-])(?:1[5-9]|20)\d\d(?!\d|[.,/–-]\d|['’]?s\b|年代|\s*[%％元块塊])")
 _HAN_YEAR = re.compile("[一二][〇零一二三四五六七八九]{3}(?=年(?!代))")
 _CAPITAL = re.compile(r"\b[A-Z][A-Za-z\u00c0-\u024f&]*(?:['’-][A-Za-z\u00c0-\u024f]+)*\b")
@@ -88,11 +88,11 @@ _INSTRUCTIONS = frozenset(
         "here next last yes",
     )
 )
-"""Words that begin a step of instructions; there they are no names."""
+"""Words that often begin an instruction, where their capital makes them no name."""
 _DETERMINED = re.compile(r"\s+(?:the|an?|your|this|that|these|those|all|any|each|it|them|their|its|our|his|her|my)\b")
-"""What follows a verb that begins a sentence, and never a name."""
+"""What may follow a verb at the beginning of a sentence, and never follows a name."""
 _LIKELY_PLAIN = re.compile(r"(?:s|ing|ly|tion|ment|ness|ity|ed)$")
-"""How a word ends that, beginning a sentence, is more likely a plain one than a name."""
+"""Endings of words that, at the beginning of a sentence, are seldom names."""
 
 _QUOTED = re.compile(r"[“\"《「『]([^”\"》」』]{2,40})[”\"》」』]")
 _SURNAME = (
@@ -102,23 +102,23 @@ _SURNAME = (
 )
 _HAN_NAME = re.compile(
     rf"(?:(?:^|[，。：；、\s]|由|叫|找|名为|經理|经理|主任|总监|董事长|总裁|校长|教授|导演|作者|负责人|联系人|[人者]是)"
-    rf"(?P<one>[{_SURNAME}][\u4e00-\u9fff]{{1,2}}?)"
+    rf"(?P<before_verb>[{_SURNAME}][\u4e00-\u9fff]{{1,2}}?)"
     r"(?=(?:负责|負責|批准|审批|审核|签|担任|擔任|创|創|发明|發明|编写|撰写|制定|提出|主持|领导|管理|先生|女士|经理|主任|教授|博士)))"
     rf"|(?:叫|名为|经理|主任|总监|董事长|总裁|校长|教授|导演|作者|负责人|联系人|[人者]是)"
-    rf"(?:是|为|叫|：|:)?(?P<other>[{_SURNAME}][\u4e00-\u9fff]{{1,2}})(?=[，。；、\s（(和与]|$)"
+    rf"(?:是|为|叫|：|:)?(?P<after_title>[{_SURNAME}][\u4e00-\u9fff]{{1,2}})(?=[，。；、\s（(和与]|$)"
 )
 
 
 def missing_specifics(sentence: str, text: str, *, across: bool = False) -> list[str]:
-    """Return the numbers, dates and names of a sentence, as they stand in it, that a text does not hold.
+    """Return the numbers, dates and names of a sentence that a text does not hold.
 
     Args:
-        sentence: what is said.
+        sentence: the claim.
         text: what is to support it.
-        across: whether that is in another language, which writes names otherwise, but for those in Latin letters
-            that a Chinese sentence has: no others are looked for.
+        across: whether the text is in another language, which writes names differently. Then only names in Latin
+            letters in a Chinese sentence are checked.
     """
-    sentence, text = (unicodedata.normalize("NFKC", one).translate(_TRADITIONAL) for one in (sentence, text))
+    sentence, text = (unicodedata.normalize("NFKC", words).translate(_TRADITIONAL) for words in (sentence, text))
     values = {value for value, _, _ in _numbers(text)}
     missing = [words for value, words, counts in _numbers(sentence) if counts and value not in values]
     days = {_day(match) for match in _WEEKDAY.finditer(text)}
@@ -139,7 +139,7 @@ def codes_in(question: str) -> list[str]:
 
 
 def years_in(text: str) -> set[str]:
-    """Return the years that a text names, decades and spans of years excepted.
+    """Return the years that a text names, except decades and ranges of years.
 
     >>> years_in("2023年的租金，1990年代的不算")
     {'2023'}
@@ -151,7 +151,7 @@ def years_in(text: str) -> set[str]:
 
 
 def _numbers(text: str) -> Iterator[tuple[str, str, bool]]:
-    """Yield the value of each number, its words, and whether it surely counts something."""
+    """Yield the value of each number, its words, and whether it is certainly a number."""
     text = _PARTS.sub(lambda match: " " * len(match[0]), text)
     idle = {place for match in _NO_NUMBER.finditer(text) for place in range(*match.span())}
     counted = {match.start() for match in _HAN_COUNTED.finditer(text)}
@@ -175,17 +175,17 @@ def _plain_value(digits: str | None, word: str | None) -> float:
 
 
 def _han_value(numeral: str) -> int:
-    """The value of a Han numeral: by place where it is digits only ("二〇二六"), else by its units."""
-    if all(one in _HAN_DIGITS for one in numeral):
-        return int("".join(str(_HAN_DIGITS[one]) for one in numeral))
+    """Return the value of a Han numeral: positional if it has digits only ("二〇二六"), else by its units."""
+    if all(sign in _HAN_DIGITS for sign in numeral):
+        return int("".join(str(_HAN_DIGITS[sign]) for sign in numeral))
     total = section = digit = 0
-    for one in numeral:
-        if one in _HAN_DIGITS:
-            digit = _HAN_DIGITS[one]
-        elif one in _HAN_UNITS:
-            section, digit = section + (digit or 1) * _HAN_UNITS[one], 0
+    for sign in numeral:
+        if sign in _HAN_DIGITS:
+            digit = _HAN_DIGITS[sign]
+        elif sign in _HAN_UNITS:
+            section, digit = section + (digit or 1) * _HAN_UNITS[sign], 0
         else:
-            total, section, digit = (total + section + digit or 1) * _SCALES[one], 0, 0
+            total, section, digit = (total + section + digit or 1) * _SCALES[sign], 0, 0
     return total + section + digit
 
 
@@ -194,13 +194,13 @@ def _day(match: re.Match[str]) -> str:
 
 
 def _names(sentence: str) -> Iterator[str]:
-    """Yield what a sentence calls by name, as far as it shows."""
+    """Yield the names in a sentence."""
     yield from (match[0] for pattern in (_ADDRESS, _CODE) for match in pattern.finditer(sentence))
     yield from (match[1] for match in _QUOTED.finditer(sentence))
     if language_of(sentence) == "zh":
         yield from (match[0] for match in _LATIN.finditer(sentence) if match[0].casefold() not in _UNITS)
         for match in _HAN_NAME.finditer(sentence):
-            yield match["one"] or match["other"]
+            yield match["before_verb"] or match["after_title"]
         return
     for match in _CAPITAL.finditer(sentence):
         name = re.sub(r"['’]s$", "", match[0])

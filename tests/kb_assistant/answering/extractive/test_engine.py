@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from kb_assistant.answering.extractive.engine import ExtractiveChain, best_sentences, sentences
-from kb_assistant.answering.extractive.expected_types import answer_kind, answer_words, cues
+from kb_assistant.answering.extractive.expected_types import cues, expected_type, find_answers
 from vectorstore import Hit, as_document, query_terms
 
 
@@ -185,11 +185,11 @@ def test_scores_are_shares_of_certainty() -> None:
     ],
 )
 def test_what_a_question_asks_for(question: str, kind: str | None) -> None:
-    assert answer_kind(question) == kind
+    assert expected_type(question) == kind
 
 
 def test_words_of_the_question_are_no_answer() -> None:
-    spans = list(answer_words("time", "What happened after 1987?", "In 1987 it opened, in 1990 it closed."))
+    spans = list(find_answers("time", "What happened after 1987?", "In 1987 it opened, in 1990 it closed."))
     assert [slice(*span) for span in spans] == [slice(22, 26)]
 
 
