@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,14 +94,22 @@ def test_ctrl_c_at_the_prompt_of_a_chat_leaves_it_only_when_pressed_twice(docs: 
             shown += os.read(terminal, 4096)
         shown = shown.partition(expected)[2]
 
-    read_until(b"> ")
-    chat.send_signal(signal.SIGINT)
-    read_until(b"press Ctrl-C again, or type exit, to leave)\r\n> ")
-    os.write(terminal, "病假每年几天？\n".encode())
-    read_until("病假.txt:1".encode())
-    read_until(b"> ")
-    chat.send_signal(signal.SIGINT)
-    read_until(b"to leave)\r\n> ")
-    chat.send_signal(signal.SIGINT)
-    assert chat.wait(timeout=30) == 0
-    os.close(terminal)
+    def interrupt() -> None:
+        time.sleep(1)  # a signal between the prompt and the read after it is noticed only with the next key
+        chat.send_signal(signal.SIGINT)
+
+    try:
+        read_until(b"> ")
+        interrupt()
+        read_until(b"press Ctrl-C again, or type exit, to leave)\r\n> ")
+        os.write(terminal, "病假每年几天？\n".encode())
+        read_until("病假.txt:1".encode())
+        read_until(b"> ")
+        interrupt()
+        read_until(b"to leave)\r\n> ")
+        interrupt()
+        assert chat.wait(timeout=30) == 0
+    finally:
+        chat.kill()
+        chat.wait()
+        os.close(terminal)
