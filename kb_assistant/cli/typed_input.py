@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import click
 
+from kb_assistant.cli.output import print_message
 from kb_assistant.errors import UsageError
 
 __all__ = ["read_all", "read_lines"]
@@ -47,7 +48,7 @@ def read_lines(prompt: str) -> Iterator[str]:
             if interrupted:
                 return
             interrupted = True
-            click.echo("(press Ctrl-C again, or type exit, to leave)", err=True)
+            print_message("(press Ctrl-C again, or type exit, to leave)")
             continue
         interrupted = False
         yield line.strip()
