@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         UnknownSourceError,
     )
     from vectorstore.hit import Hit
-    from vectorstore.hybrid import coverage
     from vectorstore.records import (
         Collection,
         CollectionInfo,
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     )
     from vectorstore.reranker import Reranker, find_reranker
     from vectorstore.retriever import StoreRetriever
+    from vectorstore.scores import coverage
     from vectorstore.store import Store
 
 _MODULES = {
@@ -56,7 +56,6 @@ _MODULES = {
         "UnknownSourceError",
     ),
     "hit": ("Hit",),
-    "hybrid": ("coverage",),
     "records": (
         "Collection",
         "CollectionInfo",
@@ -69,6 +68,7 @@ _MODULES = {
     ),
     "reranker": ("Reranker", "find_reranker"),
     "retriever": ("StoreRetriever",),
+    "scores": ("coverage",),
     "store": ("Store",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -1,7 +1,6 @@
-"""Text to index terms: stems of words, and single and paired Han characters, traditional ones as simplified.
+"""Turns text into index terms: stems of words, and Han characters alone and in pairs, always in simplified form.
 
-The same terms serve the full-text index, the built-in vectors, and the measure of how
-much of a question a passage covers.
+The full-text index, the built-in vectors and the coverage of a question by a passage all use the same terms.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ __all__ = ["ANALYSIS_VERSION", "query_terms", "terms"]
 ANALYSIS_VERSION = 2
 """To be raised whenever the same text yields other terms: the next ingest then renews what is stored."""
 
-# Scripts written without spaces, or (Hangul) with endings stuck to words, go by characters.
+# Scripts written without spaces, or (Hangul) with endings attached to words, are indexed by characters.
 _UNSPACED = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003134f"
 _RUN = re.compile(rf"([{_UNSPACED}]+)|([^\W_{_UNSPACED}]+)")
 _HAN = ((0x3400, 0xA000), (0xF900, 0xFB00))
 _COMBINING = re.compile(r"[\u0300-\u036f]")
-# Soft hyphens and zero-width characters, which nobody types into a question; and a line's end
-# between characters of scripts that are written without spaces, which parts no words.
+# Soft hyphens and zero-width characters, which nobody types into a question; and line breaks between characters of
+# scripts written without spaces, which separate no words.
 _NOTHING = re.compile(rf"[\u00ad\u200b-\u200d\u2060\ufeff]|(?<=[{_UNSPACED}])[ \t]*\n[ \t]*(?=[{_UNSPACED}])")
 
-# Words that say that something is asked, not what. They are cut out of a question before
-# its characters are paired, so that no pair spans the gap.
+# Words that mark a question without saying what it is about. They are cut out before characters are paired, so that
+# no pair spans the gap.
 _ZH_FUNCTION = re.compile(
     "请问|什么时候|什么|怎么样|怎么办|怎么|怎样|如何|为什么|为何|哪一[个年天次种]|哪些|哪个|哪里|哪儿|哪种|哪|"
     "多少|多[大长远高久]|几[个天年次种]?|是不是|是否|有没有|能不能|可不可以|可以|能否|应该|需要|"
@@ -56,9 +55,9 @@ def terms(text: str) -> Iterator[str]:
 
 
 def query_terms(question: str) -> list[str]:
-    """Return the distinct terms of a question that say what it is about.
+    """Return the distinct terms that say what a question is about.
 
-    If nothing is left without the function words, the question is about those words.
+    If it consists of function words alone, it is about those words.
     """
     asked = _EN_QUANTITY.sub(" ", _ZH_FUNCTION.sub(" ", _normalised(question)))
     found = [
@@ -75,13 +74,13 @@ def _normalised(text: str) -> str:
     if text.isascii():
         return text
     text = _NOTHING.sub("", text).translate(_simplified())
-    # é as e; the marks of other scripts belong to their letters and stay.
+    # é becomes e; the marks of other scripts belong to their letters and stay.
     return unicodedata.normalize("NFC", _COMBINING.sub("", unicodedata.normalize("NFD", text)))
 
 
 @lru_cache(maxsize=1)
 def _simplified() -> dict[int, str]:
-    """Each traditional character's simplified form; one for one, so that both are found by either."""
+    """Map each traditional character to its simplified form, one to one, so that either form finds both."""
     import opencc
 
     characters = [chr(code) for first, last in _HAN for code in range(first, last)]

@@ -1,9 +1,8 @@
-"""Chroma: the vectors of passages, by passage id. Follows the catalogue, and can be thrown away.
+"""Chroma holds the vectors of passages by passage id. It follows the catalogue, and can be rebuilt from it.
 
-What is to be added or removed stands in the catalogue's queue from the transaction that
-changed the passages, until Chroma has it; doing an entry twice does no harm. A process
-that only reads opens Chroma anew when the collection's generation has moved, because a
-client does not see what another process has written since.
+The transaction that changes passages also queues in the catalogue what Chroma has to add or remove; repeating an entry
+does no harm. A process that only reads reopens Chroma when the collection's generation has moved, because a client does
+not see what another process has written since.
 """
 
 from __future__ import annotations
@@ -36,13 +35,13 @@ class VectorIndex:
     """The Chroma folder that belongs to a catalogue."""
 
     def __init__(self, folder: Path, catalog: Catalog) -> None:
-        """Name the folder; it is opened at the first use."""
+        """Take the folder; Chroma is opened at the first use."""
         self._folder = folder
         self._catalog = catalog
         self._client: Client | None = None
-        self._opened: dict[str, Chroma] = {}  # opening one takes longer than searching it
+        self._opened: dict[str, Chroma] = {}  # opening a collection takes longer than searching it
         self._generations: dict[int, int] = {}
-        self._lock = threading.RLock()  # one thread must not close the client that another is searching with
+        self._lock = threading.RLock()  # a thread must not close the client while another searches with it
 
     def search(self, collection: Collection, query: Sequence[float], limit: int) -> list[int]:
         """Return the ids of the nearest passages, the nearest first.
@@ -57,9 +56,9 @@ class VectorIndex:
         return [int(document.id) for document in found if document.id is not None]
 
     def in_step(self, collection: Collection) -> bool:
-        """Return whether this folder is the one that followed the catalogue last.
+        """Return whether this folder has followed the catalogue to its present state; does not open Chroma.
 
-        It is not if it was thrown away, or restored from a copy. Tells without opening Chroma.
+        A folder that was deleted or restored from a copy has not.
         """
         mark = self._mark(collection)
         return (mark.read_text(encoding="ascii") if mark.exists() else "0") == str(collection.generation)
@@ -68,7 +67,7 @@ class VectorIndex:
         return self._folder / f"collection-{collection.id}.generation"
 
     def follow(self, collection: Collection) -> None:
-        """Bring Chroma to where the catalogue is; only the writer calls this."""
+        """Bring Chroma up to date with the catalogue; only the writer calls this."""
         entries = self._catalog.queued(collection.id, _BATCH)
         if not entries:
             return
@@ -85,17 +84,17 @@ class VectorIndex:
                 vectors = self._catalog.vectors(connection, collection.embedding, list(set(hashes.values())))
             if removed:
                 store.delete(ids=removed)
-            # A passage added and removed since is queued twice, and is not in `hashes`.
+            # A passage that was removed again is queued twice, and is not in `hashes`.
             rows = {str(passage_id): vectors[key] for passage_id, key in hashes.items()}
             if rows:
-                # The empty document is what langchain-chroma asks of every row; texts are the catalogue's.
+                # langchain-chroma wants a document in every row; the texts are in the catalogue.
                 store.upsert(ids=list(rows), embeddings=np.stack(list(rows.values())), documents=[""] * len(rows))
             generation = self._catalog.followed(collection.id, entries[-1][0])
             self._mark(collection).write_text(str(generation), encoding="ascii")
             entries = self._catalog.queued(collection.id, _BATCH)
 
     def reset(self, collection: Collection) -> None:
-        """Remove the collection's vectors, of whichever model they are; only the writer calls this."""
+        """Remove the collection's vectors, of every model; only the writer calls this."""
         self._mark(collection).unlink(missing_ok=True)
         with self._lock, self._explained():
             self._open(collection)
@@ -111,7 +110,7 @@ class VectorIndex:
             return int(self._open(collection)._collection.count())
 
     def close(self) -> None:
-        """Let go of the folder; the next use opens it anew."""
+        """Close Chroma; the next use reopens it."""
         with self._lock:
             if self._client is not None:
                 self._client.close()
@@ -125,7 +124,7 @@ class VectorIndex:
             import chromadb
 
             self._client = cast("Client", chromadb.PersistentClient(str(self._folder), settings=_settings()))
-        # Another model's vectors have other dimensions, so they go into another collection.
+        # Vectors of another model have other dimensions, so they go into another collection.
         model = hashlib.sha256(collection.embedding.encode()).hexdigest()[:12]
         name = f"collection-{collection.id}-{model}"
         if name not in self._opened:
@@ -136,7 +135,7 @@ class VectorIndex:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn what Chroma, its database and its Rust core raise into one error."""
+        """Turn whatever Chroma, its database and its Rust core raise into a StoreError."""
         try:
             yield
         except StoreError:
@@ -149,7 +148,7 @@ class VectorIndex:
 
 
 class ReadOnlyIndex(VectorIndex):
-    """Finds nearest passages in the catalogue's own vectors, one by one: Chroma cannot open a folder to read only."""
+    """Compares the catalogue's own vectors one by one, since Chroma cannot open a folder that it may only read."""
 
     def search(self, collection: Collection, query: Sequence[float], limit: int) -> list[int]:
         """Return the ids of the nearest passages, the nearest first."""
@@ -165,7 +164,7 @@ class ReadOnlyIndex(VectorIndex):
 
 
 def _settings() -> Settings:
-    """Chroma in this process and this folder only, whatever a .env file or the environment say."""
+    """Keep Chroma in this process and this folder, whatever a .env file or the environment says."""
     from chromadb.config import Settings
 
     return Settings(

@@ -1,4 +1,4 @@
-"""Opens the catalogue's SQLite database: brought up to date, or read-only where it may only be read.
+"""Opens the catalogue's SQLite database and brings it up to date; or reads it only, where it may only be read.
 
 Nothing outside this module and `fulltext` depends on SQLite.
 """
@@ -53,7 +53,7 @@ def open_database(path: Path) -> Engine:
 
 
 def _engine(path: Path) -> Engine:
-    # As a URL object, because in a string "?" and "%" of a path would mean something.
+    # A URL object, because "?" and "%" have a meaning in a string.
     engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": _TIMEOUT_S})
     event.listen(engine, "connect", _configure)
     return engine
@@ -61,8 +61,8 @@ def _engine(path: Path) -> Engine:
 
 def _read_only_engine(path: Path) -> Engine:
     def connect() -> sqlite3.Connection:
-        # Without a write-ahead log SQLite would want to make one, unless it is told that nothing changes the file.
-        # The log tells that somebody who may write does: so each transaction looks anew (NullPool).
+        # SQLite would make a write-ahead log unless the file is declared immutable. A log that is there shows that
+        # somebody is writing: so every transaction opens a connection of its own (NullPool) and looks again.
         unchanging = "" if Path(f"{path}-wal").exists() else "&immutable=1"
         opened = sqlite3.connect(
             f"file:{quote(str(path))}?mode=ro{unchanging}", uri=True, timeout=_TIMEOUT_S, check_same_thread=False
@@ -87,11 +87,11 @@ def _version(engine: Engine) -> int:
 
 
 def _make_current(engine: Engine, path: Path) -> int:
-    # Two processes may both find it empty or old; the second waits here, and then has nothing to do.
-    # SQLite's own lock is not enough: it lets none wait where two turn WAL on.
+    # Of two processes that find it empty or old, the second waits here and then has nothing to do. SQLite's own lock
+    # is not enough: two that turn WAL on at once do not wait for each other.
     with FileLock(f"{path}.lock"), engine.begin() as connection:
         version = connection.execute(text("PRAGMA user_version")).scalar_one()
-        metadata.create_all(connection)  # those that an older one lacks, too
+        metadata.create_all(connection)  # also adds tables that an older catalogue lacks
         if version == 1:
             connection.execute(text("ALTER TABLE sources ADD COLUMN modified_ns INTEGER"))
             for collection_id in connection.execute(text("SELECT id FROM collections")).scalars().all():
@@ -102,13 +102,12 @@ def _make_current(engine: Engine, path: Path) -> int:
 
 
 def _configure(connection: Any, _record: object) -> None:
-    # The driver's own transactions begin too late for a consistent read: begin them here.
+    # The driver begins its own transactions too late for a consistent read, so `_begin` does.
     connection.isolation_level = None
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin(connection: Connection) -> None:
-    # Writers of documents are one at a time by a lock file; a reader's transaction sees one state throughout.
-    # One that reads first and then writes would fail at once where another has written in between.
+    # A transaction that first reads and then writes would fail if another process wrote in between.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(WRITES) else "BEGIN")

@@ -1,8 +1,7 @@
-"""Nearly the same text twice says nothing more: boilerplate, or one contract in two versions.
+"""Leaves out passages that nearly repeat another: boilerplate, or two versions of a contract.
 
-Two passages are that if nine in ten of their terms are the same, after Broder, 1997, "On the
-resemblance and containment of documents", and no number and no negation differs: the rates of 2022
-and those of 2023 are two answers.
+Two passages are near duplicates if they share nine tenths of their terms, after Broder, 1997, "On the resemblance and
+containment of documents", and no number and no negation differs: the rates of 2022 and of 2023 are two answers.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ from vectorstore.records import Passage
 __all__ = ["Distinct"]
 
 _ALIKE = 0.9
-"""Share of the terms of both that both hold."""
+"""Share of their terms that near duplicates have in common."""
 _TELLING = re.compile(
     r"\d+|[〇零一二三四五六七八九十百千万萬亿億两兩]+|[不没沒无無非未勿]|"
     r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|"
     r"(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|million|billion|"
     r"first|second|third|not|no|never|without|cannot)\b|n['’]t\b"
 )
-"""What makes another statement of the same words."""
+"""Words that change what the same sentence says."""
 
 
 class Distinct:
-    """Takes passages one after the other, and tells which of them are not nearly the same as one before."""
+    """Takes passages one after the other, and tells which of them repeat no earlier passage."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -36,7 +35,7 @@ class Distinct:
         self._found: dict[str, frozenset[str]] = {}
 
     def add(self, passage: Passage) -> bool:
-        """Return whether the passage is unlike all that were added, and add it if it is."""
+        """Add the passage and return True, unless it nearly repeats a passage that was added before."""
         shown = unicodedata.normalize("NFKC", " ".join((passage.title or "", *passage.heading, passage.text)))
         alike = self._kept[tuple(_TELLING.findall(shown.casefold()))]
         if any(_resemblance(self._terms(passage.text), self._terms(text)) >= _ALIKE for text in alike):
@@ -45,13 +44,13 @@ class Distinct:
         return True
 
     def _terms(self, text: str) -> frozenset[str]:
-        if text not in self._found:  # few need theirs: most passages have numbers of their own
+        if text not in self._found:  # computed on demand: most passages differ in a number already
             self._found[text] = frozenset(terms(text))
         return self._found[text]
 
 
-def _resemblance(one: frozenset[str], other: frozenset[str]) -> float:
-    """The share of their terms that both hold, 0 to 1."""
-    shared = len(one & other)
-    either = len(one) + len(other) - shared
+def _resemblance(left: frozenset[str], right: frozenset[str]) -> float:
+    """Return the share of their terms that both have, 0 to 1."""
+    shared = len(left & right)
+    either = len(left) + len(right) - shared
     return shared / either if either else 0.0

@@ -1,7 +1,7 @@
-"""Texts to vectors: any sentence-transformers directory, or the built-in hashed n-grams.
+"""Turns texts into vectors, with any sentence-transformers folder or the built-in hashed n-grams.
 
-Both are LangChain `Embeddings`, and both give unit vectors, so that the dot product is
-the cosine similarity. `model_id` names the weights: vectors of different ids never mix.
+Both are LangChain `Embeddings` and give unit vectors, so the dot product is the cosine similarity. `model_id`
+identifies the weights: vectors of different ids never mix.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ _BGE_QUERY = {
 }
 _SAMPLE_BYTES = 1 << 20
 BUILT_IN = "builtin-"
-"""How the built-in vectors' ids begin, of every version."""
+"""The beginning of the model ids of built-in vectors, of every version."""
 
 EmbeddingDtype = Literal["auto", "float32", "bfloat16"]
 
 
 class Embedder(Embeddings):
-    """An `Embeddings` that says which model it is, and how far its similarities are to be trusted.
+    """LangChain `Embeddings` that know their model, and how much weight their similarities deserve.
 
     Attributes:
         model_id: the same for the same weights, different for others.
-        weight: the share, 0 to 1, that its cosines have in a passage's place beside full text.
-        max_tokens: the longest text it reads whole, its own special tokens included; None where there is no limit.
-        tokenizer: its tokenizer as the JSON text of the `tokenizers` library; None where tokens do not matter.
+        weight: the share, 0 to 1, of its cosines in the ranking; full text has the rest.
+        max_tokens: the longest text it reads, special tokens included; None for no limit.
+        tokenizer: its tokenizer in the JSON form of the `tokenizers` library; None where tokens do not matter.
     """
 
     model_id: str
@@ -64,7 +64,7 @@ class Embedder(Embeddings):
     tokenizer: str | None = None
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Return one unit vector a text, as LangChain wants them."""
+        """Return a unit vector for each text, as lists."""
         vectors: list[list[float]] = self.embed(texts).tolist()
         return vectors
 
@@ -76,14 +76,13 @@ class Embedder(Embeddings):
 class HashedEmbeddings(Embedder):
     """Built-in vectors: index terms and letter trigrams, hashed with sign into a fixed size.
 
-    They need no download and no training. They find rewordings that share word parts, not
-    synonyms. Feature hashing after Weinberger et al., 2009, "Feature Hashing for Large
-    Scale Multitask Learning".
+    They need no download and no training. They find rewordings that share parts of words, but no synonyms. After
+    Weinberger et al., 2009, "Feature Hashing for Large Scale Multitask Learning".
     """
 
     dimensions: ClassVar[int] = 512
     model_id = f"{BUILT_IN}{ANALYSIS_VERSION}"
-    weight = 0.0  # made of the terms that full text weighs better, they only add what it does not find
+    weight = 0.0  # full text weighs the same terms better, so they only add passages that it does not find
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return the texts' unit vectors, float32, of shape (len(texts), dimensions)."""
@@ -103,7 +102,7 @@ class HashedEmbeddings(Embedder):
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    """The rows at length 1; those of length 0 stay as they are."""
+    """Scale the rows to length 1; rows of zeros stay."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(norms > 0, norms, 1.0)
 
@@ -115,7 +114,7 @@ def _features(text: str) -> list[str]:
             features.append(term)
             marked = f"<{term}>"
             features.extend("#" + marked[i : i + 3] for i in range(len(marked) - 2))
-        elif len(term) > 1:  # single Han characters say too little
+        elif len(term) > 1:  # a single Han character says too little
             features.append(term)
     return features
 
@@ -123,10 +122,9 @@ def _features(text: str) -> list[str]:
 class SentenceTransformerEmbeddings(Embedder):
     """A sentence-transformers directory on the CPU, with its own pooling.
 
-    bge models get their query instruction, told by the folder's or the model's name.
-    Batches are small and sorted by tokens, so that little is padding, in bfloat16 where the
-    CPU computes in it, at a cosine of 0.9996 to float32. Each core takes a batch of its own:
-    such small models spend much of their time waiting where several cores share one.
+    bge models get their query instruction, recognised by the folder's name. Batches are small and sorted by length, so
+    little is padding; they are computed in bfloat16 where the CPU supports it, at a cosine of 0.9996 to float32. Each
+    core takes a batch of its own: small models spend much time waiting when several cores share a batch.
     """
 
     weight = 0.2
@@ -134,14 +132,14 @@ class SentenceTransformerEmbeddings(Embedder):
     def __init__(
         self, model: SentenceTransformer, model_id: str, query_instruction: str = "", batch_size: int = 8
     ) -> None:
-        """Take a loaded model; `load` loads one."""
+        """Take a loaded model; `load` loads it."""
         self._batch_size = batch_size
         self._model = model
         self.model_id = model_id
         self._query_instruction = query_instruction
         self._tokenizing = threading.Lock()
         self._counter: Tokenizer | None = None
-        longest = model.max_seq_length  # infinite for a model that only looks words up
+        longest = model.max_seq_length  # infinite for static models
         if longest is not None and math.isfinite(longest):
             tokenizer = model.tokenizer
             self.max_tokens = int(longest)
@@ -154,15 +152,15 @@ class SentenceTransformerEmbeddings(Embedder):
     def load(
         cls, directory: Path, *, dtype: EmbeddingDtype = "auto", batch_size: int = 8
     ) -> SentenceTransformerEmbeddings:
-        """Load the model in `directory`; nothing is downloaded and no code in it is run.
+        """Load the model in `directory`, without downloads and without running code from it.
 
         Args:
             directory: the model's folder.
-            dtype: what it computes in; auto: bfloat16 where the CPU does.
-            batch_size: texts a batch.
+            dtype: the number format to compute in; auto: bfloat16 where the CPU supports it.
+            batch_size: texts in a batch.
 
         Raises:
-            EmbeddingModelError: there is no such directory, or no usable model in it.
+            EmbeddingModelError: there is no such directory, or it holds no usable model.
         """
         if not directory.is_dir():
             raise EmbeddingModelError(
@@ -204,17 +202,17 @@ class SentenceTransformerEmbeddings(Embedder):
         vectors = np.empty((len(texts), found[0].shape[1]), dtype=np.float32)
         for batch, rows in zip(batches, found, strict=True):
             vectors[batch] = rows
-        # The model's own unit vectors are off by up to a thousandth in bfloat16.
+        # In bfloat16 the model's own unit vectors are off by up to a thousandth.
         return _unit(vectors)
 
     def _lengths(self, texts: Sequence[str]) -> list[int]:
-        """How long the texts are for the model; characters tell little where Chinese and English are mixed."""
+        """Return the texts' lengths in tokens; characters are a poor measure for mixed Chinese and English."""
         if self._counter is None or len(texts) == 1:
             return [len(text) for text in texts]
         return [len(encoding.ids) for encoding in self._counter.encode_batch(list(texts))]
 
     def _each(self, batches: list[list[str]]) -> list[np.ndarray]:
-        """Return each batch's vectors; several batches are taken by as many threads as there are cores."""
+        """Return each batch's vectors, computed with a thread for each core."""
         import torch
 
         if len(batches) == 1:
@@ -224,30 +222,30 @@ class SentenceTransformerEmbeddings(Embedder):
             with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 return list(pool.map(self._forward, batches))
         finally:
-            torch.set_num_threads(threads)  # else threads that begin later would have one each as well
+            torch.set_num_threads(threads)  # else later threads would have one core each as well
 
     def _forward(self, texts: list[str]) -> np.ndarray:
         import torch
 
-        with self._tokenizing:  # a tokenizer keeps what it pads to, and cannot be asked by two threads at once
+        with self._tokenizing:  # a tokenizer remembers its padding, and cannot serve two threads at once
             features = self._model.preprocess(list[Any](texts))
         with torch.inference_mode():
             return np.asarray(self._model.forward(features)["sentence_embedding"].float().numpy())
 
     def embed_query(self, text: str) -> list[float]:
-        """Return the unit vector of a question, with the instruction that its model wants."""
+        """Return the unit vector of a question, with the model's query instruction."""
         vector: list[float] = self.embed([self._query_instruction + text])[0].tolist()
         return vector
 
 
 def load_embeddings(name: str, models: Path, *, dtype: EmbeddingDtype = "auto", batch_size: int = 8) -> Embedder:
-    """Return the embeddings called `name`: "builtin", a folder in `models`, or a path.
+    """Return the embeddings named "builtin", those of a folder in `models`, or those at a path.
 
     Args:
-        name: what they are called.
+        name: "builtin", a folder's name in `models`, or a path.
         models: the folder where models are kept.
-        dtype: what a model computes in; auto: bfloat16 where the CPU does.
-        batch_size: texts a batch of a model has.
+        dtype: the number format to compute in; auto: bfloat16 where the CPU supports it.
+        batch_size: texts in a batch.
 
     Raises:
         EmbeddingModelError: there is no such model, or it cannot be loaded.
@@ -260,7 +258,7 @@ def load_embeddings(name: str, models: Path, *, dtype: EmbeddingDtype = "auto", 
 
 
 def _counting(tokenizer: str) -> Tokenizer:
-    """A tokenizer that neither pads nor cuts."""
+    """Return a tokenizer that neither pads nor truncates."""
     from tokenizers import Tokenizer
 
     counter = Tokenizer.from_str(tokenizer)
@@ -277,7 +275,7 @@ def _query_instruction(directory: Path) -> str:
 
 
 def _digest(weights: list[Path]) -> str:
-    """A digest of the weights, from their sizes and both ends: whole files take seconds to read."""
+    """Return a digest of the files' sizes, beginnings and ends: reading whole files takes seconds."""
     digest = hashlib.sha256()
     for path in weights:
         size = path.stat().st_size
@@ -290,7 +288,7 @@ def _digest(weights: list[Path]) -> str:
 
 
 def computes_bfloat16() -> bool:
-    """Return whether this CPU computes in bfloat16, so that it is faster than float32."""
+    """Return whether this CPU supports bfloat16, which is then faster than float32."""
     import torch
 
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

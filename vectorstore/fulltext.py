@@ -1,9 +1,8 @@
-"""Full-text search with SQLite's FTS5, one index a collection.
+"""Full-text search with SQLite's FTS5, an index for each collection.
 
-FTS5 is given index terms parted by spaces (see `analysis`), so that Chinese is searched by
-characters and pairs of them. Beside it stands how many passages hold each term, because FTS5
-tells that only by walking all of them. Where a question's terms stand in too many passages, the
-rarest terms choose candidates, and all terms rank these.
+FTS5 gets index terms separated by spaces (see `analysis`), so Chinese is searched by characters and pairs of them. A
+table beside it counts how many passages hold each term, which FTS5 itself finds out only by walking through all of
+them. When a question's terms occur in too many passages, its rarest terms choose candidates, and all terms rank these.
 """
 
 from __future__ import annotations
@@ -20,29 +19,29 @@ from vectorstore.analysis import terms
 __all__ = ["MOST_OF_A_TERM", "FullTextIndex"]
 
 _FIELDS = ("name", "heading", "body")
-# A word in the file's name or a heading says more about a passage than one in its text.
+# A word of the file's name or a heading says more about a passage than a word of its text.
 _FIELD_WEIGHTS = (2.0, 2.0, 1.0)
 _RANK = f"bm25{_FIELD_WEIGHTS}"
 _K1, _B = 1.2, 0.75
-"""FTS5's own, see https://www.sqlite.org/fts5.html#the_bm25_function."""
+"""The constants of FTS5, see https://www.sqlite.org/fts5.html#the_bm25_function."""
 MOST_OF_A_TERM = _K1 + 1
-"""What BM25 multiplies a term's inverse document frequency with at most."""
+"""The largest factor by which BM25 multiplies a term's inverse document frequency."""
 
 _MOST_POSTINGS = 10_000
-"""How many passages, counted once for each term, FTS5 ranks in one search; each takes about a microsecond."""
+"""How many postings (a passage for each of its terms) FTS5 ranks in a search; each takes about a microsecond."""
 _SHARE = 16
-"""It is one in so many of all passages, where that is more."""
+"""In large collections, a search ranks a sixteenth of all passages instead, where that is more."""
 _CANDIDATES = 100
-"""How many passages are ranked by all terms where only the rarest could be looked up."""
+"""How many passages are ranked by all terms when only the rarest terms could be looked up."""
 _ELSEWHERE = 30
-"""How many passages a collection is thought to have beside its own, when terms are weighed."""
+"""How many passages without any of the terms are assumed beside those of the collection, when terms are weighed."""
 
 _PASSAGES, _WORDS = "", " "
-"""Kept among the terms: how many passages there are, and how many terms they hold in all."""
+"""Two counts kept among the terms: of all passages, and of all terms in them."""
 _BATCH = 500
 
 Keep = Callable[[Sequence[int]], Sequence[int]]
-"""Returns those of some ids that may be found, in their order."""
+"""Filters passage ids, and keeps their order."""
 
 
 class FullTextIndex:
@@ -53,8 +52,7 @@ class FullTextIndex:
 
         Args:
             collection_id: the collection.
-            most_postings: how many passages, counted once for each term, a search may look at; None for as many
-                as large and small collections were found to need, see docs/search.md.
+            most_postings: how many postings a search may look at; None for the measured default, see docs/search.md.
         """
         self._most_postings = most_postings
         self._table = f"fulltext_{int(collection_id)}"
@@ -71,7 +69,7 @@ class FullTextIndex:
         connection.execute(text(f"CREATE TABLE {self._frequencies} ({columns}) WITHOUT ROWID"))
 
     def recount(self, connection: Connection) -> None:
-        """Count anew how many passages hold each term, such as in a catalogue of version 1, which did not keep it."""
+        """Count again how many passages hold each term; catalogues of version 1 did not keep these counts."""
         counted = f"{self._table}_terms"
         connection.execute(text(f"CREATE VIRTUAL TABLE IF NOT EXISTS {counted} USING fts5vocab({self._table}, 'row')"))
         connection.execute(text(f"DROP TABLE IF EXISTS {self._frequencies}"))
@@ -109,17 +107,19 @@ class FullTextIndex:
         self._note(connection, changed)
 
     def remove(self, connection: Connection, passage_ids: Sequence[int]) -> None:
-        """Remove the passages; ids that are not there are passed over."""
+        """Remove passages; ids that are not there are ignored."""
         if not passage_ids:
             return
         gone: Counter[str] = Counter()
         gone.subtract(_frequencies(fields for _, *fields in self._fields(connection, passage_ids)))
-        connection.execute(text(f"DELETE FROM {self._table} WHERE rowid = :id"), [{"id": one} for one in passage_ids])
+        connection.execute(
+            text(f"DELETE FROM {self._table} WHERE rowid = :id"), [{"id": passage_id} for passage_id in passage_ids]
+        )
         self._note(connection, gone)
 
     def _note(self, connection: Connection, changes: Mapping[str, int]) -> None:
-        """Add to how many passages hold each term, and forget those that none holds any more."""
-        # In the order of the table, so that it is gone through once.
+        """Update how many passages hold each term, and delete terms that no passage holds any more."""
+        # In the order of the table, so that SQLite walks through it once.
         changed = [(term, change) for term, change in sorted(changes.items()) if change]
         if changed:
             statement = (
@@ -140,8 +140,8 @@ class FullTextIndex:
         Args:
             connection: the caller's.
             question_terms: see `query_terms`.
-            limit: how many at most.
-            keep: returns those of some ids that may be found; None for all.
+            limit: the most passages to return.
+            keep: filters passage ids; None to keep all.
         """
         held = self._held(connection, [*question_terms, _PASSAGES])
         asked = sorted((term for term in question_terms if held[term]), key=lambda term: held[term])
@@ -149,23 +149,23 @@ class FullTextIndex:
         if len(rarest) < len(asked):
             candidates = self._ranked(connection, rarest, max(_CANDIDATES, 2 * limit), keep)
             if len(candidates) >= limit or keep is None:
-                return self.rank(connection, asked, [one for one, _ in candidates])[:limit]
+                return self.rank(connection, asked, [passage_id for passage_id, _ in candidates])[:limit]
         return self._ranked(connection, asked, limit, keep)
 
     def rank(
         self, connection: Connection, question_terms: Sequence[str], passage_ids: Sequence[int]
     ) -> list[tuple[int, float]]:
-        """Return what `search` does of these passages alone; looks at each."""
+        """Rank these passages alone, as `search` would, by looking at each."""
         held = self._held(connection, [*question_terms, _PASSAGES, _WORDS])
         asked = [term for term in question_terms if held[term]]
         scores = {
             passage_id: _bm25(fields, asked, held) for passage_id, *fields in self._fields(connection, passage_ids)
         }
-        found = [(one, score) for one, score in scores.items() if score]
+        found = [(passage_id, score) for passage_id, score in scores.items() if score]
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
     def _affordable(self, by_rarity: Sequence[str], held: Mapping[str, int], limit: int) -> list[str]:
-        """The rarest terms, as many as can be looked up, and as are needed to find `limit` passages."""
+        """Return the rarest terms: as many as a search may look up, and as it needs to find `limit` passages."""
         most = self._most_postings
         if most is None:
             most = max(_MOST_POSTINGS, held[_PASSAGES] // _SHARE)
@@ -181,7 +181,7 @@ class FullTextIndex:
     def _ranked(
         self, connection: Connection, asked: Sequence[str], limit: int, keep: Keep | None
     ) -> list[tuple[int, float]]:
-        """The passages that hold any of the terms, ranked by FTS5."""
+        """Return the passages that hold any of the terms, ranked by FTS5."""
         if not asked:
             return []
         statement = text(
@@ -195,15 +195,15 @@ class FullTextIndex:
             return list(ranked)
         found: list[tuple[int, float]] = []
         while len(found) < limit and (batch := dict(islice(ranked, _BATCH))):
-            found += [(one, batch[one]) for one in keep(list(batch))]
+            found += [(passage_id, batch[passage_id]) for passage_id in keep(list(batch))]
         rows.close()
         return found[:limit]
 
     def _fields(self, connection: Connection, passage_ids: Sequence[int]) -> list[tuple[int, str, str, str]]:
-        """The passages' ids and the terms of their fields, of those that are there."""
+        """Return the ids of the passages that are there, with the terms of their fields."""
         found: list[tuple[int, str, str, str]] = []
         for start in range(0, len(passage_ids), _BATCH):
-            ids = ", ".join(str(int(one)) for one in passage_ids[start : start + _BATCH])
+            ids = ", ".join(str(int(passage_id)) for passage_id in passage_ids[start : start + _BATCH])
             rows = connection.execute(
                 text(f"SELECT rowid, {', '.join(_FIELDS)} FROM {self._table} WHERE rowid IN ({ids})")
             )
@@ -211,7 +211,7 @@ class FullTextIndex:
         return found
 
     def _held(self, connection: Connection, asked: Iterable[str]) -> dict[str, int]:
-        """How many passages hold each of the terms."""
+        """Return how many passages hold each of the terms."""
         wanted = list(asked)
         marks = ", ".join("?" * len(wanted))
         rows = connection.exec_driver_sql(
@@ -224,14 +224,14 @@ class FullTextIndex:
         return any(self._held(connection, asked).values())
 
     def count(self, connection: Connection) -> int:
-        """Return how many passages are indexed; counts them one by one."""
+        """Count the indexed passages, one by one."""
         return int(connection.execute(text(f"SELECT count(*) FROM {self._table}_docsize")).scalar_one())
 
     def weights(self, connection: Connection, question_terms: Iterable[str]) -> dict[str, float]:
         """Return each term's inverse document frequency, over this collection's passages.
 
-        log((N + 1) / (n + 0.5)), so that a term found nowhere weighs most. In a small collection a
-        term in every passage may still say much, so N counts some passages that hold none of them.
+        log((N + 1) / (n + 0.5)), so a term found nowhere weighs most. In a small collection a term in every passage
+        may still say much, so N counts some passages more, which hold none of the terms.
         """
         asked = list(question_terms)
         held = self._held(connection, [*asked, _PASSAGES])
@@ -240,7 +240,7 @@ class FullTextIndex:
 
 
 def _frequencies(passages: Iterable[Sequence[str]]) -> Counter[str]:
-    """How many of the passages, each given by its fields, hold each term."""
+    """Count how many of the passages, each given by its fields, hold each term."""
     found: Counter[str] = Counter()
     for fields in passages:
         words = " ".join(fields).split()
@@ -250,15 +250,15 @@ def _frequencies(passages: Iterable[Sequence[str]]) -> Counter[str]:
 
 
 def _bm25(fields: Sequence[str], asked: Iterable[str], held: Mapping[str, int]) -> float:
-    """What FTS5's bm25() gives for all of the terms, higher is better."""
+    """Return FTS5's bm25() for all of the terms, higher is better."""
     passages = held[_PASSAGES]
     words = sum(field.count(" ") + 1 for field in fields if field)
     penalty = _K1 * (1 - _B + _B * words * passages / held[_WORDS])
-    # With a space of its own on either side of each, terms are counted without making a list of them.
-    parted = [(f" {field.replace(' ', '  ')} ", weight) for field, weight in zip(fields, _FIELD_WEIGHTS, strict=True)]
+    # With spaces on both sides of each term, terms can be counted without splitting the text.
+    spaced = [(f" {field.replace(' ', '  ')} ", weight) for field, weight in zip(fields, _FIELD_WEIGHTS, strict=True)]
     found = 0.0
     for term in asked:
-        times = sum(weight * field.count(f" {term} ") for field, weight in parted)
+        times = sum(weight * field.count(f" {term} ") for field, weight in spaced)
         rarity = math.log((passages - held[term] + 0.5) / (held[term] + 0.5))
         found += max(rarity, 1e-6) * times * (_K1 + 1) / (times + penalty)
     return found

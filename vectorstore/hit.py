@@ -17,7 +17,7 @@ class Hit(Passage):
     Attributes:
         rank: 1 is the best. A prompt numbers its passages anew; then it is that number.
         score: the reranker's, or without a reranker the similarity to the question, 0 to 1, higher is better.
-            Without a reranker the order comes from `hybrid.blend`, so scores need not fall with each rank.
+            Without a reranker the order comes from `fusion.blend`, so scores need not fall with each rank.
         coverage: the share of the question's weight in terms that the passage holds, 0 to 1.
         cosine: of its vector and the question's, negative ones as 0; None where vectors have no weight.
         neighbour: whether it was not found itself, but stands next to a hit, whose rank and score it has.

@@ -1,7 +1,7 @@
-"""Passages: each text that a collection's chunks hold, once, however many chunks hold it.
+"""Passages: the distinct texts of a collection's chunks.
 
-What is indexed, in full text and in Chroma, is a passage. A chunk is where one stands: in
-a source, on a page, at lines. Every call here works inside the caller's transaction.
+Full text and Chroma index passages; a chunk says where a passage occurs: in a source, on a page, at lines. Every call
+here works inside the caller's transaction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 _BATCH = 500
 _MOST_NAMES = 20
-"""A passage is found by the names of so many of its files; boilerplate has thousands."""
+"""How many of its files' names a passage is found by; boilerplate has thousands of files."""
 
 
 class Passages:
@@ -111,7 +111,7 @@ class Passages:
         self._full_text.add(connection, rows)
 
     def settle(self, connection: Connection, ids: Collection[int]) -> None:
-        """Drop those of the passages that no chunk holds any more, and find the rest by their files' names."""
+        """Delete those passages that no chunk holds any more, and index the rest under their files' names."""
         for batch in _batches(list(ids)):
             held = exists().where(chunks.c.passage_id == passages.c.id)
             orphans = connection.execute(select(passages.c.id).where(passages.c.id.in_(batch), ~held)).scalars().all()
@@ -134,7 +134,7 @@ class Passages:
 
     def _queue(self, connection: Connection, ids: Sequence[int], *, removed: bool) -> None:
         if ids:
-            rows = [{"collection_id": self._collection_id, "passage_id": one, "removed": removed} for one in ids]
+            rows = [{"collection_id": self._collection_id, "passage_id": number, "removed": removed} for number in ids]
             connection.execute(insert(chroma_queue), rows)
 
     def text(self, connection: Connection, source: str) -> str | None:
@@ -172,7 +172,7 @@ class Passages:
         ).scalar_one()
 
     def among(self, connection: Connection, ids: Sequence[int], only: Filter) -> list[int]:
-        """Return those of the passages that stand in a document that meets a filter, in the order of `ids`."""
+        """Return the passages that occur in a document that meets a filter, in the order of `ids`."""
         kept: set[int] = set()
         for batch in _batches(ids):
             query = (
@@ -181,7 +181,7 @@ class Passages:
                 .where(chunks.c.passage_id.in_(batch), *_conditions(only))
             )
             kept.update(connection.execute(query).scalars())
-        return [one for one in ids if one in kept]
+        return [passage_id for passage_id in ids if passage_id in kept]
 
     def first(
         self,
@@ -189,20 +189,20 @@ class Passages:
         ids: Sequence[int],
         limit: int,
         only: Filter = EVERYTHING,
-        wanted: Callable[[Passage], bool] = lambda chunk: True,
+        wanted: Callable[[Passage], bool] = lambda passage: True,
     ) -> list[Passage]:
-        """Return a chunk for each of the first `limit` passages that `find` finds and that are `wanted`, in order."""
+        """Return the first `limit` passages that `find` finds and that are `wanted`, in the order of `ids`."""
         found: list[Passage] = []
         for start in range(0, len(ids), limit):
             batch = ids[start : start + limit]
-            chunks = self.find(connection, batch, only)
-            found += [chunks[one] for one in batch if one in chunks and wanted(chunks[one])]
+            by_id = self.find(connection, batch, only)
+            found += [by_id[number] for number in batch if number in by_id and wanted(by_id[number])]
             if len(found) >= limit:
                 break
         return found[:limit]
 
     def find(self, connection: Connection, ids: Sequence[int], only: Filter = EVERYTHING) -> dict[int, Passage]:
-        """Return a chunk for each of the passages that exist, in the first source by name that meets the filter."""
+        """Return the passages that exist by id, each as it occurs in the first source by name that meets the filter."""
         first = func.row_number().over(partition_by=chunks.c.passage_id, order_by=(sources.c.name, chunks.c.position))
         query = (
             select(chunks.c.id, first.label("place"))
@@ -214,9 +214,9 @@ class Passages:
         return {row.found_id: _chunk(row) for row in connection.execute(wanted)}
 
     def section(self, connection: Connection, chunk_id: int, reach: int) -> list[Passage]:
-        """Return the chunks of one's section, as many as `reach` to either side of it, in the document's order.
+        """Return a chunk and up to `reach` neighbours on each side in its section, in the document's order.
 
-        Chunks are of one section where they follow each other under the same headings. None for a chunk that is gone.
+        A section is a run of chunks under the same headings. Empty for a chunk that is gone.
         """
         query = select(chunks.c.source_id, chunks.c.position, chunks.c.heading).where(chunks.c.id == chunk_id)
         at = connection.execute(query).one_or_none()
@@ -231,7 +231,7 @@ class Passages:
         return [_chunk(row) for row in rows[first:last]]
 
     def holding(self, connection: Connection, source: str, words: str, page: int | None, line: int) -> int | None:
-        """Return the id of the chunk of a source that holds words of a page, the nearest to a line; None if none."""
+        """Return the id of the source's chunk that holds words on a page, nearest to a line; None if there is none."""
         query = (
             select(chunks.c.id, chunks.c.lines)
             .join(passages, chunks.c.passage_id == passages.c.id)
@@ -243,7 +243,7 @@ class Passages:
         return min(found)[2] if found else None
 
     def headings(self, connection: Connection, limit: int) -> list[tuple[str, tuple[str, ...]]]:
-        """Return up to `limit` (source, headings) of chunks, each once, in the documents' order."""
+        """Return the distinct (source, headings) of the first `limit` chunks, in the documents' order."""
         query = (
             select(sources.c.name, chunks.c.heading)
             .join(sources, chunks.c.source_id == sources.c.id)
@@ -255,7 +255,7 @@ class Passages:
 
 
 def _stored() -> Select[Any]:
-    """Chunks with what their passages and sources say."""
+    """Select chunks joined with their passages and sources."""
     columns = (passages.c.id, passages.c.text, passages.c.text_hash, sources.c.name, sources.c.title)
     return (
         select(chunks, *(column.label(f"found_{column.name}") for column in columns))
@@ -285,10 +285,10 @@ _OF_CHUNK = ("heading", "page", "lines", "repeated", "char_start", "char_end", "
 def _conditions(only: Filter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if only.source is not None:
-        # In a pattern, "[" is a character like others.
+        # "[" is no wildcard.
         found.append(sources.c.name.op("GLOB")(only.source.replace("[", "[[]")))
     if only.suffixes:
-        found.append(or_(*(func.lower(sources.c.name).endswith(one, autoescape=True) for one in only.suffixes)))
+        found.append(or_(*(func.lower(sources.c.name).endswith(suffix, autoescape=True) for suffix in only.suffixes)))
     if only.since is not None:
         found.append(sources.c.modified_ns >= _midnight_ns(only.since))
     if only.until is not None:
@@ -297,7 +297,7 @@ def _conditions(only: Filter) -> list[ColumnElement[bool]]:
 
 
 def _midnight_ns(day: date) -> int:
-    return int(datetime.combine(day, time()).timestamp()) * 1_000_000_000  # without a zone: the local one
+    return int(datetime.combine(day, time()).timestamp()) * 1_000_000_000  # without a zone: local time
 
 
 def _batches(items: Sequence[T]) -> Iterator[list[T]]:

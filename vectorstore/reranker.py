@@ -1,4 +1,4 @@
-"""A cross-encoder that reads question and passage together and puts the best passages first."""
+"""Reranks passages with a cross-encoder, which reads the question and a passage together."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["Reranker", "find_reranker"]
 
 
 class Reranker:
-    """A sentence-transformers cross-encoder folder on the CPU, such as bge-reranker-base; loaded at its first use."""
+    """A sentence-transformers cross-encoder on the CPU, such as bge-reranker-base; loaded at the first use."""
 
     candidates: ClassVar[int] = 30
-    """How many of the best passages are read."""
+    """How many of the best passages it reads."""
     _batch_size: ClassVar[int] = 8
 
     def __init__(self, directory: Path) -> None:
-        """Take a folder, and see that it is one of a cross-encoder.
+        """Take the folder of a cross-encoder.
 
         Raises:
-            RerankerError: it is not.
+            RerankerError: it holds no cross-encoder.
         """
         self.directory = directory
         self._model: CrossEncoder | None = None
@@ -46,7 +46,7 @@ class Reranker:
         except (OSError, ValueError, AttributeError) as error:
             raise RerankerError(f"no reranker at {directory}: cannot read its config.json: {error}") from error
         if not any(str(kind).endswith("ForSequenceClassification") for kind in kinds):
-            raise RerankerError(  # it would be given a head of random weights
+            raise RerankerError(  # sentence-transformers would give it a head of random weights
                 f"no reranker at {directory}: it is a {', '.join(map(str, kinds)) or 'model of no named kind'}, not a "
                 "cross-encoder; give one such as bge-reranker-base"
             )
@@ -61,7 +61,7 @@ class Reranker:
             return []
         import torch
 
-        with self._lock:  # a tokenizer cannot be asked by two threads at once
+        with self._lock:  # a tokenizer cannot serve two threads at once
             model = self._loaded()
             found = model.predict(
                 list[Any]([(question, text) for text in texts]),
@@ -74,10 +74,10 @@ class Reranker:
         return scores
 
     def load(self) -> None:
-        """Load the model now; nothing is downloaded and no code in its folder is run.
+        """Load the model now, without downloads and without running code from its folder.
 
         Raises:
-            RerankerError: it cannot be loaded, or gives something else than one score a pair.
+            RerankerError: it cannot be loaded, or gives more than a score for each pair.
         """
         with self._lock:
             self._loaded()
@@ -109,10 +109,10 @@ class Reranker:
 
 
 def find_reranker(name: str, models: Path) -> Reranker | None:
-    """Return the reranker called `name`: none where it is empty, a folder in `models`, or a path.
+    """Return the reranker of a folder in `models` or at a path; None for an empty name.
 
     Raises:
-        RerankerError: there is no such folder, or it is not a cross-encoder's.
+        RerankerError: there is no such folder, or it holds no cross-encoder.
     """
     if not name:
         return None

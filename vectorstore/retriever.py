@@ -15,8 +15,8 @@ from pydantic import ConfigDict
 
 from vectorstore.documents import as_document
 from vectorstore.duplicates import Distinct
+from vectorstore.fusion import fuse
 from vectorstore.hit import Hit
-from vectorstore.hybrid import fuse
 from vectorstore.records import EVERYTHING, Filter
 from vectorstore.store import Store
 

@@ -1,9 +1,9 @@
 """The catalogue's tables.
 
     collections ─┬─ roots               folders (or files) that the collection mirrors
-                 ├─ sources ─── chunks  one row a file; where in it passages stand
+                 ├─ sources ─── chunks  a row for each file; where in it passages occur
                  ├─ passages ──┘        each text that is indexed, once
-                 └─ chroma_queue        what Chroma has yet to be told
+                 └─ chroma_queue        changes that Chroma has yet to follow
     vectors                             embeddings by (model, text), whoever uses them
 
 The full-text indexes are FTS5 tables beside these, see `fulltext`.
@@ -51,7 +51,7 @@ collections = Table(
     Column("id", Integer, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("embedding", Text, nullable=False),
-    # Moves whenever Chroma does, so that other processes know when to open it anew.
+    # Moves whenever Chroma changes, so that other processes know when to reopen it.
     Column("generation", Integer, nullable=False, default=0),
     sqlite_autoincrement=True,
 )
@@ -73,7 +73,7 @@ sources = Table(
     Column("name", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("content_hash", Text, nullable=False),
-    # Versions and settings of what made the chunks; another value means making them again.
+    # Versions and settings that the chunks were made with; if they differ, the chunks are made again.
     Column("made_with", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("title", Text),
@@ -93,7 +93,7 @@ passages = Table(
     Column("context", Text, nullable=False),
     Column("text", Text, nullable=False),
     UniqueConstraint("collection_id", "text_hash"),
-    sqlite_autoincrement=True,  # an id that Chroma may still hold is never given to another passage
+    sqlite_autoincrement=True,  # ids are never reused: Chroma may still hold an old one
 )
 
 chunks = Table(

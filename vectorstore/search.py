@@ -14,20 +14,21 @@ from vectorstore.chroma import VectorIndex
 from vectorstore.duplicates import Distinct
 from vectorstore.embeddings import Embedder
 from vectorstore.fulltext import MOST_OF_A_TERM, FullTextIndex
+from vectorstore.fusion import blend
 from vectorstore.hit import Hit
-from vectorstore.hybrid import blend, coverage, similarity
 from vectorstore.passages import Passages
 from vectorstore.records import EVERYTHING, Collection, Filter, Passage
 from vectorstore.reranker import Reranker
+from vectorstore.scores import coverage, similarity
 
 __all__ = ["Search"]
 
 _CANDIDATES = 50
 """How many passages each side finds, at least."""
 _FEW = 2000
-"""A filter that leaves at most this many passages has each compared with the question: an index might miss them."""
+"""When a filter leaves no more passages than this, each is compared with the question: an index might miss them."""
 _DEEPEST = 5000
-"""The most vectors that Chroma is asked for when a filter keeps few of those that it finds."""
+"""The most vectors to ask Chroma for when a filter keeps few of those that it finds."""
 
 
 class Search:
@@ -66,7 +67,9 @@ class Search:
             cosines = {passage_id: alike.get(hashes[passage_id], 0.0) if weight else 0.0 for passage_id in known}
             blended = blend(lexical, MOST_OF_A_TERM * sum(weights.values()), cosines, weight)
             most = max(limit, self._reranker.candidates) if self._reranker else limit
-            found = Passages(collection.id).first(connection, [one for one, _ in blended], most, only, Distinct().add)
+            found = Passages(collection.id).first(
+                connection, [passage_id for passage_id, _ in blended], most, only, Distinct().add
+            )
         ordered, reranked = self._rerank(question, found)
         return [
             self._hit(rank, passage, weights, alike.get(passage.text_hash), reranked.get(passage.id))

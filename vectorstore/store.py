@@ -1,4 +1,4 @@
-"""The store: catalogue, Chroma and embeddings as one, with one writer at a time."""
+"""The store: catalogue, full text, Chroma and embeddings together, with one writer at a time."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ class Store:
     ) -> list[Hit]:
         """Return the passages nearest to the question, the best first, in the documents that meet the filter.
 
-        Of nearly the same text only the best is among them, see `duplicates`. `weights` are those of `term_weights`,
-        where the caller has them already.
+        Of near duplicates only the best is returned, see `duplicates`. `weights` are those of `term_weights`, if the
+        caller has them already.
 
         Raises:
             UnknownCollectionError: there is no such collection.
@@ -107,7 +107,7 @@ class Store:
 
         Raises:
             UnknownCollectionError: there is no such collection.
-            UnknownSourceError: it has no such document, or that has no text.
+            UnknownSourceError: it has no such document, or the document has no text.
         """
         collection = self.catalog.collection(collection_name)
         with self.catalog.transaction() as connection:
@@ -117,13 +117,13 @@ class Store:
         return text
 
     def section(self, collection_name: str, chunk_id: int, reach: int) -> list[Passage]:
-        """Return a chunk and those around it in its section, in the document's order; see `Passages.section`."""
+        """Return a chunk and its neighbours in its section, in the document's order; see `Passages.section`."""
         collection = self.catalog.collection(collection_name)
         with self.catalog.transaction() as connection:
             return Passages(collection.id).section(connection, chunk_id, reach)
 
     def quoted(self, collection_name: str, source: str, words: str, page: int | None, line: int) -> int | None:
-        """Return the id of the chunk that holds a quotation; None where the document does not hold it any more."""
+        """Return the id of the chunk that holds a quotation; None if the document no longer holds it."""
         collection = self.catalog.collection(collection_name)
         with self.catalog.transaction() as connection:
             return Passages(collection.id).holding(connection, source, words, page, line)
@@ -141,13 +141,13 @@ class Store:
             return bool(Passages(collection.id).matching(connection, only, 1))
 
     def headings(self, collection_name: str, limit: int) -> list[tuple[str, tuple[str, ...]]]:
-        """Return up to `limit` (source, headings) of a collection, in the documents' order."""
+        """Return the distinct (source, headings) of a collection's first `limit` chunks, in the documents' order."""
         collection = self.catalog.collection(collection_name)
         with self.catalog.transaction() as connection:
             return Passages(collection.id).headings(connection, limit)
 
     def term_weights(self, collection_name: str, question: str) -> dict[str, float]:
-        """Return the question's terms, each with how rare it is in the collection."""
+        """Return the question's terms, each with its rarity in the collection."""
         collection = self.catalog.collection(collection_name)
         with self.catalog.transaction() as connection:
             return FullTextIndex(collection.id).weights(connection, query_terms(question))
@@ -195,7 +195,7 @@ class Store:
                 detail += f", {held} vectors"
                 sound = sound and held == collection.passages
             if not sound:
-                # What a killed run left undone, or a Chroma that is another's, the next one sees to by itself.
+                # The next ingest finishes what a killed run left undone, and refills a Chroma that is not in step.
                 behind = self.catalog.queued(collection.id, 1) or not self._index.in_step(collection)
                 detail += "; run kb ingest" if behind else f"; delete {self.folder / 'chroma'} and run kb ingest"
             found.append((f"collection {collection.name}", sound, detail))
@@ -205,7 +205,7 @@ class Store:
 
     @contextmanager
     def writing(self, waiting: Callable[[str], None]) -> Iterator[None]:
-        """Hold the one writer's place; where it is taken, say so through `waiting` and wait.
+        """Be the only writer; while there is another, say so through `waiting` and wait.
 
         Raises:
             StoreError: this account may only read the store.
@@ -218,7 +218,7 @@ class Store:
         except Timeout:
             try:
                 who = holder.read_text(encoding="ascii") or "unknown"
-            except FileNotFoundError:  # it has only just begun, or ended
+            except FileNotFoundError:  # it has just begun, or just ended
                 who = "unknown"
             waiting(f"another kb (process {who}) is writing to {self.folder}; waiting for it")
             lock.acquire()
@@ -230,12 +230,12 @@ class Store:
             lock.release()
 
     def prepare(self, collection_name: str) -> Collection:
-        """Return the collection ready to be written to: made, embedded with the model in use, Chroma in step."""
+        """Make the collection if needed, embed it with the model in use, bring Chroma in step, and return it."""
         collection = self.catalog.ensure_collection(collection_name, self.embedder.model_id)
         if collection.embedding != self.embedder.model_id:
             while texts := self.catalog.unembedded(collection.id, self.embedder.model_id, _EMBED_BATCH):
                 self.embed(texts)
-            self._index.reset(collection)  # else what is removed later would stay among the former model's
+            self._index.reset(collection)  # else passages removed later would stay among the former model's vectors
             self.catalog.set_embedding(collection.id, self.embedder.model_id)
             collection = self.catalog.collection(collection_name)
         if not self._index.in_step(collection):
@@ -245,12 +245,12 @@ class Store:
         return collection
 
     def expect_writing(self) -> None:
-        """Import what writing vectors takes, in a thread: a second's work while the first files are read."""
+        """Import the libraries that write vectors, in a thread: it takes a second, while the first files are read."""
         threading.Thread(target=import_module, args=("langchain_chroma",), daemon=True).start()
 
     def embed(self, texts: Iterable[str]) -> int:
-        """See that every text has a vector, and return how many had to be made."""
-        by_hash = {text_hash(one): one for one in texts}
+        """Embed the texts that have no vector yet, and return how many these were."""
+        by_hash = {text_hash(text): text for text in texts}
         missing = self.catalog.missing_vectors(self.embedder.model_id, list(by_hash))
         wanted = [key for key in by_hash if key in missing]
         for start in range(0, len(wanted), _EMBED_BATCH):
@@ -260,7 +260,7 @@ class Store:
         return len(wanted)
 
     def replace(self, collection: Collection, sources: Sequence[NewSource]) -> int:
-        """Store sources in place of those at the same paths, and return how many texts were embedded."""
+        """Store sources, replacing those at the same paths, and return how many texts were embedded."""
         embedded = self.embed(chunk.indexed_text for source in sources for chunk in source.chunks)
         for source in sources:
             self.catalog.replace_source(collection.id, source)

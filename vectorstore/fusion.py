@@ -1,14 +1,10 @@
-"""Combines full-text and vector results, fuses rankings, and measures how much of a question a passage covers."""
+"""Combines full-text and vector results into one ranking, and several rankings into one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from vectorstore.analysis import terms
-
-__all__ = ["blend", "coverage", "fuse", "similarity"]
+__all__ = ["blend", "fuse"]
 
 _RANK_CONSTANT = 60
 
@@ -50,16 +46,3 @@ def fuse(rankings: Sequence[tuple[float, Sequence[int]]]) -> list[int]:
         for rank, chunk_id in enumerate(ids, start=1):
             scores[chunk_id] = scores.get(chunk_id, 0.0) + weight / (_RANK_CONSTANT + rank)
     return sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))
-
-
-def coverage(weights: Mapping[str, float], text: str) -> float:
-    """Return the share of the question terms' total weight whose terms are in `text`, 0 to 1."""
-    total = sum(weights.values())
-    present = set(terms(text))
-    # Summed in the order of `weights`, like the total, so that rounding cannot make it larger than the total.
-    return sum(weight for term, weight in weights.items() if term in present) / total if total > 0 else 0.0
-
-
-def similarity(left: np.ndarray, right: np.ndarray) -> float:
-    """Return the cosine of two unit vectors, negative ones as 0."""
-    return float(min(1.0, max(0.0, np.dot(left, right))))

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vectorstore import coverage, terms
-from vectorstore.hybrid import blend, fuse, similarity
+from vectorstore.fusion import blend, fuse
+from vectorstore.scores import similarity
 
 IDS = st.lists(st.integers(0, 30), unique=True, max_size=20)
 LEXICAL = st.dictionaries(st.integers(0, 30), st.floats(0, 9), max_size=20).map(
