@@ -27,6 +27,12 @@ def test_the_sentence_that_covers_the_question() -> None:
     assert best("When does the canteen close?", passage(text)) == "The canteen closes at 14:00."
 
 
+def test_a_sentence_goes_on_after_an_abbreviation() -> None:
+    text = "Visitors sign in. The Art. 7 penalty is 300 euros, due by 5 p.m. on Friday. The canteen closes at 14:00."
+    expected = "The Art. 7 penalty is 300 euros, due by 5 p.m. on Friday."
+    assert best("What is the Art. 7 penalty?", passage(text)) == expected
+
+
 def test_chinese() -> None:
     assert best("食堂几点关门？", passage("办公室八点开门。食堂十四点关门。访客在前台登记。")) == "食堂十四点关门。"
 

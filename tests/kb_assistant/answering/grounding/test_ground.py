@@ -158,6 +158,21 @@ def test_the_documents_own_numbers_in_chinese() -> None:
     assert grounded.text == "该合金的熔点为 660 度(3)，见文献(12)。 [1]"
 
 
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "The Art. 7 penalty is 300 euros.",
+        "Claims under Sec. 4 para. 2 are paid in Jan. 2026.",
+        "It opens at 5 p.m. on Friday.",
+    ],
+)
+def test_a_sentence_goes_on_after_an_abbreviation_in_the_answer_and_in_the_quotation(claim: str) -> None:
+    law = hit(1, f"This is the law. {claim} That is all.")
+    grounded = ground(f"{claim} That is all.", [law])
+    assert grounded.text == f"{claim} [1] That is all. [1]"
+    assert claim in [citation.quote for citation in grounded.citations]
+
+
 def test_how_many_items_a_list_has_needs_no_support_but_another_number_does() -> None:
     steps = "\n1. The VPN uses WireGuard.\n2. Tokens expire after 12 hours."
     for lead_in in ("There are 2 rules:", "There are two rules:", "It works as follows:"):
