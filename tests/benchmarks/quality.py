@@ -42,20 +42,21 @@ _MODEL_NAMES = {"model": "all-MiniLM-L6-v2"}
 
 OWN_QUESTIONS = """## Your own questions
 
-`kb eval FILE` takes SQuAD JSON (1.1, 2.0 and what has its form; where no question is marked as unanswerable, refusal is
-measured with every other article indexed, as above), RGB's lines, or lines about a collection of yours:
+`kb eval FILE` accepts three formats: SQuAD JSON (1.1, 2.0 and anything of that form; if no question is marked
+unanswerable, refusal is measured as above, with every second article indexed), RGB's JSON lines, and JSON lines about
+a collection of yours:
 
     {"question": "How long is the warranty?", "answers": ["two years", "24 months"], "source": "manual.pdf", "page": 12}
     {"question": "Who invented the telephone?", "answers": []}
 
-A line without `answers` is one that the documents do not answer. `page` counts from 1 and may be left out; without
-`source`, any passage that holds an answer is right. `--limit N` asks a sample, `--json` prints what programs read, and
-`--compare SETTING=VALUE` runs the same questions with another setting and tests the difference.
+Empty `answers` mark a question that the documents do not answer. `page` counts from 1 and is optional; without
+`source`, any passage that contains an answer is correct. `--limit N` asks a sample, and `--compare SETTING=VALUE` runs
+the same questions with another setting and tests the difference.
 
-`--calibrate` fits the refusal threshold to such lines about your collection: at most 3 % of the answerable ones are to
-be refused. It takes 30 questions that your documents answer. Where fewer than 30 are without `answers`, the others are
-asked once more with what holds their answer left out. If the fitted threshold, cross-validated, tells the two apart
-better than the one that is set, it goes into kb.toml as `refuse_below`."""
+`--calibrate` takes such lines about your collection, and fits the refusal threshold so that at most 3 % of the
+answerable questions are refused. It needs at least 30 answerable questions. If there are fewer than 30 unanswerable
+ones, the answerable ones are asked again without the passages that contain their answers. If cross-validation shows
+that the fitted threshold separates the two better than the current one, it is written to kb.toml as `refuse_below`."""
 
 
 @dataclass(frozen=True)
@@ -151,16 +152,17 @@ def _introduction(rows: Sequence[Row], limit: int, seconds: float) -> str:
 Written by `make eval`, not by hand; it took {seconds:.0f} s on {os.cpu_count()} cores ({platform.machine()}).
 `kb eval FILE` gives the same figures for a set of your own.
 
-- Each paragraph of a set is a document, without its article's title, in one collection with all of the set's other
-  paragraphs. A passage is right if it is of the question's paragraph. RGB: all lines' passages (`positive`, `negative`)
-  are one collection; where an answer has two parts, recall is the share of the parts whose passages were found.
-- At most {limit} questions of each set are asked, drawn with a fixed seed. Intervals are of 95 %, by percentile
-  bootstrap (1,000 resamples, by question); `p` is of a paired permutation test. All but milliseconds are in percent.
-- Passages and answers come from `Assistant.search` and `Assistant.ask`, as a user gets them; the engine is the
-  extractive one, and a refusal counts as a wrong answer.
-- What sentences are chosen by, and what refusal is judged by, was fitted on questions of these sets. Here both are
-  measured with the coefficients that kb has; tests/benchmarks/fit_extractive.py and fit_relevance.py print the figures
-  that are cross-validated by article.
+- All paragraphs of a set form one collection; each paragraph is a document, without its article's title. A passage is
+  correct if it comes from the question's paragraph. For RGB, the passages of all lines (`positive` and `negative`) form
+  one collection; for answers in two parts, recall is the share of parts whose passages were found.
+- At most {limit} questions of each set are asked, sampled with a fixed seed. Intervals are 95 % percentile-bootstrap
+  intervals (1,000 resamples over questions); `p` comes from a paired permutation test. All figures but times are in
+  percent.
+- Passages and answers come from `Assistant.search` and `Assistant.ask`, as a user gets them, with the extractive
+  engine. A refusal counts as a wrong answer.
+- The coefficients for choosing sentences and for refusing were fitted on questions of these sets, and this page uses
+  them as they are. For figures cross-validated by article, run `tests/benchmarks/fit_extractive.py` and
+  `fit_relevance.py`.
 
 {_table(["set", "language", "documents", "articles", "questions in the file", "asked"], table)}"""
 
@@ -183,7 +185,7 @@ def _retrieval(rows: Sequence[Row]) -> str:
 
 {_table([*heads, "search", *RANK_METRICS], ways)}
 
-Hybrid less BM25 alone, on the same questions:
+Difference between hybrid and BM25 alone, on the same questions:
 
 {_table([*heads, "recall@1", "mrr@10"], tests)}"""
 
@@ -203,8 +205,8 @@ def _answers(rows: Sequence[Row]) -> str:
     heads = ["set", "language", "vectors", "first sentence holds the answer", "answer holds it", "EM", "F1"]
     return f"""## Answers
 
-An answer quotes whole sentences, so EM and F1, which want the bare words, are low by its nature. English after SQuAD;
-Chinese by character after CMRC 2018, F1 by the longest run of characters in common.
+Answers quote whole sentences, so EM and F1, which expect only the answer's words, are low by design. English is scored
+as in SQuAD; Chinese as in CMRC 2018: by character, F1 over the longest common run of characters.
 
 {_table(heads, table)}"""
 
@@ -217,13 +219,13 @@ def _refusals(rows: Sequence[Row]) -> str:
         counts = f"{one.answerable} / {one.unanswerable}"
         shares = (one.caught_at_3, one.answerable_refused, one.recall, one.precision)
         table.append([row.name, row.language, row.setting, counts, percent(one.auroc) + between, *map(percent, shares)])
-    heads = ["set", "language", "vectors", "answerable / not", "AUROC", "caught at 3 % refused"]
-    heads += ["answerable refused", "others refused (recall)", "precision"]
+    heads = ["set", "language", "vectors", "answerable / unanswerable", "AUROC", "caught at 3 % refused"]
+    heads += ["answerable refused", "unanswerable refused (recall)", "precision"]
     return f"""## Refusal
 
-Every other article is indexed, and the questions of all articles are asked. "Caught at 3 % refused": the share of the
-others that would be refused where the threshold refuses 3 % of the answerable ones; the columns after it are at the
-threshold that is set.
+Every second article is indexed, and the questions of all articles are asked: those about the other articles are
+unanswerable. "Caught at 3 % refused" is the share of unanswerable questions refused at the threshold that refuses 3 %
+of the answerable ones. The columns after it are for kb's own threshold.
 
 {_table(heads, table)}"""
 
@@ -238,7 +240,7 @@ def _latency(rows: Sequence[Row]) -> str:
     median = statistics.median(row.figures.latency_ms.p50 for row in rows)
     return f"""## Time
 
-Milliseconds a question, the median and the 95th percentile; the median of the sets is {median:.0f} ms for an answer.
+Milliseconds per question, median / 95th percentile. The median over all rows is {median:.0f} ms for an answer.
 
 {_table(["set", "language", "vectors", "search", "answer"], table)}"""
 

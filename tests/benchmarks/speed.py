@@ -80,17 +80,18 @@ def page(rounds: list[Round], lengths: list[int]) -> str:
     """The text of docs/speed.md."""
     machine = Machine.read()
     instructions = ", ".join(sorted(machine.instructions))
+    measured = f"{len(rounds)} round{'s' if len(rounds) > 1 else ''}"
     return f"""# Speed of language models
 
-Written by `make bench-speed` (medians of {len(rounds)}) on {machine.cores} cores with {instructions}.
-Random weights of the shape {SHAPE}, with Qwen2's tokenizer: speed does not depend on what the weights say.
-`kb bench` measures the models of your own settings.
+Written by `make bench-speed` (medians of {measured}) on {machine.cores} cores with {instructions}.
+Random weights in the shape of {SHAPE}, with Qwen2's tokenizer: speed does not depend on the values of the weights.
+`kb bench` measures the models in your own settings.
 
 ## Answers
 
-Seconds to the first token and tokens a second after it, 32 new tokens. A follow-up's prompt begins with that of
-the first turn and has 64 tokens more; "again" is the first turn's prompt again. "copying" is an answer that
-copies from its prompt: random weights would not, so its words are dictated, while the model computes as ever.
+Seconds to the first token, and tokens per second after it; 32 new tokens. "follow-up" is the first turn's prompt
+with 64 tokens added, "again" the first turn's prompt a second time. "copying" is an answer copied from the prompt:
+random weights would never copy, so the answer's tokens are prescribed, while the model computes as usual.
 
 {answers(rounds, lengths)}
 
@@ -98,15 +99,15 @@ copies from its prompt: random weights would not, so its words are dictated, whi
 
 {loading(rounds)}
 
-"convert" is loading the full weights, converting and writing them; "plain transformers" loads the full weights
-in bfloat16. Both count from where torch and transformers are imported. The memory is the most that the process
-had while it loaded and answered, the file that it read included.
+"convert" loads the full weights, converts them and writes the result. "plain transformers" loads the full weights
+in bfloat16. Times do not include importing torch and transformers. Peak memory covers loading and answering, and
+includes the mapped model file.
 
-## What was wanted, and what is
+## Targets
 
 {ratios(rounds)}
 
-The rows "first, prompt lookup" show what it costs where nothing that is drafted from the prompt comes true.
+In the rows "first, prompt lookup" no drafted token is accepted, so they show what prompt lookup costs at worst.
 
 ## Embedding
 
@@ -167,27 +168,27 @@ def ratios(rounds: list[Round]) -> str:
     decode, first = "decode_tokens_per_s", "first_token_s"
     plain = "plain ipex-llm"
     wanted = [
-        ("ipex, new tokens/s, to plain ipex-llm's", "≥ 0.97", of("ipex", "first", decode), of(plain, "first", decode)),
-        ("ipex, first token, to plain ipex-llm's", "≤ 1.05", of("ipex", "first", first), of(plain, "first", first)),
+        (f"ipex, new tokens/s, relative to {plain}", "≥ 0.97", of("ipex", "first", decode), of(plain, "first", decode)),
+        (f"ipex, first token, relative to {plain}", "≤ 1.05", of("ipex", "first", first), of(plain, "first", first)),
     ]
     for engine in ("ipex", "openvino"):
         wanted += [
             (
-                f"{engine}, follow-up's first token, to the first turn's",
+                f"{engine}, first token of a follow-up, relative to the first turn",
                 "≤ 0.2",
                 of(engine, "follow-up", first),
                 of(engine, "first", first),
             ),
-            (f"{engine}, loading, to converting", "≤ 0.3", load("load_s", engine), load("convert_s", engine)),
+            (f"{engine}, loading, relative to converting", "≤ 0.3", load("load_s", engine), load("convert_s", engine)),
         ]
-    what = "ipex, new tokens/s of a copied answer, with prompt lookup to without"
+    what = "ipex, new tokens/s of a copied answer, relative to no prompt lookup"
     wanted.append((what, "≥ 1.3", of("ipex", "copying", decode, True), of("ipex", "copying", decode)))
     rows = []
     for what, aim, above, below in wanted:
         each = [above(found) / below(found) for found in rounds]
         spread = f" ({min(each):.2f} to {max(each):.2f})" if len(each) > 1 else ""
         rows.append((what, aim, f"{statistics.median(each):.2f}{spread}"))
-    return table((f"at {LENGTH:,} prompt tokens", "wanted", "measured"), rows)
+    return table((f"at {LENGTH:,} prompt tokens", "target", "measured"), rows)
 
 
 def embedding(rounds: list[Round]) -> str:
@@ -202,8 +203,8 @@ def embedding(rounds: list[Round]) -> str:
             if one["kind"] == "embedding" and (one["dtype"], one["batch_size"]) == (dtype, size)
         ]
         rows.append((dtype, size, f"{statistics.median(speeds):.0f}"))
-    return "The shape of bge-small-zh-v1.5, 256 chunks of the sample documents:\n\n" + table(
-        ("computes in", "batch", "chunks/s"), rows
+    return "Random weights in the shape of bge-small-zh-v1.5, 256 chunks of the sample documents:\n\n" + table(
+        ("precision", "batch", "chunks/s"), rows
     )
 
 
