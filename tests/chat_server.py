@@ -17,7 +17,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from kb_assistant.llms.base import Engine, Waiting
+from kb_assistant.llms.base import Engine, Heartbeat
 
 __all__ = ["chat_app", "running"]
 
@@ -48,7 +48,7 @@ async def _events(engine: Engine, asked: dict[str, Any], request: Request) -> As
         while (piece := await run_in_threadpool(next, pieces, None)) is not None:
             if await request.is_disconnected():
                 return
-            if isinstance(piece, Waiting):
+            if isinstance(piece, Heartbeat):
                 continue
             choice = {"index": 0, "delta": {"content": piece.text}, "finish_reason": piece.finish_reason}
             yield _event(choices=[choice])
