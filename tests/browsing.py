@@ -1,4 +1,4 @@
-"""A real browser before a real page, for the tests of the page."""
+"""A real browser on a real page, for the tests of the page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on thi
 
 
 def open_page(browser: Any, address: str, **context: Any) -> Any:
-    """A page that writes down which hosts it asks for anything, and what goes wrong in it."""
+    """Open a page that records the hosts it contacts, and its errors."""
     page = browser.new_context(**{"locale": "en-US", **context}).new_page()
     page.set_default_timeout(30_000)
     page.hosts, page.errors = set(), []
@@ -28,12 +28,12 @@ def open_page(browser: Any, address: str, **context: Any) -> Any:
 
 
 def wait_until_drawn(page: Any) -> None:
-    """Until the page has asked for all that it opens with."""
+    """Wait until the page has loaded everything that it opens with."""
     page.locator("#kb[aria-busy=false]").wait_for()
 
 
 def ask(page: Any, question: str) -> Any:
-    """Put a question as a person does, and return the turn once its answer is finished."""
+    """Ask a question as a person does, and return the turn once its answer is finished."""
     turns = page.locator("#kb .turn")
     before = turns.count()
     page.locator("#kb-question").fill(question)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 @contextmanager
 def served(home: Path, logged: str = "") -> Iterator[str]:
-    """Serve a home on a free port; gives the address, and sees that the server has logged just that pattern."""
+    """Serve a home on a free port, yield the address, and check that the log matches the pattern."""
     command = [sys.executable, "-m", "kb_assistant", "serve", "--port", "0"]
     environment = {**os.environ, "KB_HOME": str(home)}
     server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -20,7 +20,7 @@ _MARKDOWN = re.compile(r"((?=[\\`*_\[\]<>!#|~$&])|^(?=[-+=])|^\d+(?=[.)]))", re.
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _ADDRESS = re.compile(r"(?<=[A-Za-z])://|(?<=www)\.", re.IGNORECASE)
 _WORDS = {
-    "zh": {"interrupted": "（已中断）", "nearest": "最接近的段落：", "page": "第 {} 页"},
+    "zh": {"interrupted": "（已停止）", "nearest": "最接近的段落：", "page": "第 {} 页"},
     "en": {"interrupted": "(stopped)", "nearest": "The nearest passages:", "page": "p. {}"},
 }
 

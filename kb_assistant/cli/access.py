@@ -43,7 +43,7 @@ def list_users(as_json: bool, home: Path | None) -> None:
     from kb_assistant.settings import home_folder
     from kb_assistant.web.auth.accounts import Accounts
 
-    names = sorted(Accounts(home_folder(home)).known().users)
+    names = sorted(Accounts(home_folder(home)).credentials().users)
     print_result(
         serialization.to_json(names) if as_json else "\n".join(names) or "no users; kb user add NAME makes one"
     )
@@ -94,7 +94,7 @@ def list_keys(as_json: bool, home: Path | None) -> None:
     from kb_assistant.settings import home_folder
     from kb_assistant.web.auth.accounts import Accounts
 
-    names = sorted(Accounts(home_folder(home)).known().keys)
+    names = sorted(Accounts(home_folder(home)).credentials().keys)
     print_result(serialization.to_json(names) if as_json else "\n".join(names) or "no keys; kb key add NAME makes one")
 
 

@@ -1,7 +1,4 @@
-"""Answers under way, each in a thread of its own: told to stop together, and waited for when the server ends.
-
-A process that ends while a model computes is aborted by the model's library.
-"""
+"""The threads of all answers in progress, so that the server can stop them and wait for them before it exits."""
 
 from __future__ import annotations
 
@@ -9,22 +6,25 @@ import threading
 import time
 from collections.abc import Callable
 
-__all__ = ["UnderWay"]
+__all__ = ["RunningAnswers"]
 
+# An ipex model leaves at its next layer: one of seven billion parameters after two seconds in a long prompt.
 _CLOSE_S = 2.5
-"""A model of ipex leaves at its next layer, one of seven billion parameters after two seconds in a long prompt."""
 
 
-class UnderWay:
-    """Whatever answers, for the page or the API."""
+class RunningAnswers:
+    """The answers in progress, of the page and of the API.
+
+    A process that exits while a model computes is aborted by the model's library.
+    """
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start with none."""
         self._stops: dict[threading.Thread, threading.Event] = {}
         self._lock = threading.Lock()
 
     def start(self, answer: Callable[[], None], stop: threading.Event, name: str) -> None:
-        """Run `answer`, which ends soon after `stop` is set, in a thread of that name."""
+        """Run `answer` in a thread of that name; it has to end soon after `stop` is set."""
 
         def run() -> None:
             try:
@@ -39,16 +39,16 @@ class UnderWay:
             thread.start()
 
     def stop_all(self) -> None:
-        """Tell all of them to stop."""
+        """Tell every answer to stop."""
         for stop in list(self._stops.values()):
             stop.set()
 
     def close(self) -> bool:
-        """Stop all, wait a moment for them, and return whether they have ended."""
+        """Stop all answers, wait a moment for them, and return whether they have ended."""
         self.stop_all()
-        until = time.monotonic() + _CLOSE_S
+        deadline = time.monotonic() + _CLOSE_S
         with self._lock:
             threads = list(self._stops)
         for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
+            thread.join(max(0.0, deadline - time.monotonic()))
         return not self._stops

@@ -1,4 +1,4 @@
-"""Documents by the page: added, asked about, removed, at a phone's width, with an ingest running beside it."""
+"""Documents on the page, at the width of a phone: added, asked about and removed while an ingest runs."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ def page(home: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def ingest_beside(home: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A `kb ingest` of another collection that goes on for a while."""
+    """A `kb ingest` of another collection that takes a while."""
     for number in range(300):
         (tmp_path / f"{number}.md").write_text(f"# Note {number}\n\n" + f"Widget {number} weighs {number} g.\n\n" * 40)
     command = [sys.executable, "-m", "kb_assistant", "ingest", str(tmp_path), "--collection", "widgets"]
@@ -70,12 +70,12 @@ def test_documents_are_added_asked_about_and_removed_while_an_ingest_runs(page: 
     assert "42" in ask(chat(page), "What is the zebra quota?").locator(".text").inner_text()
     lines = upload(page, SAMPLES / "product-specs.pdf", SAMPLES / "data-retention.docx")
     for name in ("product-specs.pdf", "data-retention.docx"):
-        lines.filter(has_text=name).locator(".said.ready").wait_for(timeout=60_000)
+        lines.filter(has_text=name).locator(".result.ready").wait_for(timeout=60_000)
     listed = page.locator(".documents-list li")
     assert "2 pages" in listed.filter(has_text="product-specs.pdf").inner_text()
-    page.get_by_label("Search in the list").fill("RETENTION")
+    page.get_by_label("Filter by name").fill("RETENTION")
     assert listed.count() == 1
-    page.get_by_label("Search in the list").fill("")
+    page.get_by_label("Filter by name").fill("")
     turn = ask(chat(page), STATION)
     assert "IP67" in turn.locator(".text").inner_text()
     turn.locator(".cite").first.click()
@@ -92,19 +92,19 @@ def test_documents_are_added_asked_about_and_removed_while_an_ingest_runs(page: 
     assert page.errors == []
 
 
-def test_a_second_file_of_a_name_takes_the_place_of_the_first_when_told_to(page: Any, tmp_path: Path) -> None:
+def test_a_file_of_the_same_name_replaces_the_first_on_request(page: Any, tmp_path: Path) -> None:
     note = tmp_path / "猞猁.md"
     for quota in (7, 9):
         note.write_text(f"# 猞猁\n\n猞猁的配额是每年 {quota} 只。\n", encoding="utf-8")
         line = upload(page, note).last
         if quota == 9:
-            line.locator(".said.failed", has_text="Refused").wait_for()
+            line.locator(".result.failed", has_text="Not added").wait_for()
             line.get_by_role("button", name="Replace").click()
-        line.locator(".said.ready").wait_for()
+        line.locator(".result.ready").wait_for()
     assert "9 只" in ask(chat(page), "猞猁的配额是每年多少只？").locator(".text").inner_text()
 
 
-def test_what_cannot_be_read_says_why_and_takes_a_password(page: Any, tmp_path: Path) -> None:
+def test_unreadable_files_are_explained_and_encrypted_ones_take_a_password(page: Any, tmp_path: Path) -> None:
     from pypdf import PdfReader, PdfWriter
 
     writer = PdfWriter(PdfReader(SAMPLES / "product-specs.pdf"))
@@ -115,23 +115,23 @@ def test_what_cannot_be_read_says_why_and_takes_a_password(page: Any, tmp_path: 
     upload(page, tmp_path / "locked.pdf", tmp_path / "broken.pdf", tmp_path / "empty.md")
     lines = page.locator(".adding li")
     locked = lines.filter(has_text="locked.pdf")
-    locked.locator(".said.failed", has_text="Needs a password").wait_for()
-    lines.filter(has_text="broken.pdf").locator(".said.failed", has_text="not a PDF, or broken").wait_for()
-    lines.filter(has_text="empty.md").locator(".said.failed", has_text="Empty").wait_for()
-    locked.get_by_role("button", name="Try a password").click()
+    locked.locator(".result.failed", has_text="Password needed").wait_for()
+    lines.filter(has_text="broken.pdf").locator(".result.failed", has_text="not a PDF, or broken").wait_for()
+    lines.filter(has_text="empty.md").locator(".result.failed", has_text="Empty").wait_for()
+    locked.get_by_role("button", name="Enter password").click()
     page.get_by_label("Password", exact=True).fill("开门")
     page.get_by_role("button", name="OK", exact=True).click()
-    locked.locator(".said.ready").wait_for()
+    locked.locator(".result.ready").wait_for()
 
 
-def test_a_chinese_page_says_in_chinese_what_to_do(page: Any, tmp_path: Path) -> None:
+def test_the_chinese_page_gives_remedies_in_chinese(page: Any, tmp_path: Path) -> None:
     (tmp_path / "坏了.pdf").write_bytes(b"%PDF-1.7 no")
     chinese = open_page(page.context.browser, page.url, locale="zh-CN")
     chinese.get_by_role("tab", name="文档").click()
     with chinese.expect_file_chooser() as chooser:
         chinese.get_by_role("button", name="选择文件", exact=True).click()
     chooser.value.set_files([tmp_path / "坏了.pdf"])
-    said = chinese.locator(".adding li .said.failed", has_text="请用原来的程序打开，重新保存")
+    said = chinese.locator(".adding li .result.failed", has_text="请用原程序打开并重新保存")
     assert "not a PDF, or broken" in said.inner_text()  # and the server's own words after it
 
 
@@ -140,8 +140,8 @@ def test_a_file_whose_progress_is_lost_does_not_hold_up_the_next(page: Any, tmp_
         (tmp_path / name).write_text(f"# {name}\n\nThe walrus quota is 3.\n", encoding="utf-8")
     page.route("**/api/ingest/*", lambda route: route.fulfill(status=404, json={"error": {"message": "no"}}), times=1)
     lines = upload(page, tmp_path / "lost.md", tmp_path / "下一个.md")
-    lines.filter(has_text="lost.md").locator(".said.failed", has_text="The server was started anew").wait_for()
-    lines.filter(has_text="下一个.md").locator(".said.ready").wait_for()
+    lines.filter(has_text="lost.md").locator(".result.failed", has_text="The server was restarted").wait_for()
+    lines.filter(has_text="下一个.md").locator(".result.ready").wait_for()
 
 
 def test_a_new_collection_is_made_by_its_first_document(page: Any, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_new_collection_is_made_by_its_first_document(page: Any, tmp_path: Pat
     page.get_by_label("Name of the new collection").fill("动物")
     page.get_by_role("button", name="OK", exact=True).click()
     page.locator(".documents-list .none").wait_for()
-    upload(page, tmp_path / "lynx.md").last.locator(".said.ready").wait_for()
+    upload(page, tmp_path / "lynx.md").last.locator(".result.ready").wait_for()
     assert "5 per year" in ask(chat(page), "What is the lynx quota?").locator(".text").inner_text()
     assert ask(page, BACKUPS).locator(".refused").count() == 1  # it is in the other collection
     page.reload()

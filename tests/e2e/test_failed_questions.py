@@ -1,4 +1,4 @@
-"""Questions that cannot be answered, and what the page does with the conversation then."""
+"""What the page does with the conversation when a question fails."""
 
 import socket
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from serving import served
 from kb_assistant import Assistant
 
 ZEBRA = "斑马的配额是每年多少只？"
-NO_MODEL = "That did not work: the store or the language model cannot be used. The server's log says why."
+NO_MODEL = "Something went wrong: the store or the language model cannot be used. See the server’s log."
 
 pytestmark = needs_chromium
 
 
 @pytest.fixture
 def page(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A page with a conversation that was kept, whose model has gone since."""
+    """A page with a stored conversation, whose model is no longer there."""
     from playwright.sync_api import sync_playwright
 
     (tmp_path / "斑马.md").write_text("# 斑马\n\n斑马的配额是每年 42 只。\n", encoding="utf-8")
@@ -40,7 +40,7 @@ def page(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def fail(page: Any) -> str:
-    """Put a question that has no answer, and return what is said."""
+    """Ask a question that fails, and return the message."""
     turns = page.locator("#kb .turn")
     before = turns.count()
     page.locator("#kb-question").fill(ZEBRA)
@@ -48,7 +48,7 @@ def fail(page: Any) -> str:
     return str(turns.nth(before).locator(".failure").inner_text())
 
 
-def test_a_question_that_failed_leaves_the_conversation_as_it_is(page: Any) -> None:
+def test_a_failed_question_leaves_the_conversation_unchanged(page: Any) -> None:
     page.get_by_role("button", name="Answer again").click()
     page.locator(".toast", has_text=NO_MODEL).wait_for()
     assert "42" in page.locator(".turn .text").inner_text()
@@ -61,7 +61,7 @@ def test_a_question_that_failed_leaves_the_conversation_as_it_is(page: Any) -> N
     assert page.errors == []
 
 
-def test_after_its_conversation_was_deleted_elsewhere_a_question_begins_another(page: Any, own_home: Path) -> None:
+def test_a_question_in_a_deleted_conversation_starts_a_new_one(page: Any, own_home: Path) -> None:
     with Assistant.open(own_home) as kb:
         kb.chats.delete("", kb.chats.list("")[0].id)
-    assert [fail(page), fail(page)] == ["There is no such conversation any more.", NO_MODEL]
+    assert [fail(page), fail(page)] == ["This conversation no longer exists.", NO_MODEL]

@@ -69,7 +69,7 @@ def test_questions_in_chinese_and_english_are_answered_with_citations(browser: A
 
 def test_a_refusal_looks_like_one_and_offers_the_nearest_passages(browser: Any, address: str) -> None:
     turn = ask(open_page(browser, address, locale="zh-CN"), NOWHERE)
-    assert turn.locator(".refused .badge").inner_text() == "文档里没有"
+    assert turn.locator(".refused .badge").inner_text() == "文档中没有答案"
     assert turn.locator(".text").inner_text().startswith("这些文档里没有这个问题的答案。")
     assert turn.locator(".label").inner_text() == "最接近的段落"
     assert turn.locator(".source").count() == 3
@@ -94,7 +94,7 @@ def test_a_citation_opens_at_its_words_by_keyboard_alone(browser: Any, address: 
     assert page.evaluate("document.activeElement.className") == "cite"
 
 
-def test_words_are_marked_where_they_stand_also_after_rare_characters(browser: Any, address: str) -> None:
+def test_the_right_words_are_marked_after_characters_outside_the_basic_plane(browser: Any, address: str) -> None:
     page = open_page(browser, address)
     turn = ask(page, "How many animals is the 𠮷野家 caracal quota per year?")
     assert turn.locator("strong").first.inner_text() == "23 animals"
@@ -102,7 +102,7 @@ def test_words_are_marked_where_they_stand_also_after_rare_characters(browser: A
     assert page.locator("dialog mark").inner_text().startswith("The 😀 𠮷野家 caracal quota is 23 animals per year.")
 
 
-def test_a_collection_that_this_home_does_not_have_is_not_chosen(browser: Any, address: str) -> None:
+def test_a_remembered_collection_that_does_not_exist_is_not_selected(browser: Any, address: str) -> None:
     page = open_page(browser, address)
     page.evaluate("localStorage.setItem('kb-collection', '别处的')")
     page.reload()
@@ -186,7 +186,7 @@ def test_conversations_are_kept_renamed_exported_and_deleted(browser: Any, addre
     page.get_by_text("电池保修").wait_for(state="detached")
 
 
-def test_answers_are_judged_answered_anew_and_copied(browser: Any, address: str, tmp_path: Path) -> None:
+def test_answers_are_rated_repeated_and_copied(browser: Any, address: str, tmp_path: Path) -> None:
     page = open_page(browser, address, permissions=["clipboard-read", "clipboard-write"])
     turn = ask(page, BATTERIES)
     turn.get_by_role("button", name="Copy").click()
@@ -200,10 +200,10 @@ def test_answers_are_judged_answered_anew_and_copied(browser: Any, address: str,
     turn.get_by_role("button", name="Good answer", exact=True).click()
     turn.get_by_label("Why?").fill("出处正确")
     turn.get_by_role("button", name="Send").click()
-    page.get_by_text("Noted.").wait_for()
+    page.get_by_text("Thanks for your feedback.").wait_for()
     page.get_by_role("tab", name="Settings").click()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Export the question set").click()
+        page.get_by_role("button", name="Export question set").click()
     download.value.save_as(tmp_path / "set.jsonl")
     questions = read_questions(tmp_path / "set.jsonl").questions
     assert [(one.text, one.answers) for one in questions] == [(BATTERIES, (("9 months",),))]
@@ -212,8 +212,8 @@ def test_answers_are_judged_answered_anew_and_copied(browser: Any, address: str,
 def test_settings_take_effect_and_stay(browser: Any, address: str, home: Path) -> None:
     page = open_page(browser, address)
     page.get_by_role("tab", name="Settings").click()
-    page.get_by_label("Passages an answer may be made from").fill("2")
-    temperature = page.get_by_label("Temperature, 0 to 1")
+    page.get_by_label("Passages per answer").fill("2")
+    temperature = page.get_by_label("Temperature (0 to 1)")
     assert not temperature.is_visible()  # nothing is drawn by chance without a model
     page.get_by_label("Engine", exact=True).select_option("openvino")
     temperature.fill("0.3")
@@ -222,7 +222,7 @@ def test_settings_take_effect_and_stay(browser: Any, address: str, home: Path) -
     page.get_by_text("Saved.").wait_for()
     assert {"passages = 2", "temperature = 0.3"} <= set((home / "kb.toml").read_text().splitlines())
     page.get_by_text("no engine sends anything off this machine").wait_for()
-    page.get_by_label("Language of the page").select_option("zh")
+    page.get_by_label("Language", exact=True).select_option("zh")
     page.get_by_role("tab", name="对话").click()
     turn = ask(page, NOWHERE)
     assert turn.locator(".source").count() == 2
@@ -231,7 +231,7 @@ def test_settings_take_effect_and_stay(browser: Any, address: str, home: Path) -
     (home / "kb.toml").unlink()
 
 
-def test_a_phone_shows_all_of_it(browser: Any, address: str) -> None:
+def test_everything_fits_on_a_phone(browser: Any, address: str) -> None:
     page = open_page(browser, address, viewport={"width": 390, "height": 800}, locale="zh-CN", has_touch=True)
     turn = ask(page, STATION)
 
@@ -250,7 +250,7 @@ def test_a_phone_shows_all_of_it(browser: Any, address: str) -> None:
     for tab in ("文档", "设置", "对话"):
         page.get_by_role("tab", name=tab).tap()
         assert fits()
-    page.get_by_role("button", name="对话列表").tap()
+    page.get_by_role("button", name="历史对话").tap()
     page.get_by_role("button", name="新对话").tap()
     page.locator(".welcome").wait_for()
 
@@ -281,7 +281,7 @@ def test_no_rule_of_accessibility_is_broken(browser: Any, address: str, scheme: 
         assert broken() == []
 
 
-def test_another_host_name_is_turned_away(address: str) -> None:
+def test_another_host_name_is_refused(address: str) -> None:
     import urllib.error
     import urllib.request
 

@@ -61,7 +61,7 @@ def test_nobody_reads_another_users_conversation(own_home: Path) -> None:
         assert wang.evaluate(CALL, ["open_chat", {"chat_id": "x"}])["error"] == "malformed"
         assert len(ann.evaluate(CALL, ["open_chat", {"chat_id": chat["id"]}])["turns"]) == 1
         wang.get_by_role("tab", name="Settings").click()
-        wang.get_by_text("You are logged in as 王芳.").wait_for()
+        wang.get_by_text("Logged in as 王芳.").wait_for()
         wang.get_by_role("link", name="Log out").click()
         wang.get_by_role("button").click()
         wang.locator("input[name=password]").wait_for()

@@ -1,4 +1,4 @@
-"""A long answer really ends: by the page's stop button, and when an API's client has gone."""
+"""A long answer really ends: by the page's stop button, and when an API client disconnects."""
 
 import json
 import os
@@ -19,14 +19,14 @@ from kb_assistant import Assistant
 QUESTION = {"role": "user", "content": "How many days of annual leave?"}
 SERVER = Path(__file__).with_name("talking_server.py")
 WORDS = 600
-"""So many it says, if it is not stopped."""
+"""How many it says unless it is stopped."""
 
 Talking = tuple[str, Path, subprocess.Popen[str]]
 
 
 @pytest.fixture
 def talking(tmp_path: Path, own_home: Path) -> Iterator[Talking]:
-    """A page whose engine talks for a minute: its address, the file that says how far it has come, its process."""
+    """A page whose engine talks for a minute: its address, the file with the words counted so far, its process."""
     (tmp_path / "a.md").write_text("Staff get 15 days of annual leave.\n")
     with Assistant.open() as kb:
         kb.ingest(tmp_path / "a.md")
@@ -55,14 +55,14 @@ def test_stop_ends_the_answer_where_it_is_and_in_the_queue(talking: Talking) -> 
         second.locator(".phase", has_text="1 ahead of you").wait_for()
         assert "a.md" in second.locator(".early .source").inner_text()  # passages first
         second.get_by_role("button", name="Stop", exact=True).click()
-        second.locator(".badge", has_text="Broken off").wait_for()
+        second.locator(".badge", has_text="Stopped").wait_for()
         first.get_by_role("button", name="Stop", exact=True).click()
-        first.locator(".badge", has_text="Broken off").wait_for()
+        first.locator(".badge", has_text="Stopped").wait_for()
         assert "word5 " in first.locator(".text").inner_text()
         assert_stays(said)
         first.reload()
         first.locator("#kb-chats .chat").nth(1).click()  # the second one's is the latest
-        first.locator(".badge", has_text="Broken off").wait_for()
+        first.locator(".badge", has_text="Stopped").wait_for()
         assert "word5 " in first.locator(".text").inner_text()
         third = begin(browser, address)
         third.get_by_text("word5 ").wait_for()
@@ -72,7 +72,7 @@ def test_stop_ends_the_answer_where_it_is_and_in_the_queue(talking: Talking) -> 
 
 
 @needs_chromium
-def test_stopped_while_it_is_answered_anew_the_former_answer_is_there_again(talking: Talking) -> None:
+def test_the_old_answer_returns_when_its_replacement_is_stopped(talking: Talking) -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -103,7 +103,7 @@ def test_stopped_while_it_is_answered_anew_the_former_answer_is_there_again(talk
 
 
 @needs_chromium
-def test_an_answer_under_way_is_kept_when_the_server_is_interrupted(talking: Talking, own_home: Path) -> None:
+def test_an_unfinished_answer_is_kept_when_the_server_is_interrupted(talking: Talking, own_home: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     address, _, server = talking
@@ -130,7 +130,7 @@ def begin(browser: Any, address: str) -> Any:
 
 
 def assert_stays(said: Path) -> None:
-    """No further word comes; that a client has gone is noticed within a second or two."""
+    """Assert that no more words come; a disconnected client is noticed within a second or two."""
     until = time.monotonic() + 20
     before, now = -1, int(said.read_text())
     while now != before:
@@ -148,7 +148,7 @@ def assert_stays(said: Path) -> None:
         ("/v1/chat/completions", {"model": "kb", "messages": [QUESTION]}),
     ],
 )
-def test_a_client_that_has_gone_frees_the_model(talking: Talking, path: str, body: dict[str, Any]) -> None:
+def test_a_client_that_disconnects_frees_the_model(talking: Talking, path: str, body: dict[str, Any]) -> None:
     address, said, _ = talking
     connection = HTTPConnection(address.removeprefix("http://"))
     connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})

@@ -1,4 +1,4 @@
-"""Errors of the HTTP API: one form for all, in which no path and no traceback stands."""
+"""Errors of the HTTP API: all in one form, without paths and tracebacks."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from kb_assistant.errors import (
     UnknownSourceError,
     UsageError,
 )
+from kb_assistant.web.api.validation import explain_invalid
 
 __all__ = [
     "ERRORS",
     "ErrorBody",
     "RequestError",
+    "describe_error",
     "error_body",
-    "judged",
-    "malformed",
+    "handle_http_exception",
+    "handle_invalid_request",
+    "handle_known_error",
     "not_found_response",
-    "refused",
-    "unreadable",
 ]
 
 _log = logging.getLogger(__name__)
@@ -46,43 +47,42 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """An error as OpenAI's clients read it."""
+    """An error in the form that OpenAI's clients read."""
 
     error: ErrorDetail
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorBody, "description": "what was asked cannot be meant"},
+    400: {"model": ErrorBody, "description": "the request makes no sense"},
     404: {"model": ErrorBody, "description": "there is no such collection, document or ingest"},
-    422: {"model": ErrorBody, "description": "the request has not the form it should have"},
+    422: {"model": ErrorBody, "description": "a parameter is missing, unknown or has a wrong value"},
     503: {"model": ErrorBody, "description": "the store or the language model cannot be used"},
 }
 
 
 class RequestError(UsageError):
-    """A request that cannot be carried out, with the status that says so."""
+    """A request that cannot be carried out, with its HTTP status."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
-        """Take the HTTP status, a word for programs, and one line for people."""
+        """Take the HTTP status, a code for programs, and one line for people."""
         super().__init__(message)
         self.status = status
         self.code = code
 
 
-def judged(error: Exception) -> tuple[int, dict[str, Any]]:
-    """Return the status and the body for an error; what may name a path stays in the log."""
+def describe_error(error: Exception) -> tuple[int, dict[str, Any]]:
+    """Return the status and the body for an error; a message that may name a path goes to the log only."""
     if isinstance(error, EmptyStoreError):
         return 404, error_body("no documents yet", "invalid_request_error", "empty")
     if isinstance(error, UnknownCollectionError):
         return 404, error_body(str(error), "invalid_request_error", "model_not_found")
     if isinstance(error, UnknownSourceError):
-        return 404, error_body(
-            "there is no such document; /api/sources lists them", "invalid_request_error", "not_found"
-        )
+        message = "there is no such document; GET /api/sources lists them"
+        return 404, error_body(message, "invalid_request_error", "not_found")
     if isinstance(error, EmptiedFolderError):
         message = (
-            f"{error.folder.name} is {error.state} now, and {error.documents} documents from it are in the collection; "
-            "nothing was changed; if they are to go, send delete_missing"
+            f"{error.folder.name} is {error.state} now, but {error.documents} of its documents are in the collection; "
+            "nothing was changed; to delete them, send delete_missing"
         )
         return 400, error_body(message, "invalid_request_error", "emptied_folder")
     if isinstance(error, RequestError):
@@ -90,9 +90,9 @@ def judged(error: Exception) -> tuple[int, dict[str, Any]]:
     if isinstance(error, UsageError) and not isinstance(error, SettingsError):
         return 400, error_body(str(error), "invalid_request_error", "invalid_value")
     if isinstance(error, Cancelled):
-        return 503, error_body("the server stops", "server_error", "stopped")
+        return 503, error_body("the server is stopping", "server_error", "stopped")
     _log.error("%s: %s", type(error).__name__, error)
-    message = "the store or the language model cannot be used; the server's log says why"
+    message = "the store or the language model cannot be used; see the server's log"
     return 503, error_body(message, "server_error", "unavailable")
 
 
@@ -101,29 +101,27 @@ def error_body(message: str, kind: str, code: str, param: str | None = None) -> 
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def refused(_: Request, error: Exception) -> JSONResponse:
-    """Answer a request that raised an error of ours."""
-    status, body = judged(error)
+def handle_known_error(_: Request, error: Exception) -> JSONResponse:
+    """Answer a request that raised an error of kb's or of its store's."""
+    status, body = describe_error(error)
     return JSONResponse(body, status)
 
 
-def malformed(_: Request, error: Exception) -> JSONResponse:
-    """Answer a request that has not the form it should have."""
+def handle_invalid_request(_: Request, error: Exception) -> JSONResponse:
+    """Answer a request with a parameter that is missing, unknown or wrong."""
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "body")
-    message = f"{where}: {first['msg']}".removeprefix(": ")
-    return JSONResponse(error_body(message, "invalid_request_error", "invalid_request", where or None), 422)
+    message, parameter = explain_invalid(error.errors()[0])
+    return JSONResponse(error_body(message, "invalid_request_error", "invalid_request", parameter), 422)
 
 
-def unreadable(_: Request, error: Exception) -> JSONResponse:
-    """Answer a request that FastAPI itself turned away, such as one whose body is not UTF-8."""
+def handle_http_exception(_: Request, error: Exception) -> JSONResponse:
+    """Answer a request that FastAPI itself refused: its body is not UTF-8, for example."""
     assert isinstance(error, HTTPException)
     message = "the body cannot be read; send JSON in UTF-8" if error.status_code == 400 else str(error.detail)
     return JSONResponse(error_body(message, "invalid_request_error", "invalid_request"), error.status_code)
 
 
 def not_found_response() -> JSONResponse:
-    """Return the answer to what no route takes."""
-    message = "there is no such path, or not with this method; /api/openapi.json has them all"
+    """Return the answer for a path or method that no route handles."""
+    message = "no such path, or not with this method; /api/openapi.json lists them all"
     return JSONResponse(error_body(message, "invalid_request_error", "not_found"), 404)

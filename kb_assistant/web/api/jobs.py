@@ -1,4 +1,4 @@
-"""Ingests that run in the background: each in a thread of its own, told apart by ids."""
+"""Ingests in the background, each with an id and a thread of its own."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel
 
 from kb_assistant.errors import Cancelled
-from kb_assistant.web.api.errors import RequestError, judged
+from kb_assistant.web.api.errors import RequestError, describe_error
 
 if TYPE_CHECKING:
     from kb_assistant.sync.indexer import IngestReport, Progress, Waiting
 
 __all__ = ["IngestJobs", "JobState"]
 
-_MOST_KEPT = 100
-_MOST_UNDER_WAY = 20
+_MAX_FINISHED = 100
+_MAX_RUNNING = 20
 _CLOSE_S = 1.0
 
 Work = Callable[["Progress", "Waiting"], "IngestReport"]
@@ -38,7 +38,7 @@ class FileState(BaseModel):
 
 
 class JobState(BaseModel):
-    """How far an ingest is, and in the end what it did."""
+    """The progress of an ingest, and in the end its result."""
 
     id: str
     state: Literal["waiting", "running", "done", "failed"]
@@ -65,7 +65,7 @@ class _Job:
 
 
 class IngestJobs:
-    """The ingests under way and those that ended last."""
+    """The ingests that are running, and the last that finished."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, _Job] = {}
@@ -73,17 +73,17 @@ class IngestJobs:
         self._closing = threading.Event()
 
     def start(self, collection: str, work: Work) -> JobState:
-        """Begin an ingest, and return its state; `work` is called in a thread with where to tell how far it is.
+        """Start an ingest and return its state; `work` is called in a thread, with where to report progress.
 
         Raises:
-            RequestError: too many are under way.
+            RequestError: too many ingests are running.
         """
         job = _Job(uuid.uuid4().hex, collection)
         with self._adding:
-            ended = [one.id for one in self._jobs.values() if one.state in ("done", "failed")]
-            if len(self._jobs) - len(ended) >= _MOST_UNDER_WAY:
-                raise RequestError(429, "busy", f"{_MOST_UNDER_WAY} ingests are under way; try again later")
-            for old in ended[: max(0, len(ended) - _MOST_KEPT)]:
+            finished = [other.id for other in self._jobs.values() if other.state in ("done", "failed")]
+            if len(self._jobs) - len(finished) >= _MAX_RUNNING:
+                raise RequestError(429, "busy", f"{_MAX_RUNNING} ingests are running already; try again later")
+            for old in finished[: max(0, len(finished) - _MAX_FINISHED)]:
                 del self._jobs[old]
             self._jobs[job.id] = job
         job.thread = threading.Thread(target=self._run, args=(job, work), name="kb-ingest", daemon=True)
@@ -91,33 +91,33 @@ class IngestJobs:
         return _state(job)
 
     def state(self, job_id: str) -> JobState:
-        """Return how far an ingest is.
+        """Return the state of an ingest.
 
         Raises:
-            RequestError: there is none of that id, or it is long over.
+            RequestError: no ingest has that id, or it finished long ago.
         """
         job = self._jobs.get(job_id)
         if job is None:
-            raise RequestError(404, "not_found", "there is no such ingest, or it is long over")
+            raise RequestError(404, "not_found", "there is no such ingest, or it finished long ago")
         return _state(job)
 
     def stop(self) -> None:
-        """Have what is under way end after the file at hand; what was stored stays."""
+        """Have every ingest end after its current file; what is stored stays."""
         self._closing.set()
 
     def close(self) -> None:
-        """Stop, and wait a moment for what is under way to end."""
+        """Stop every ingest and wait a moment for them to end."""
         self.stop()
-        until = time.monotonic() + _CLOSE_S
+        deadline = time.monotonic() + _CLOSE_S
         for job in list(self._jobs.values()):
-            with suppress(RuntimeError):  # it has not even begun
-                job.thread.join(max(0.0, until - time.monotonic()))
+            with suppress(RuntimeError):  # its thread has not started yet
+                job.thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self, job: _Job, work: Work) -> None:
         def progress(done: int, total: int, name: str) -> None:
             job.state, job.done, job.total, job.current = "running", done, total, name
             if self._closing.is_set():
-                raise Cancelled("the server stops")
+                raise Cancelled("the server is stopping")
 
         def waiting(_: str) -> None:
             job.state = "waiting"
@@ -127,8 +127,8 @@ class IngestJobs:
             job.state = "done"
         except Cancelled as error:
             job.error, job.state = str(error), "failed"
-        except Exception as error:  # noqa: BLE001 - told to whoever asks how far it is
-            job.error = judged(error)[1]["error"]["message"]
+        except Exception as error:  # noqa: BLE001 - reported in the state of the job
+            job.error = describe_error(error)[1]["error"]["message"]
             job.state = "failed"
 
 

@@ -1,4 +1,4 @@
-"""Figures of what the server does, in Prometheus' text format: counts and times, nothing of what is asked or found."""
+"""Metrics in Prometheus' text format: counts and times, never text of questions or documents."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 _OUTCOMES = ("answered", "refused", "stopped", "failed")
 
 
-class _Answers:
+class _AnswerMetrics:
     """Counts answers as they end."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._questions = Counter("kb_questions", "Questions, by what became of them.", ["outcome"], registry=registry)
+        self._questions = Counter("kb_questions", "Questions by outcome.", ["outcome"], registry=registry)
         for outcome in _OUTCOMES:
-            self._questions.labels(outcome)  # there from the start, at 0
-        self._tokens = Counter("kb_tokens", "Tokens of the language model.", ["kind"], registry=registry)
+            self._questions.labels(outcome)  # shown from the start, as 0
+        self._tokens = Counter("kb_tokens", "Tokens read and written by the model.", ["kind"], registry=registry)
         steps = {
             "retrieval": "until the passages were found",
             "first_token": "until the first text",
@@ -39,9 +39,9 @@ class _Answers:
         }
         self._seconds = {
             step: Histogram(
-                f"kb_{step}_seconds", f"Seconds from the question {words}.", buckets=_SECONDS, registry=registry
+                f"kb_{step}_seconds", f"Seconds from the question {end}.", buckets=_SECONDS, registry=registry
             )
-            for step, words in steps.items()
+            for step, end in steps.items()
         }
 
     def __call__(self, outcome: Answer | BaseException) -> None:
@@ -56,39 +56,39 @@ class _Answers:
             histogram.observe(getattr(outcome.timing, f"{step}_s"))
 
 
-class _State(Collector):
-    """Tells how much there is, at the moment when it is asked."""
+class _StoreMetrics(Collector):
+    """Reads current sizes each time that metrics are collected."""
 
     def __init__(self, assistant: Assistant) -> None:
         self._assistant = assistant
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """Return nothing: what is told is not looked up before it is asked for."""
+        """Return nothing, so that registering reads no sizes."""
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the gauges."""
-        held = self._assistant.collections()
+        collections = self._assistant.collections()
         values = {
-            "kb_queue_length": ("Callers that the language model serves or has yet to.", self._assistant.queue_length),
-            "kb_sources": ("Documents in all collections.", sum(one.sources for one in held)),
-            "kb_chunks": ("Chunks in all collections.", sum(one.chunks for one in held)),
+            "kb_queue_length": ("Questions at the language model or waiting for it.", self._assistant.queue_length),
+            "kb_sources": ("Documents in all collections.", sum(collection.sources for collection in collections)),
+            "kb_chunks": ("Chunks in all collections.", sum(collection.chunks for collection in collections)),
         }
-        for name, (words, value) in values.items():
-            yield GaugeMetricFamily(name, words, value=value)
+        for name, (description, value) in values.items():
+            yield GaugeMetricFamily(name, description, value=value)
 
 
 def metrics_routes(assistant: Assistant) -> APIRouter:
-    """Return the route that tells the figures, and begin to count."""
+    """Return the route for metrics, and start counting."""
     registry = CollectorRegistry()
-    assistant.observers.append(_Answers(registry))
-    registry.register(_State(assistant))
+    assistant.observers.append(_AnswerMetrics(registry))
+    registry.register(_StoreMetrics(assistant))
     ProcessCollector(registry=registry)
     router = APIRouter(tags=["kb"], responses=ERRORS)
 
     @router.get("/metrics", response_class=PlainTextResponse)
     def metrics() -> Response:
-        """Return counts and times for Prometheus; nothing of what is asked or found."""
+        """Return counts and times for Prometheus, never text of questions or documents."""
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return router

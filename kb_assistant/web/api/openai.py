@@ -1,4 +1,4 @@
-"""OpenAI's chat, models and embeddings over the documents."""
+"""OpenAI-compatible chat, models and embeddings, over the documents."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from kb_assistant.answering.presentation import CHECKED, citations_text, unsuppo
 from kb_assistant.answering.types import Answer
 from kb_assistant.errors import UnknownCollectionError, UsageError
 from kb_assistant.language import language_of
-from kb_assistant.web.api.answers import Event, Pieces, answering, event_stream, last
+from kb_assistant.web.api.answers import AnswerPieces, ServerEvent, final_answer, start_answer, stream_events
 from kb_assistant.web.api.errors import ERRORS
-from kb_assistant.web.api.forms import LONGEST_MESSAGE
+from kb_assistant.web.api.fields import MAX_MESSAGE_CHARACTERS
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
-    from kb_assistant.web.running_answers import UnderWay
+    from kb_assistant.web.running_answers import RunningAnswers
 
 __all__ = ["openai_routes"]
 
 _MODEL = "kb"
-_MOST_TEXTS = 2_048
+_MAX_TEXTS = 2_048
 
 
 class TextPart(BaseModel):
-    """A part of a message; only text is read."""
+    """A part of a message; only text is accepted."""
 
     type: Literal["text"]
-    text: str = Field(max_length=LONGEST_MESSAGE)
+    text: str = Field(max_length=MAX_MESSAGE_CHARACTERS)
 
 
 class Message(BaseModel):
-    """A turn of a conversation. System messages are taken and not followed: the prompts are kb's own."""
+    """A message of a conversation. System messages are accepted and ignored: kb has its own prompts."""
 
     model_config = ConfigDict(extra="ignore")
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[str, Field(max_length=LONGEST_MESSAGE)] | list[TextPart]
+    content: Annotated[str, Field(max_length=MAX_MESSAGE_CHARACTERS)] | list[TextPart]
 
     @property
     def text(self) -> str:
@@ -54,13 +54,13 @@ class Message(BaseModel):
 
 
 class StreamOptions(BaseModel):
-    """Whether a stream ends with the tokens used."""
+    """Whether a stream ends with the number of tokens used."""
 
     include_usage: bool = False
 
 
 class ChatRequest(BaseModel):
-    """What OpenAI's clients send. Sampling options are taken and not followed: answers are greedy."""
+    """What OpenAI's clients send. Sampling options are accepted and ignored: the settings decide."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -71,60 +71,60 @@ class ChatRequest(BaseModel):
 
 
 class EmbeddingsRequest(BaseModel):
-    """Texts to embed with the model that the documents are embedded with."""
+    """Texts to embed with the same model as the documents."""
 
     model_config = ConfigDict(extra="ignore")
 
-    model: str = Field(max_length=200, description="any; the vectors are the store's own")
+    model: str = Field(max_length=200, description="ignored: the collection's own embedding model is used")
     input: (
-        Annotated[str, Field(max_length=LONGEST_MESSAGE)]
+        Annotated[str, Field(max_length=MAX_MESSAGE_CHARACTERS)]
         | Annotated[
-            list[Annotated[str, Field(max_length=LONGEST_MESSAGE)]], Field(min_length=1, max_length=_MOST_TEXTS)
+            list[Annotated[str, Field(max_length=MAX_MESSAGE_CHARACTERS)]], Field(min_length=1, max_length=_MAX_TEXTS)
         ]
     )
     encoding_format: Literal["float", "base64"] = "float"
 
 
-def openai_routes(assistant: Assistant, under_way: UnderWay) -> APIRouter:
+def openai_routes(assistant: Assistant, answers: RunningAnswers) -> APIRouter:
     """Return the routes under /v1."""
     router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=ERRORS)
 
     @router.get("/models")
     def models() -> dict[str, Any]:
         """List `kb`, and `kb/COLLECTION` for each collection."""
-        names = [_MODEL, *(f"{_MODEL}/{one.name}" for one in assistant.collections())]
+        names = [_MODEL, *(f"{_MODEL}/{collection.name}" for collection in assistant.collections())]
         return {"object": "list", "data": [_model(name) for name in names]}
 
     @router.post("/chat/completions", response_class=JSONResponse)
     async def chat(request: Request, body: ChatRequest) -> Response:
-        """Answer the last message from the documents; its citations come as footnotes and in `citations`."""
+        """Answer the last message from the documents, with citations as footnotes and in `citations`."""
         collection = _collection(assistant, body.model)
-        asked = [message.text for message in body.messages if message.role == "user"]
+        questions = [message.text for message in body.messages if message.role == "user"]
         if body.messages[-1].role != "user":
-            raise UsageError("the last message is no question; its role has to be user")
-        pieces = await answering(assistant, under_way, asked[-1], asked[:-1], collection)
+            raise UsageError("the last message must have the role user: it is the question")
+        pieces = await start_answer(assistant, answers, questions[-1], questions[:-1], collection)
         about = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": body.model}
         if body.stream:
             usage = body.stream_options is not None and body.stream_options.include_usage
-            return event_stream(_chunks(pieces, about, with_usage=usage), ending="[DONE]")
-        answer = await last(pieces, request)
+            return stream_events(_chunks(pieces, about, with_usage=usage), ending="[DONE]")
+        answer = await final_answer(pieces, request)
         return JSONResponse(_completion(answer, about))
 
     @router.post("/embeddings")
     def embeddings(body: EmbeddingsRequest) -> dict[str, Any]:
-        """Embed texts as documents are embedded."""
+        """Embed texts with the same model as the documents."""
         texts = [body.input] if isinstance(body.input, str) else body.input
         vectors = assistant.embed(texts)
         data = [
-            {"object": "embedding", "index": place, "embedding": _encoded(vector, body.encoding_format)}
-            for place, vector in enumerate(vectors)
+            {"object": "embedding", "index": index, "embedding": _encoded(vector, body.encoding_format)}
+            for index, vector in enumerate(vectors)
         ]
         return {"object": "list", "model": body.model, "data": data, "usage": {"prompt_tokens": 0, "total_tokens": 0}}
 
     return router
 
 
-async def _chunks(pieces: Pieces, about: dict[str, Any], *, with_usage: bool) -> AsyncIterator[Event]:
+async def _chunks(pieces: AnswerPieces, about: dict[str, Any], *, with_usage: bool) -> AsyncIterator[ServerEvent]:
     def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> tuple[str, Any]:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
         return "", {**about, "object": "chat.completion.chunk", "choices": [choice], **more}
@@ -135,8 +135,8 @@ async def _chunks(pieces: Pieces, about: dict[str, Any], *, with_usage: bool) ->
         if isinstance(piece, str):
             written += piece
             yield chunk({"content": piece})
-        elif piece is None or isinstance(piece, int):  # clients pass comments over, and see that the line is open
-            yield "still at it" if piece is None else f"{piece} ahead"
+        elif piece is None or isinstance(piece, int):  # clients ignore comments, which keep the connection open
+            yield "keep-alive" if piece is None else f"{piece} ahead"
         if not isinstance(piece, Answer):
             continue
         corrected = "" if written.split() == piece.text.split() else _corrected(piece)
@@ -189,7 +189,7 @@ def _encoded(vector: np.ndarray, form: str) -> list[float] | str:
 def _collection(assistant: Assistant, model: str) -> str | None:
     name, _, collection = model.partition("/")
     if name != _MODEL:
-        raise UnknownCollectionError(f"there is no model {model!r}; ask for kb, or kb/COLLECTION")
-    if collection and collection not in {one.name for one in assistant.collections()}:
-        raise UnknownCollectionError(f"there is no collection {collection!r}")
+        raise UnknownCollectionError(f"there is no model {model!r}; use kb, or kb/COLLECTION")
+    if collection and collection not in {known.name for known in assistant.collections()}:
+        raise UnknownCollectionError(f"there is no collection {collection!r}; GET /api/collections lists them")
     return collection or None

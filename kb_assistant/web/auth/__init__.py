@@ -1,1 +1,1 @@
-"""Who may use the server: accounts, API keys, sessions and the login page."""
+"""Access to the server: accounts, API keys, sessions and the login form."""

@@ -1,7 +1,7 @@
-"""Sessions of logged-in users, and how fast passwords may be tried.
+"""Sessions of logged-in users, and a limit on how fast passwords can be tried.
 
-A session is a signed text in a cookie. The key that signs is made when the server starts and
-kept nowhere, so that a restart ends all sessions.
+A session is a signed text in a cookie. The signing key is made when the server starts and
+never stored, so a restart ends all sessions.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from collections.abc import Mapping
 
 __all__ = ["Sessions", "Throttle"]
 
-_MOST_REMEMBERED = 10_000
+_MAX_REMEMBERED = 10_000
 
 
 class Sessions:
-    """Makes sessions and knows its own again."""
+    """Creates sessions and verifies them."""
 
     def __init__(self, seconds: float) -> None:
-        """Say how long a session lasts."""
+        """Take how long a session lasts."""
         self.seconds = seconds
         self._key = secrets.token_bytes(32)
         self._ended: OrderedDict[str, float] = OrderedDict()
 
     def begin(self, user: str, password_hash: str) -> str:
-        """Return a new session of a user; it ends with the password too."""
+        """Return a new session of a user; it also ends when the password changes."""
         claims = [user, _fingerprint(password_hash), time.time() + self.seconds, secrets.token_hex(16)]
         payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
         return f"{payload}.{self._signature(payload)}"
 
     def user(self, session: str, users: Mapping[str, str]) -> str | None:
-        """Return whose session it is, or None if it is not one, or over."""
+        """Return the user of a session, or None if it is forged or has ended."""
         claims = self._claims(session)
         if claims is None:
             return None
-        user, fingerprint, until, number = claims
-        if user not in users or fingerprint != _fingerprint(users[user]) or time.time() > until:
+        user, fingerprint, expires_s, number = claims
+        if user not in users or fingerprint != _fingerprint(users[user]) or time.time() > expires_s:
             return None
         return None if number in self._ended else str(user)
 
     def end(self, session: str) -> None:
-        """End a session before its time."""
+        """End a session before it expires."""
         if claims := self._claims(session):
             self._ended[claims[3]] = claims[2]
         while self._ended and next(iter(self._ended.values())) < time.time():
@@ -57,8 +57,8 @@ class Sessions:
         payload, _, signature = session.partition(".")
         if not hmac.compare_digest(signature.encode(), self._signature(payload).encode()):
             return None
-        user, fingerprint, until, number = json.loads(base64.urlsafe_b64decode(payload))
-        return user, fingerprint, until, number
+        user, fingerprint, expires_s, number = json.loads(base64.urlsafe_b64decode(payload))
+        return user, fingerprint, expires_s, number
 
     def _signature(self, payload: str) -> str:
         return hmac.new(self._key, payload.encode(), hashlib.sha256).hexdigest()
@@ -69,35 +69,35 @@ def _fingerprint(password_hash: str) -> str:
 
 
 class Throttle:
-    """Makes whoever gives wrong passwords wait, twice as long each time."""
+    """Makes a client wait after wrong passwords, twice as long each time."""
 
     def __init__(self, free: int, longest_s: float) -> None:
-        """Say how many tries are free, and the longest wait."""
+        """Take how many attempts are free, and the longest wait."""
         self._free = free
         self._longest_s = longest_s
-        self._tries: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._attempts: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def begin(self, who: str) -> float:
-        """Count a try, and return 0; or, where it comes too early, the seconds still to wait."""
+    def admit(self, client: str) -> float:
+        """Count an attempt and return 0; or return the seconds still to wait if it comes too early."""
         with self._lock:
-            count, until = self._tries.get(who, (0, 0.0))
+            count, blocked_until = self._attempts.get(client, (0, 0.0))
             now = time.monotonic()
-            if now < until:
-                return until - now
-            if now > until + self._longest_s:
+            if now < blocked_until:
+                return blocked_until - now
+            if now > blocked_until + self._longest_s:
                 count = 0
             count += 1
             wait_s = min(self._longest_s, 2.0 ** min(60, count - self._free)) if count >= self._free else 0.0
-            self._tries[who] = (count, now + wait_s)
-            self._tries.move_to_end(who)
-            while len(self._tries) > _MOST_REMEMBERED:
-                self._tries.popitem(last=False)
+            self._attempts[client] = (count, now + wait_s)
+            self._attempts.move_to_end(client)
+            while len(self._attempts) > _MAX_REMEMBERED:
+                self._attempts.popitem(last=False)
             return 0.0
 
-    def forgive(self, who: str, *, all_of_it: bool) -> None:
-        """Take back a try that was right, or all tries."""
+    def forgive(self, client: str, *, all_attempts: bool) -> None:
+        """Uncount an attempt that was right, or all attempts."""
         with self._lock:
-            count, _ = self._tries.pop(who, (0, 0.0))
-            if count > 1 and not all_of_it:
-                self._tries[who] = (count - 1, time.monotonic())
+            count, _ = self._attempts.pop(client, (0, 0.0))
+            if count > 1 and not all_attempts:
+                self._attempts[client] = (count - 1, time.monotonic())

@@ -1,8 +1,8 @@
-"""The page of `kb serve`: a Gradio page whose markup and script are its own.
+"""The page of `kb serve`: a Gradio page with markup and a script of its own.
 
-Gradio brings the queue, the events and the calls from the browser (`gr.HTML` with server
-functions). What is shown is built in the browser by `static/`, from data, as text nodes:
-nothing of a document is ever HTML.
+Gradio provides the queue, the events and the calls from the browser (`gr.HTML` with server
+functions). The script in `static/` builds everything shown from data, as text nodes, so
+nothing in a document is ever HTML.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from kb_assistant.web.page.calls import called
-from kb_assistant.web.page.chat import Answering, ChatCalls
+from kb_assistant.web.page.answers import PageAnswers
+from kb_assistant.web.page.calls import expose
+from kb_assistant.web.page.chat import ChatCalls
 from kb_assistant.web.page.gradio_app import mount_blocks
 from kb_assistant.web.page.passages import PassageCalls
 from kb_assistant.web.page.settings import SettingCalls
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from kb_assistant.assistant import Assistant
-    from kb_assistant.web.running_answers import UnderWay
+    from kb_assistant.web.running_answers import RunningAnswers
 
 __all__ = ["mount_page"]
 
@@ -30,23 +31,27 @@ import("/page/app.js").then(page => page.start(element, {trigger, server, watch,
 """
 
 
-def _build_page(assistant: Assistant, answering: Answering) -> gr.Blocks:
-    """Return the page over an assistant."""
-    rooms = (ChatCalls(assistant, answering), PassageCalls(assistant), SettingCalls(assistant))
+def mount_page(app: FastAPI, assistant: Assistant, answers: RunningAnswers, host: str) -> FastAPI:
+    """Return the web application with the page at its root; the routes it already has come first."""
+    return mount_blocks(app, _build_page(assistant, PageAnswers(assistant, answers)), host)
+
+
+def _build_page(assistant: Assistant, answers: PageAnswers) -> gr.Blocks:
+    groups = (ChatCalls(assistant, answers), PassageCalls(assistant), SettingCalls(assistant))
     page = gr.Blocks(title="kb", analytics_enabled=False)
     with page:
-        shown = gr.HTML(
+        component = gr.HTML(
             {},
             html_template='<div id="kb"></div>',
             js_on_load=_START,
             apply_default_css=False,
-            server_functions=[called(call) for room in rooms for call in room.all()],
+            server_functions=[expose(call) for group in groups for call in group.all()],
         )
-        # The engine has a queue of its own, which tells how many are ahead; Gradio's lets all through.
-        shown.submit(
-            answering.answer,
+        # Gradio's queue lets everything through: the engine has its own, which knows how many are ahead.
+        component.submit(
+            answers.answer,
             None,
-            shown,
+            component,
             queue=True,
             concurrency_limit=None,
             show_progress="hidden",
@@ -54,9 +59,3 @@ def _build_page(assistant: Assistant, answering: Answering) -> gr.Blocks:
             api_visibility="private",
         )
     return page
-
-
-def mount_page(app: FastAPI, assistant: Assistant, under_way: UnderWay, host: str) -> FastAPI:
-    """Return the web application with the page at its root, under whatever routes it has."""
-    page = _build_page(assistant, Answering(assistant, under_way))
-    return mount_blocks(app, page, host)

@@ -1,4 +1,4 @@
-"""Calls from the page's script: plain functions of (owner, what was asked), and what becomes of their errors."""
+"""Calls from the page's script: plain functions of (owner, arguments), whose errors are returned as data."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from kb_assistant.errors import (
     UsageError,
 )
 
-__all__ = ["Asked", "Call", "called", "collection_in", "failure", "owner_of"]
+__all__ = ["Arguments", "PageCall", "collection_in", "describe_error", "event_arguments", "expose", "owner_of"]
 
-Asked = dict[str, Any]
-"""What the script sends: it may be anything, from anyone who may ask at all."""
+Arguments = dict[str, Any]
+"""What the script sends. Any user can send anything, so each call checks what it reads."""
 
-Call = Callable[[str, Asked], Any]
-"""Takes the owner and what is asked, and returns what JSON can hold; named as the script calls it.
+PageCall = Callable[[str, Arguments], Any]
+"""Takes the owner and the arguments, and returns what JSON can hold. The script calls it by its name.
 
-One that is asynchronous runs on the event loop, which it must not hold up; the others in threads, which are few.
+Asynchronous calls run on the event loop and must not block it; the others run in threads, which are few.
 """
 
-_KNOWN: tuple[tuple[type[Exception], str], ...] = (
+_CODES: tuple[tuple[type[Exception], str], ...] = (
     (EmptyStoreError, "empty"),
     (UnknownCollectionError, "no_collection"),
     (UnknownSourceError, "no_document"),
@@ -44,37 +44,48 @@ _log = logging.getLogger(__name__)
 
 
 def owner_of(request: gr.Request | Request) -> str:
-    """Return the name of the user who asks; empty where there are no users."""
-    own = request if isinstance(request, Request) else request.request  # calls get the one, events the other
-    assert own is not None  # every event here comes over HTTP
-    return str(getattr(own.state, "user", ""))
+    """Return the name of the user who asks, or '' if there are no users."""
+    # Gradio gives calls Starlette's request, and events its own wrapper.
+    http = request if isinstance(request, Request) else request.request
+    assert http is not None  # every event here comes over HTTP
+    return str(getattr(http.state, "user", ""))
 
 
-def collection_in(asked: Asked) -> str | None:
-    """Return the name of the collection that is asked about; None for the one that is set."""
-    name = asked.get("collection")
+def event_arguments(event: gr.EventData, *names: str) -> Arguments:
+    """Return those of the named values that came with an event."""
+    try:
+        return {name: getattr(event, name) for name in names if hasattr(event, name)}
+    except TypeError:  # the script sends an object; something else was sent
+        return {}
+
+
+def collection_in(arguments: Arguments) -> str | None:
+    """Return the name of the collection in the arguments, or None for the one in the settings."""
+    name = arguments.get("collection")
     return name if isinstance(name, str) else None
 
 
-def called(call: Call) -> Callable[[Any, gr.Request], Awaitable[Any]]:
-    """Return a call as Gradio takes it, with errors as data."""
+def expose(call: PageCall) -> Callable[[Any, gr.Request], Awaitable[Any]]:
+    """Return a call in the form that Gradio takes, with errors returned as data."""
 
-    async def run(asked: Any, request: gr.Request) -> Any:
-        given = owner_of(request), asked if isinstance(asked, dict) else {}
+    async def run(sent: Any, request: gr.Request) -> Any:
+        owner, arguments = owner_of(request), sent if isinstance(sent, dict) else {}
         try:
-            return await (call(*given) if inspect.iscoroutinefunction(call) else asyncio.to_thread(call, *given))
+            if inspect.iscoroutinefunction(call):
+                return await call(owner, arguments)
+            return await asyncio.to_thread(call, owner, arguments)
         except KbError as error:
-            return failure(error)
-        except (KeyError, TypeError, ValueError, ArithmeticError):  # no script of ours sends that
+            return describe_error(error)
+        except (KeyError, TypeError, ValueError, ArithmeticError):  # our script never sends such arguments
             return {"error": "malformed", "detail": ""}
 
     run.__name__ = call.__name__
     return run
 
 
-def failure(error: Exception) -> dict[str, str]:
-    """Return what the page is told of an error; what may name a path stays in the log."""
-    for kind, code in _KNOWN:
+def describe_error(error: Exception) -> dict[str, str]:
+    """Return what the page is told about an error; a message that may name a path goes to the log only."""
+    for kind, code in _CODES:
         if isinstance(error, kind):
             return {"error": code, "detail": ""}
     if isinstance(error, UsageError) and not isinstance(error, SettingsError):

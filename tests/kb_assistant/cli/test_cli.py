@@ -378,7 +378,7 @@ def bad_model(folder: Path) -> list[str]:
         (
             ["serve", "--host", "0.0.0.0"],
             2,
-            "cannot listen on 0.0.0.0: whoever reaches it could read the documents; run kb user add",
+            "cannot listen on 0.0.0.0: anyone who reaches it could read the documents; run kb user add",
         ),
         (["frobnicate"], 2, "No such command 'frobnicate'"),
     ],
@@ -408,7 +408,7 @@ def test_where_it_cannot_listen(kb: Callable) -> None:
         assert run.err.endswith("; give an address of this machine with --host\n")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         run = kb("serve", "--port", str(taken.getsockname()[1]))
-        assert run.err.endswith("Address already in use; choose another with --port\n")
+        assert run.err.endswith("Address already in use; choose another port with --port\n")
 
 
 def test_a_model_folder_without_weights(kb: Callable, docs: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A real server over an engine that answers once it is let; `python echo_server.py HOME`.
+"""A real server over an engine that waits for permission to answer; `python echo_server.py HOME`.
 
 Prints its address. As long as there is a file HOME/wait, no answer is begun.
 """
@@ -17,7 +17,7 @@ from kb_assistant.web.server import serve
 
 
 class Echo(StandInEngine):
-    """Answers which quota it was asked of in the words of the documents."""
+    """Answers with the quota asked for, in the words of the documents."""
 
     wait: Path
 

@@ -51,14 +51,14 @@ def test_tools_and_resources_are_those_of_kb_mcp(address: str) -> None:
     talk(address, conversation)
 
 
-def test_another_sites_page_may_not_speak_it(address: str) -> None:
+def test_another_sites_page_may_not_use_mcp(address: str) -> None:
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     kind = {"Accept": "application/json, text/event-stream"}
     assert httpx.post(f"{address}/mcp", json=body, headers={**kind, "Origin": "http://a.example"}).status_code == 403
     assert httpx.post(f"{address}/mcp", json=body, headers={**kind, "Host": "a.example"}).status_code == 400
 
 
-def test_with_a_login_it_wants_a_key(own_home: Path) -> None:
+def test_with_accounts_mcp_needs_a_key(own_home: Path) -> None:
     with Assistant.open(own_home) as kb:
         kb.ingest(SAMPLES)
     key = Accounts(own_home).add_key("助手")

@@ -57,8 +57,8 @@ def ask(address: str, number: int) -> list[tuple[str, Any]]:
     return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
 
 
-def broken_off(asked: Future[list[tuple[str, Any]]]) -> bool:
-    """Whether the client was told that the server stops, or cut off."""
+def was_cut_off(asked: Future[list[tuple[str, Any]]]) -> bool:
+    """Whether the client was disconnected, or told that the server is stopping."""
     if isinstance(asked.exception(), httpx.HTTPError):
         return True
     name, said = asked.result()[-1]
@@ -66,12 +66,12 @@ def broken_off(asked: Future[list[tuple[str, Any]]]) -> bool:
 
 
 def in_queue(address: str, count: int) -> None:
-    """Wait until so many are answered or wait."""
+    """Wait until that many questions are at the model or wait for it."""
     counted(address, f"\nkb_queue_length {float(count)}\n")
 
 
 def counted(address: str, line: str) -> None:
-    """Wait until the metrics say so."""
+    """Wait until the metrics contain a line."""
     until = time.monotonic() + 60
     while line not in (said := httpx.get(f"{address}/metrics", timeout=30).text):
         assert time.monotonic() < until, said
@@ -98,7 +98,7 @@ def test_twenty_clients_wait_their_turns_and_get_their_own_answers(process: Any,
     assert all(ahead == sorted(ahead, reverse=True) for ahead in waited)
 
 
-def test_the_line_stays_open_while_a_client_of_openais_waits(process: Any, own_home: Path) -> None:
+def test_the_connection_stays_open_while_an_openai_client_waits(process: Any, own_home: Path) -> None:
     address, _ = process
     (own_home / "wait").touch()
     client = openai.OpenAI(base_url=f"{address}/v1", api_key="unused", max_retries=0)
@@ -123,7 +123,7 @@ def test_the_line_stays_open_while_a_client_of_openais_waits(process: Any, own_h
         assert "Quota number 8 is 56 animals." in text.result()
 
 
-def test_who_leaves_the_queue_is_not_answered(process: Any, own_home: Path) -> None:
+def test_clients_that_leave_the_queue_are_not_answered(process: Any, own_home: Path) -> None:
     address, _ = process
     (own_home / "wait").touch()
     with ThreadPoolExecutor(1) as pool:
@@ -141,7 +141,7 @@ def test_who_leaves_the_queue_is_not_answered(process: Any, own_home: Path) -> N
 
 
 @pytest.mark.alone
-def test_interrupted_it_ends_soon_with_an_answer_and_an_upload_under_way(process: Any, own_home: Path) -> None:
+def test_an_interrupted_server_ends_soon_despite_answers_and_an_upload(process: Any, own_home: Path) -> None:
     address, server = process
     (own_home / "wait").touch()
     with ThreadPoolExecutor(6) as pool:
@@ -155,7 +155,7 @@ def test_interrupted_it_ends_soon_with_an_answer_and_an_upload_under_way(process
         server.wait(timeout=20)
         assert time.perf_counter() - began < 5
         assert server.returncode == 0
-        assert all(broken_off(one) for one in asked)
+        assert all(was_cut_off(one) for one in asked)
     with Assistant.open() as kb:
         assert all(ok for _, ok, _ in kb.check())
         kb.remove("quota1.md")  # what had not come to be a document goes when something is written next
@@ -172,7 +172,7 @@ def test_threads_end_with_their_clients(process: Any) -> None:
 
 
 @pytest.mark.parametrize("version", ["2025-06-18", "2026-07-28"])
-def test_who_leaves_mcp_is_not_answered_and_holds_up_nobody(process: Any, own_home: Path, version: str) -> None:
+def test_mcp_clients_that_leave_are_not_answered_and_block_nobody(process: Any, own_home: Path, version: str) -> None:
     address, _ = process
     (own_home / "wait").touch()
     named = "io.modelcontextprotocol/"

@@ -1,13 +1,13 @@
-"""Answers under way are told to stop together, and waited for, but not for ever."""
+"""Running answers are stopped together and waited for, but not for ever."""
 
 import threading
 import time
 
-from kb_assistant.web.running_answers import UnderWay
+from kb_assistant.web.running_answers import RunningAnswers
 
 
 def test_all_are_stopped_and_waited_for():
-    under_way, ended = UnderWay(), []
+    answers, ended = RunningAnswers(), []
 
     def answer(stop, number):
         stop.wait()
@@ -16,24 +16,24 @@ def test_all_are_stopped_and_waited_for():
 
     for number in range(5):
         stop = threading.Event()
-        under_way.start(lambda stop=stop, number=number: answer(stop, number), stop, "an answer")
-    assert under_way.close()
+        answers.start(lambda stop=stop, number=number: answer(stop, number), stop, "an answer")
+    assert answers.close()
     assert sorted(ended) == [0, 1, 2, 3, 4]
-    assert under_way.close()  # again, with none left
+    assert answers.close()  # again, with none left
 
 
-def test_one_that_does_not_listen_is_left_after_a_moment():
-    under_way, release = UnderWay(), threading.Event()
-    under_way.start(lambda: release.wait(60) and None, threading.Event(), "deaf")
+def test_an_answer_that_does_not_stop_is_left_after_a_moment():
+    answers, release = RunningAnswers(), threading.Event()
+    answers.start(lambda: release.wait(60) and None, threading.Event(), "deaf")
     started = time.monotonic()
-    assert not under_way.close()
+    assert not answers.close()
     assert 2 < time.monotonic() - started < 10
     release.set()
-    assert under_way.close()
+    assert answers.close()
 
 
-def test_one_that_fails_is_not_waited_for(monkeypatch):
+def test_an_answer_that_failed_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
-    under_way = UnderWay()
-    under_way.start(lambda: 1 / 0, threading.Event(), "failing")
-    assert under_way.close()
+    answers = RunningAnswers()
+    answers.start(lambda: 1 / 0, threading.Event(), "failing")
+    assert answers.close()

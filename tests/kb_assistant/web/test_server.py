@@ -1,4 +1,4 @@
-"""What the server turns away before anything reads it."""
+"""Requests that the server refuses before anything reads them."""
 
 from __future__ import annotations
 

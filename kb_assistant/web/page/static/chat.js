@@ -1,16 +1,16 @@
-// The conversation: asking, watching the answer come, stopping it.
+// The conversation: asking, showing the answer as it is written, stopping it.
 
 import { el, put } from "./dom.js";
 import { Turn } from "./turn.js";
 
 const SILENCE_MS = 15_000;
 
-export class ChatRoom {
+export class Conversation {
   constructor(app) {
     this.app = app;
     this.chatId = null;
     this.turns = [];
-    this.asking = null; // the answer under way: {key, turn, former: turns it is to take the place of, began: whether it began the conversation}
+    this.running = null; // the answer in progress: {key, turn, replaced: turns that it replaces, isFirst: whether it starts the conversation}
   }
 
   draw() {
@@ -21,34 +21,34 @@ export class ChatRoom {
       oninput: () => this.fit(), onkeydown: event => this.key(event),
     });
     this.send = el("button", { type: "submit", class: "primary" }, t("ask"));
-    this.halt = el("button", { type: "button", class: "stop", hidden: true, onclick: () => this.stop() }, t("stop"));
+    this.stopButton = el("button", { type: "button", class: "stop", hidden: true, onclick: () => this.stop() }, t("stop"));
     const form = el("form", { class: "composer", onsubmit: event => { event.preventDefault(); this.ask(this.box.value); } },
-      this.box, this.send, this.halt);
+      this.box, this.send, this.stopButton);
     this.leaves = el("p", { class: "leaves" });
     this.showLeaves();
     return [this.log, this.leaves, form];
   }
 
-  // Whether what is asked leaves the machine.
+  // Says where questions are sent, if they leave the machine.
   showLeaves() {
     const host = this.app.sendsTo;
     this.leaves.hidden = !host;
     this.leaves.textContent = host ? this.app.t("leaves", { host }) : "";
   }
 
-  // What is shown when the page opens, or is drawn anew.
+  // Shows the conversation when the page opens or is redrawn.
   begin() {
     if (!this.turns.length) return this.welcome();
     this.turns.forEach(turn => turn.draw());
     this.log.replaceChildren(...this.turns.map(turn => turn.root));
-    return this.waiting(Boolean(this.asking));
+    return this.setBusy(Boolean(this.running));
   }
 
-  empty() {
+  startNew() {
     this.leave();
     this.app.show("chat");
     this.box.focus();
-    this.app.tried(() => this.app.chats.mark(null));
+    this.app.attempt(() => this.app.chats.mark(null));
     return this.welcome();
   }
 
@@ -58,13 +58,13 @@ export class ChatRoom {
     const t = this.app.t.bind(this.app);
     const welcome = el("div", { class: "welcome" }, el("h2", {}, t("hello")));
     this.log.replaceChildren(welcome);
-    if (!this.app.held?.[this.app.collection]) {
+    if (!this.app.documentCounts?.[this.app.collection]) {
       put(welcome, el("p", {}, t("hello_empty")),
         el("button", { type: "button", class: "primary", onclick: () => this.app.show("documents") }, t("add_documents")));
       return;
     }
     put(welcome, el("p", {}, t("hello_hint")));
-    const found = await this.app.tried(() => this.app.call("suggestions", { collection: this.app.collection }));
+    const found = await this.app.attempt(() => this.app.call("suggestions", { collection: this.app.collection }));
     if (found?.length && welcome.isConnected) {
       put(welcome, el("ul", { class: "suggested", "aria-label": t("suggested") }, found.map(question =>
         el("li", {}, el("button", { type: "button", dir: "auto", onclick: () => this.ask(question) }, question)))));
@@ -88,106 +88,106 @@ export class ChatRoom {
     await this.app.chats.mark(chatId);
   }
 
-  // An answer under way goes on being written only while it is looked at.
+  // An answer is written only while its conversation is open.
   leave() {
-    if (this.asking) this.stop();
+    if (this.running) this.stop();
     this.done();
   }
 
   ask(question, insteadOf = null) {
-    if (!question.trim() || this.asking) return;
+    if (!question.trim() || this.running) return;
     const from = insteadOf === null ? this.turns.length : this.turns.findIndex(turn => turn.kept.id === insteadOf);
-    const former = this.turns.splice(from);
-    former.forEach(one => one.root.remove());
+    const replaced = this.turns.splice(from);
+    replaced.forEach(old => old.root.remove());
     if (!this.turns.length) this.log.replaceChildren();
     const key = `${Date.now()}-${Math.random().toString(36).slice(2)}`;
     const turn = new Turn(this.app, this, { question: question.trim(), state: "asked", text: "", citations: [], highlights: [], unsupported: [] });
     this.turns.push(turn);
     this.log.append(turn.root);
-    this.asking = { key, turn, former, began: this.chatId === null };
+    this.running = { key, turn, replaced, isFirst: this.chatId === null };
     this.box.value = "";
     this.fit();
-    this.waiting(true);
+    this.setBusy(true);
     this.log.scrollTop = this.log.scrollHeight;
     this.app.gradio.trigger("submit", {
       key, question, chat_id: this.chatId, instead_of: insteadOf, collection: this.app.collection,
     });
-    this.heard = Date.now();
-    this.listen(key);
+    this.lastNews = Date.now();
+    this.watchForSilence(key);
   }
 
-  // Something comes every second while an answer is under way: where nothing does, the server has gone.
-  async listen(key) {
-    while (this.asking?.key === key && Date.now() - this.heard < SILENCE_MS) await new Promise(later => setTimeout(later, 1000));
-    if (this.asking?.key !== key) return;
-    const { turn, former } = this.asking;
+  // News comes every second while an answer is written; without any, the server has gone.
+  async watchForSilence(key) {
+    while (this.running?.key === key && Date.now() - this.lastNews < SILENCE_MS) await new Promise(later => setTimeout(later, 1000));
+    if (this.running?.key !== key) return;
+    const { turn, replaced } = this.running;
     this.done();
-    this.failed(turn, former, (await this.app.unreachable()).message);
+    this.fail(turn, replaced, (await this.app.unreachable()).message);
   }
 
-  failed(turn, former, message) {
-    if (former.length) {
-      this.putBack(turn, former);
-      this.app.tell(message);
+  fail(turn, replaced, message) {
+    if (replaced.length) {
+      this.restore(turn, replaced);
+      this.app.notify(message);
       return;
     }
-    turn.failed(message);
+    turn.fail(message);
     this.box.value = turn.kept.question;
     this.fit();
   }
 
-  // There is no answer in place of the former one, which is kept, and what came after it.
-  putBack(turn, former) {
-    if (this.turns.at(-1) !== turn) return; // another conversation is shown
-    former.forEach(one => one.draw()); // the language may be another one
-    this.turns.splice(-1, 1, ...former);
-    turn.root.replaceWith(...former.map(one => one.root));
+  // Puts the replaced turns back: no new answer took their place.
+  restore(turn, replaced) {
+    if (this.turns.at(-1) !== turn) return; // another conversation is open now
+    replaced.forEach(old => old.draw()); // the language may have changed
+    this.turns.splice(-1, 1, ...replaced);
+    turn.root.replaceWith(...replaced.map(old => old.root));
   }
 
-  // What the server tells of an answer, more each time.
-  arrived(state) {
-    if (!state || state.key !== this.asking?.key) return;
-    this.heard = Date.now();
-    const { turn, former, began } = this.asking;
-    const low = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80;
+  // Shows what the server sends about an answer, more each time.
+  receive(state) {
+    if (!state || state.key !== this.running?.key) return;
+    this.lastNews = Date.now();
+    const { turn, replaced, isFirst } = this.running;
+    const atBottom = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80;
     if (state.chat_id && !this.chatId) {
       this.chatId = state.chat_id;
-      this.app.tried(() => this.app.chats.mark(state.chat_id));
+      this.app.attempt(() => this.app.chats.mark(state.chat_id));
     }
     if (state.phase === "failed") {
       this.done();
-      if (began || state.error === "no_chat") this.chatId = null; // it is not kept
-      this.app.tried(() => this.app.chats.mark(this.chatId));
-      this.failed(turn, former, this.app.failure(state));
+      if (isFirst || state.error === "no_chat") this.chatId = null; // it was not kept
+      this.app.attempt(() => this.app.chats.mark(this.chatId));
+      this.fail(turn, replaced, this.app.errorText(state));
     } else if (state.phase === "done") {
       this.done();
-      if (state.turn.id === former[0]?.kept.id) this.putBack(turn, former);
+      if (state.turn.id === replaced[0]?.kept.id) this.restore(turn, replaced);
       else turn.finish(state.turn);
-      this.app.say(this.app.t("finished"));
+      this.app.announce(this.app.t("finished"));
     } else {
       turn.progress(state);
     }
-    if (low) this.log.scrollTop = this.log.scrollHeight;
+    if (atBottom) this.log.scrollTop = this.log.scrollHeight;
   }
 
   stop() {
-    if (this.asking) this.app.tried(() => this.app.call("stop_answer", { key: this.asking.key }));
+    if (this.running) this.app.attempt(() => this.app.call("stop_answer", { key: this.running.key }));
   }
 
   done() {
-    this.asking = null;
-    this.waiting(false);
+    this.running = null;
+    this.setBusy(false);
   }
 
-  waiting(under_way) {
-    const focused = this.send === document.activeElement || this.halt === document.activeElement;
-    this.send.hidden = under_way;
-    this.halt.hidden = !under_way;
-    if (focused) (under_way ? this.halt : this.box).focus();
+  setBusy(busy) {
+    const focused = this.send === document.activeElement || this.stopButton === document.activeElement;
+    this.send.hidden = busy;
+    this.stopButton.hidden = !busy;
+    if (focused) (busy ? this.stopButton : this.box).focus();
   }
 
   key(event) {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return; // Enter also ends a pinyin word
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return; // in an input method, Enter ends the word
     event.preventDefault();
     this.ask(this.box.value);
   }

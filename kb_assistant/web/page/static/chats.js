@@ -1,4 +1,4 @@
-// The conversations that are kept: open, rename, export, delete.
+// The list of conversations: open, rename, export, delete.
 
 import { askFor, download, el, icon, iconButton } from "./dom.js";
 
@@ -12,7 +12,7 @@ export class ChatList {
     const t = this.app.t.bind(this.app);
     this.list = el("ul", {});
     return [
-      el("button", { type: "button", class: "new", onclick: () => this.app.chat.empty() }, icon("plus"), t("new_chat")),
+      el("button", { type: "button", class: "new", onclick: () => this.app.chat.startNew() }, icon("plus"), t("new_chat")),
       this.list,
     ];
   }
@@ -25,13 +25,13 @@ export class ChatList {
     const t = this.app.t.bind(this.app);
     this.list.replaceChildren(...chats.map(chat => el("li", {},
       el("button", {
-        type: "button", class: "chat", dir: "auto", onclick: () => this.app.tried(() => this.app.chat.open(chat.id)),
+        type: "button", class: "chat", dir: "auto", onclick: () => this.app.attempt(() => this.app.chat.open(chat.id)),
         "aria-current": chat.id === this.current ? "true" : null,
       }, chat.title),
       el("span", { class: "tools" },
-        iconButton("rename", `${t("rename")}: ${chat.title}`, () => this.app.tried(() => this.rename(chat))),
-        iconButton("export", `${t("export")}: ${chat.title}`, () => this.app.tried(() => this.export(chat))),
-        iconButton("delete", `${t("delete")}: ${chat.title}`, () => this.app.tried(() => this.delete(chat)))))));
+        iconButton("rename", `${t("rename")}: ${chat.title}`, () => this.app.attempt(() => this.rename(chat))),
+        iconButton("export", `${t("export")}: ${chat.title}`, () => this.app.attempt(() => this.export(chat))),
+        iconButton("delete", `${t("delete")}: ${chat.title}`, () => this.app.attempt(() => this.delete(chat)))))));
     if (!chats.length) this.list.append(el("li", { class: "none" }, t("no_chats")));
   }
 
@@ -55,10 +55,10 @@ export class ChatList {
 
   async delete(chat) {
     const t = this.app.t.bind(this.app);
-    const sure = await askFor({ title: t("delete"), hint: t("delete_chat", { name: chat.title }), yes: t("delete"), no: t("cancel"), danger: true });
-    if (!sure) return;
+    const confirmed = await askFor({ title: t("delete"), hint: t("delete_chat", { name: chat.title }), yes: t("delete"), no: t("cancel"), danger: true });
+    if (!confirmed) return;
     await this.app.call("delete_chat", { chat_id: chat.id });
-    if (chat.id === this.app.chat.chatId) this.app.chat.empty();
+    if (chat.id === this.app.chat.chatId) this.app.chat.startNew();
     await this.refresh();
   }
 }

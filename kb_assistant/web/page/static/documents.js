@@ -1,14 +1,14 @@
-// The documents of the collection: added, searched, replaced and removed through the HTTP API.
+// The documents of the collection: added, filtered, replaced and removed through the HTTP API.
 
 import { askFor, el, iconButton, put, words } from "./dom.js";
 
 const POLL_MS = 400;
-const SOUND = new Set(["ready", "partial"]);
+const USABLE = new Set(["ready", "partial"]);
 
 export class Documents {
   constructor(app) {
     this.app = app;
-    this.queue = Promise.resolve(); // one file after the other, so that each has its own progress
+    this.queue = Promise.resolve(); // one file at a time, so each shows its own progress
   }
 
   draw() {
@@ -20,7 +20,7 @@ export class Documents {
     const [files, folder] = [pick(false), pick(true)];
     this.drop = el("div", {
       class: "drop", ondragover: event => { event.preventDefault(); this.drop.classList.add("over"); },
-      ondragleave: () => this.drop.classList.remove("over"), ondrop: event => this.dropped(event),
+      ondragleave: () => this.drop.classList.remove("over"), ondrop: event => this.receiveDrop(event),
     }, el("p", {}, t("drop")), el("div", { class: "row" },
       el("button", { type: "button", class: "primary", onclick: () => files.click() }, t("choose")),
       el("button", { type: "button", class: "plain", onclick: () => folder.click() }, t("choose_folder"))), files, folder);
@@ -43,52 +43,52 @@ export class Documents {
     try {
       return await (await this.app.fetch(`/api/sources?collection=${encodeURIComponent(collection)}`)).json();
     } catch (error) {
-      if (error.status === 404) return []; // its first document makes the collection
+      if (error.status === 404) return []; // the collection is created with its first document
       this.count.textContent = "";
-      this.shown.replaceChildren(); // it may be another collection's
+      this.shown.replaceChildren(); // the list may be of another collection
       throw error;
     }
   }
 
   list() {
     const t = this.app.t.bind(this.app);
-    const why = one => this.why(one).join("; ");
+    const why = listed => this.explain(listed).join("; ");
     const wanted = this.find.value.trim().toLowerCase();
-    const fitting = (this.found ?? []).filter(one => one.source.toLowerCase().includes(wanted));
-    this.count.textContent = t("count", { n: fitting.length });
-    this.shown.replaceChildren(...fitting.map(one => el("li", {},
-      el("div", { class: "about" }, words("span", one.source, { class: "name" }),
-        el("span", { class: "extent" }, [one.pages ? t("pages", { n: one.pages }) : "", t("passages_n", { n: one.chunks })].filter(Boolean).join(" · ")),
-        why(one) ? words("span", why(one), { class: "notes" }) : null),
-      this.outcome(one.status),
-      iconButton("delete", `${t("delete")}: ${one.source}`, () => this.app.tried(() => this.remove(one))))));
-    if (!fitting.length) this.shown.append(el("li", { class: "none" }, t(wanted ? "none_found" : "no_documents")));
+    const matching = (this.found ?? []).filter(listed => listed.source.toLowerCase().includes(wanted));
+    this.count.textContent = t("count", { n: matching.length });
+    this.shown.replaceChildren(...matching.map(listed => el("li", {},
+      el("div", { class: "about" }, words("span", listed.source, { class: "name" }),
+        el("span", { class: "extent" }, [listed.pages ? t("pages", { n: listed.pages }) : "", t("passages_n", { n: listed.chunks })].filter(Boolean).join(" · ")),
+        why(listed) ? words("span", why(listed), { class: "notes" }) : null),
+      this.outcome(listed.status),
+      iconButton("delete", `${t("delete")}: ${listed.source}`, () => this.app.attempt(() => this.remove(listed))))));
+    if (!matching.length) this.shown.append(el("li", { class: "none" }, t(wanted ? "none_found" : "no_documents")));
   }
 
-  // The server's notes are in English; in other languages, what to do stands before them.
-  why({ status, notes }) {
+  // What to do, in the page's language, before the server's notes, which are in English.
+  explain({ status, notes }) {
     return [this.app.t(`remedy_${status}`), ...notes].filter(Boolean);
   }
 
   outcome(status) {
-    return el("span", { class: `outcome ${SOUND.has(status) ? status : "failed"}` }, this.app.t(`status_${status}`));
+    return el("span", { class: `outcome ${USABLE.has(status) ? status : "failed"}` }, this.app.t(`status_${status}`));
   }
 
-  async remove(one) {
+  async remove(listed) {
     const t = this.app.t.bind(this.app);
-    const hint = t(one.uploaded ? "delete_document" : "delete_document_folder", { name: one.source });
+    const hint = t(listed.uploaded ? "delete_document" : "delete_document_folder", { name: listed.source });
     if (!await askFor({ title: t("delete"), hint, yes: t("delete"), no: t("cancel"), danger: true })) return;
-    const address = `/api/sources/${encodeURIComponent(one.source)}?collection=${encodeURIComponent(this.app.collection)}`;
-    await this.app.tried(() => this.app.fetch(address, { method: "DELETE" }));
-    await this.changed();
+    const address = `/api/sources/${encodeURIComponent(listed.source)}?collection=${encodeURIComponent(this.app.collection)}`;
+    await this.app.attempt(() => this.app.fetch(address, { method: "DELETE" }));
+    await this.reload();
   }
 
-  async changed() {
+  async reload() {
     await this.app.loadCollections();
     await this.load();
   }
 
-  async dropped(event) {
+  async receiveDrop(event) {
     event.preventDefault();
     this.drop.classList.remove("over");
     const entries = [...event.dataTransfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean);
@@ -96,33 +96,33 @@ export class Documents {
   }
 
   add(files) {
-    for (const file of files.filter(one => !one.name.startsWith("."))) {
-      const line = new Line(this, file, this.app.collection);
-      this.adding.append(line.root);
-      this.queue = this.queue.then(() => line.send({}));
+    for (const file of files.filter(file => !file.name.startsWith("."))) {
+      const upload = new Upload(this, file, this.app.collection);
+      this.adding.append(upload.root);
+      this.queue = this.queue.then(() => upload.send({}));
     }
   }
 }
 
-// A file on its way, and what became of it.
-class Line {
-  constructor(room, file, collection) {
-    this.room = room;
-    this.app = room.app;
+// A file being uploaded, and its result.
+class Upload {
+  constructor(list, file, collection) {
+    this.list = list;
+    this.app = list.app;
     this.file = file;
     this.collection = collection;
     this.bar = el("progress", { max: 1, value: 0, "aria-label": file.name });
-    this.said = el("span", { class: "said" }, this.app.t("queued"));
-    this.root = el("li", {}, words("span", file.name, { class: "name" }), this.bar, this.said);
+    this.message = el("span", { class: "result" }, this.app.t("queued"));
+    this.root = el("li", {}, words("span", file.name, { class: "name" }), this.bar, this.message);
   }
 
   async send({ replace = false, password = null }) {
     try {
-      this.settle(await this.read(await this.post(replace, password)));
+      this.finish(await this.waitFor(await this.post(replace, password)));
     } catch (error) {
-      this.ended(error.message || this.app.t("not_sent"), "failed");
+      this.end(error.message || this.app.t("not_sent"), "failed");
     }
-    await this.app.tried(() => this.room.changed());
+    await this.app.attempt(() => this.list.reload());
   }
 
   post(replace, password) {
@@ -133,11 +133,11 @@ class Line {
     if (password) form.append("password", password);
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
-      request.upload.onprogress = event => this.progress("sending", event.loaded / event.total);
+      request.upload.onprogress = event => this.showProgress("sending", event.loaded / event.total);
       request.onload = () => {
         if (request.status < 300) return resolve(JSON.parse(request.responseText));
         if (request.status === 401) return this.app.unreachable().then(reject);
-        return reject(new Error(told(request.responseText) ?? this.app.t("not_sent")));
+        return reject(new Error(errorMessage(request.responseText) ?? this.app.t("not_sent")));
       };
       request.onerror = () => reject(new Error(this.app.t("error_offline")));
       request.open("POST", "/api/sources");
@@ -145,18 +145,18 @@ class Line {
     });
   }
 
-  // Waits until the file is read; gives what became of it.
-  async read(job) {
+  // Waits until the file is processed, and returns its result.
+  async waitFor(job) {
     while (!["done", "failed"].includes(job.state)) {
-      this.progress(job.state === "waiting" ? "queued" : "reading_file", null);
+      this.showProgress(job.state === "waiting" ? "queued" : "reading_file", null);
       await new Promise(resolve => setTimeout(resolve, POLL_MS));
-      job = await this.progressOf(job);
+      job = await this.jobState(job);
     }
     if (job.error) throw new Error(job.error);
     return job.files[0];
   }
 
-  async progressOf(job) {
+  async jobState(job) {
     try {
       return await (await this.app.fetch(`/api/ingest/${job.id}`)).json();
     } catch (error) {
@@ -164,19 +164,19 @@ class Line {
     }
   }
 
-  progress(what, part) {
+  showProgress(what, part) {
     if (part === null) this.bar.removeAttribute("value");
     else this.bar.value = part;
-    this.said.textContent = this.app.t(what, { percent: Math.round((part ?? 0) * 100) });
+    this.message.textContent = this.app.t(what, { percent: Math.round((part ?? 0) * 100) });
   }
 
-  settle(became) {
+  finish(result) {
     const t = this.app.t.bind(this.app);
-    if (!became) return this.ended(t("not_sent"), "failed");
-    const taken = became.status === "refused" && this.room.found?.some(one => one.source === became.source && one.uploaded);
-    this.ended([t(`status_${became.status}`), ...this.room.why(became)].join(" · "), SOUND.has(became.status) ? became.status : "failed");
-    if (taken) this.offer(t("replace"), () => ({ replace: true }));
-    if (became.status === "needs_password") {
+    if (!result) return this.end(t("not_sent"), "failed");
+    const nameTaken = result.status === "refused" && this.list.found?.some(listed => listed.source === result.source && listed.uploaded);
+    this.end([t(`status_${result.status}`), ...this.list.explain(result)].join(" · "), USABLE.has(result.status) ? result.status : "failed");
+    if (nameTaken) this.offer(t("replace"), () => ({ replace: true }));
+    if (result.status === "needs_password") {
       this.offer(t("try_password"), async () => {
         const title = t("password_for", { name: this.file.name });
         const password = await askFor({ title, field: t("password"), type: "password", yes: t("ok"), no: t("cancel"), longest: 1000 });
@@ -185,15 +185,15 @@ class Line {
     }
   }
 
-  ended(message, outcome) {
+  end(message, outcome) {
     this.bar.remove();
-    this.said.className = `said ${outcome}`;
-    this.said.textContent = message;
+    this.message.className = `result ${outcome}`;
+    this.message.textContent = message;
   }
 
-  offer(label, how) {
+  offer(label, chooseOptions) {
     const button = el("button", { type: "button", class: "plain", onclick: async () => {
-      const options = await how();
+      const options = await chooseOptions();
       if (!options) return;
       button.remove();
       put(this.root, this.bar);
@@ -203,8 +203,8 @@ class Line {
   }
 }
 
-// What the API says of an error; null where it is not the API that answers.
-function told(body) {
+// The message of an error of the API; null if something else answered.
+function errorMessage(body) {
   try {
     return JSON.parse(body).error.message;
   } catch {
@@ -212,14 +212,14 @@ function told(body) {
   }
 }
 
-// The files of a folder that was dropped, and of those in it.
+// The files in a dropped folder and in its subfolders.
 async function filesOf(entry) {
   if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
   const reader = entry.createReader();
   const found = [];
   for (;;) {
-    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // a hundred at a time
-    if (!some.length) return found;
-    found.push(...(await Promise.all(some.map(filesOf))).flat());
+    const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // at most a hundred at a time
+    if (!entries.length) return found;
+    found.push(...(await Promise.all(entries.map(filesOf))).flat());
   }
 }

@@ -1,9 +1,9 @@
-// Elements made of data. Text is only ever a text node, so nothing in it is markup.
+// Elements built from data. Text always becomes a text node, so nothing in it is markup.
 
-const STEERING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
 
-// Text without what reverses or hides it.
-export const clean = text => String(text ?? "").replace(STEERING, "");
+// Text without characters that reverse or hide it.
+export const clean = text => String(text ?? "").replace(CONTROL_CHARACTERS, "");
 
 export function el(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -16,7 +16,7 @@ export function el(tag, attributes = {}, ...children) {
   return made;
 }
 
-// Appends children; what is no element becomes text.
+// Appends children; anything but an element becomes text.
 export function put(parent, ...children) {
   for (const child of children.flat()) {
     if (child === null || child === undefined || child === false) continue;
@@ -25,7 +25,7 @@ export function put(parent, ...children) {
   return parent;
 }
 
-// Words of a document: they may be in either direction.
+// Words of a document, which may run from right to left.
 export const words = (tag, text, attributes = {}) => el(tag, { dir: "auto", ...attributes }, text);
 
 const PATHS = {
@@ -53,7 +53,7 @@ export function icon(name) {
   return made;
 }
 
-// A button with a picture; its label is for screen readers and as a hint.
+// A button with an icon; its label is read by screen readers and shown as a tooltip.
 export const iconButton = (name, label, onclick, attributes = {}) =>
   el("button", { type: "button", class: "icon", "aria-label": label, title: label, onclick, ...attributes }, icon(name));
 
@@ -65,7 +65,7 @@ export function download(name, type, text) {
 
 export async function copyText(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  const area = el("textarea", { class: "away" }); // where the page is not on https, there is no clipboard
+  const area = el("textarea", { class: "away" }); // without https there is no clipboard
   area.value = text;
   document.body.append(area);
   area.select();
@@ -73,13 +73,13 @@ export async function copyText(text) {
   area.remove();
 }
 
-// Asks in a dialog, and gives the text written, true, or null where it was left.
+// Asks in a dialog; returns the text entered, true if there is no field, or null if cancelled.
 export function askFor({ title, hint, field, type = "text", value = "", yes, no, danger = false, longest = 200 }) {
   return new Promise(resolve => {
     const input = field ? el("input", { id: "kb-asked", type, maxlength: longest, autocomplete: "off", required: true }) : null;
     if (input) input.value = value;
-    let given = null;
-    const form = el("form", { method: "dialog", onsubmit: () => { given = input ? input.value : true; } },
+    let answer = null;
+    const form = el("form", { method: "dialog", onsubmit: () => { answer = input ? input.value : true; } },
       el("h2", { id: "kb-asked-title" }, title),
       hint ? el("p", {}, hint) : null,
       input ? [el("label", { for: "kb-asked" }, field), input] : null,
@@ -87,7 +87,7 @@ export function askFor({ title, hint, field, type = "text", value = "", yes, no,
         el("button", { type: "button", class: "plain", onclick: () => dialog.close() }, no),
         el("button", { type: "submit", class: danger ? "danger" : "primary" }, yes)));
     const dialog = el("dialog", { class: "asking", "aria-labelledby": "kb-asked-title" }, form);
-    dialog.addEventListener("close", () => { dialog.remove(); resolve(given); });
+    dialog.addEventListener("close", () => { dialog.remove(); resolve(answer); });
     document.querySelector("#kb").append(dialog);
     dialog.showModal();
   });

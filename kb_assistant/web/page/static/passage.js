@@ -1,7 +1,7 @@
-// An opened citation: its passage with the words marked, and its page where it is a PDF's.
+// An opened citation: its passage with the quoted words marked, and a picture of its page if it is in a PDF.
 
+import { citationPlace } from "./citations.js";
 import { el, iconButton, put, words } from "./dom.js";
-import { place } from "./turn.js";
 
 export function openPassage(app, citations, at) {
   const collection = app.collection;
@@ -9,12 +9,12 @@ export function openPassage(app, citations, at) {
   const title = el("h2", { id: "kb-passage-title", dir: "auto" });
   const where = el("p", { class: "place" });
   const count = el("span", { class: "count" });
-  const before = iconButton("left", app.t("previous"), () => show(at - 1));
-  const after = iconButton("right", app.t("next"), () => show(at + 1));
+  const previous = iconButton("left", app.t("previous"), () => show(at - 1));
+  const following = iconButton("right", app.t("next"), () => show(at + 1));
   const opener = document.activeElement;
   const dialog = el("dialog", { class: "passage", "aria-labelledby": "kb-passage-title" },
     el("header", {}, el("div", { class: "names" }, title, where), iconButton("close", app.t("close"), () => dialog.close())),
-    body, citations.length > 1 ? el("footer", {}, before, count, after) : null);
+    body, citations.length > 1 ? el("footer", {}, previous, count, following) : null);
   dialog.addEventListener("close", () => { dialog.remove(); if (opener?.isConnected) opener.focus(); });
   dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
   dialog.addEventListener("keydown", event => {
@@ -28,17 +28,17 @@ export function openPassage(app, citations, at) {
     const citation = citations[at];
     title.textContent = "";
     put(title, `[${citation.number}] `, citation.source);
-    where.textContent = place(app, citation);
+    where.textContent = citationPlace(app, citation);
     count.textContent = app.t("place", { place: at + 1, all: citations.length });
-    before.disabled = at === 0;
-    after.disabled = at === citations.length - 1;
-    const asked = { collection, citation };
-    const passage = await app.tried(() => app.call("open_citation", asked));
+    previous.disabled = at === 0;
+    following.disabled = at === citations.length - 1;
+    const request = { collection, citation };
+    const passage = await app.attempt(() => app.call("open_citation", request));
     if (at !== next || !dialog.isConnected) return;
     if (!passage) return dialog.close();
-    body.replaceChildren(...text(app, passage));
+    body.replaceChildren(...passageText(app, passage));
     body.querySelector("mark")?.scrollIntoView({ block: "center" });
-    if (passage.drawn) await draw(app, body, asked, () => at === next);
+    if (passage.drawn) await showPage(app, body, request, () => at === next);
   }
 
   document.querySelector("#kb").append(dialog);
@@ -46,9 +46,9 @@ export function openPassage(app, citations, at) {
   show(at);
 }
 
-function text(app, passage) {
+function passageText(app, passage) {
   const [start, end] = passage.mark;
-  const characters = [...passage.text]; // places count characters, of which some are two to JavaScript
+  const characters = [...passage.text]; // spans count characters; JavaScript counts some as two
   const part = (from, to) => characters.slice(from, to).join("");
   const around = (parts, label) => parts.map(part => words("blockquote", part, { class: "around", "aria-label": app.t(label) }));
   const own = el("blockquote", { dir: "auto" });
@@ -59,19 +59,19 @@ function text(app, passage) {
   ].filter(Boolean);
 }
 
-async function draw(app, body, asked, still) {
+async function showPage(app, body, request, isCurrent) {
   const waiting = el("p", { class: "hint" }, app.t("drawing"));
   body.append(waiting);
   let page;
   try {
-    page = await app.call("draw_page", asked);
+    page = await app.call("draw_page", request);
   } catch (error) {
     waiting.textContent = error.message;
     return;
   }
   waiting.remove();
-  if (!still()) return;
-  const { citation } = asked;
+  if (!isCurrent()) return;
+  const { citation } = request;
   const picture = el("img", { src: `data:image/png;base64,${page.png}`, alt: app.t("page_picture", { page: citation.page, source: citation.source }) });
   const marks = page.boxes.map(box => {
     const mark = el("span", { class: "box" });

@@ -1,4 +1,4 @@
-// What can be set: answers on the server, language and look in this browser.
+// The settings: answers on the server, language and theme in this browser.
 
 import { download, el, words } from "./dom.js";
 
@@ -18,10 +18,10 @@ export class Settings {
       el("h2", {}, t("settings")),
       el("section", { "aria-label": t("answer_settings") }, el("h3", {}, t("answer_settings")), this.answers),
       el("section", { "aria-label": t("page_settings") }, el("h3", {}, t("page_settings")),
-        this.stored("kb-language", "language", LANGUAGES), this.stored("kb-theme", "theme", THEMES),
+        this.storedChoice("kb-language", "language", LANGUAGES), this.storedChoice("kb-theme", "theme", THEMES),
         this.app.user ? el("p", {}, t("user", { user: this.app.user }), " ", el("a", { href: "/logout" }, t("logout"))) : null),
       el("section", { "aria-label": t("feedback") }, el("h3", {}, t("feedback")), el("p", { class: "hint" }, t("feedback_hint")),
-        el("button", { type: "button", class: "plain", onclick: () => this.app.tried(() => this.export()) }, t("feedback_export"))),
+        el("button", { type: "button", class: "plain", onclick: () => this.app.attempt(() => this.export()) }, t("feedback_export"))),
       el("section", { "aria-label": t("machine") }, el("h3", {}, t("machine")), this.machine),
     ];
   }
@@ -29,74 +29,74 @@ export class Settings {
   async load() {
     this.show(await this.app.call("settings"));
     const found = await this.app.call("machine");
-    this.machine.replaceChildren(...found.flatMap(one =>
-      [el("dt", {}, this.app.t(`check_${one.check}`)), words("dd", this.found(one), { class: one.ok ? "" : "failure" })]));
+    this.machine.replaceChildren(...found.flatMap(finding =>
+      [el("dt", {}, this.app.t(`check_${finding.check}`)), words("dd", this.findingText(finding), { class: finding.ok ? "" : "failure" })]));
   }
 
-  // The server's findings are in English; where it counts most, a sentence in the page's language stands for it.
-  found({ check, ok, detail }) {
+  // The server's findings are in English; the most important has a sentence in the page's language.
+  findingText({ check, ok, detail }) {
     const stays = ok && check === "privacy" && this.app.t("stays");
     if (!stays) return detail;
     return this.app.sendsTo ? this.app.t("leaves", { host: this.app.sendsTo }) : stays;
   }
 
-  stored(key, label, options) {
+  storedChoice(key, label, options) {
     const t = this.app.t.bind(this.app);
     const select = choice(Object.entries(options).map(([value, words]) => [value, t(words)]), localStorage.getItem(key) ?? "");
     select.addEventListener("change", async () => {
       localStorage.setItem(key, select.value);
-      const redrawn = this.app.tried(() => this.app.redraw());
+      const redrawn = this.app.attempt(() => this.app.redraw());
       document.getElementById(`kb-set-${label}`).focus();
       await redrawn;
     });
     return field(label, t(label), select);
   }
 
-  show(held) {
+  show(settings) {
     const t = this.app.t.bind(this.app);
-    const { values, bounds } = held;
-    this.app.sendsTo = held.sends_to;
+    const { values, bounds } = settings;
+    this.app.sendsTo = settings.sends_to;
     this.app.chat.showLeaves();
-    const engine = choice(held.engines.map(name => [name, t(`engine_${name}`)]), values.engine);
-    const models = [...new Set(["", ...held.models, values.model])];
+    const engine = choice(settings.engines.map(name => [name, t(`engine_${name}`)]), values.engine);
+    const models = [...new Set(["", ...settings.models, values.model])];
     const model = choice(models.map(name => [name, name || t("no_model")]), values.model);
     const length = number(values.max_new_tokens, bounds.max_new_tokens);
     const passages = number(values.passages, bounds.passages);
-    const most = Math.max(1, values.temperature); // more than 1 is for who writes kb.toml
+    const most = Math.max(1, values.temperature); // kb.toml can set more than 1
     const temperature = number(values.temperature, { ...bounds.temperature, most }, "any");
-    const drawn = field("temperature", t("temperature"), temperature, t("temperature_hint"));
+    const temperatureField = field("temperature", t("temperature"), temperature, t("temperature_hint"));
     const prompt = el("textarea", { rows: 3, maxlength: 4000 });
     prompt.value = values.system_prompt;
-    const told = field("system_prompt", t("system_prompt"), prompt, t("system_prompt_hint"));
-    const written = () => { drawn.hidden = told.hidden = (engine.value === "auto" ? held.answers_with : engine.value) === "extractive"; };
-    engine.addEventListener("change", written);
-    written();
-    const form = el("form", { onsubmit: event => { event.preventDefault(); this.app.tried(() => this.save({
+    const promptField = field("system_prompt", t("system_prompt"), prompt, t("system_prompt_hint"));
+    const showModelFields = () => { temperatureField.hidden = promptField.hidden = (engine.value === "auto" ? settings.answers_with : engine.value) === "extractive"; };
+    engine.addEventListener("change", showModelFields);
+    showModelFields();
+    const form = el("form", { onsubmit: event => { event.preventDefault(); this.app.attempt(() => this.save({
       engine: engine.value, model: model.value, max_new_tokens: length.valueAsNumber, passages: passages.valueAsNumber,
       temperature: temperature.valueAsNumber, system_prompt: prompt.value.trim(),
     })); } },
-    el("p", { class: "hint" }, t("answers_with", { engine: t(`engine_${held.answers_with}`) })),
-    held.writable ? null : el("p", { class: "hint" }, t("read_only")),
-    el("fieldset", { disabled: !held.writable },
-      field("engine", t("engine"), engine),
+    el("p", { class: "hint" }, t("answers_with", { engine: t(`engine_${settings.answers_with}`) })),
+    settings.writable ? null : el("p", { class: "hint" }, t("read_only")),
+    el("fieldset", { disabled: !settings.writable },
+      field("engine", t("engine"), engine, t("engine_hint")),
       field("model", t("model"), model, t("model_hint")),
       field("max_new_tokens", t("max_new_tokens"), length, t("max_new_tokens_hint")),
       field("passages", t("n_passages"), passages),
-      drawn,
-      told,
+      temperatureField,
+      promptField,
       el("button", { type: "submit", class: "primary" }, t("save"))));
     this.answers.replaceChildren(form);
   }
 
   async save(values) {
     this.show(await this.app.call("change_settings", values));
-    this.app.tell(this.app.t("saved"));
+    this.app.notify(this.app.t("saved"));
   }
 
   async export() {
     const lines = await this.app.call("export_feedback");
     if (lines) download("feedback.jsonl", "application/jsonl", lines);
-    else this.app.tell(this.app.t("feedback_none"));
+    else this.app.notify(this.app.t("feedback_none"));
   }
 }
 

@@ -1,40 +1,31 @@
-"""Answers on their way from the engine's thread: a client that leaves is never missed."""
+"""A client that disconnects stops the engine, at whatever moment."""
 
 import asyncio
 
 import pytest
 
-from kb_assistant.web.api.answers import _Feed, last
+from kb_assistant.errors import UsageError
+from kb_assistant.web.api.answers import AnswerPiece, final_answer, pieces_of
+from kb_assistant.web.bridge import Bridge
 
 
 class _Leaving:
-    """A request whose client leaves at the very moment when a piece arrives."""
+    """A request whose client leaves at the very moment that a piece arrives."""
 
-    def __init__(self, feed: _Feed) -> None:
-        self._feed = feed
+    def __init__(self, bridge: Bridge[AnswerPiece]) -> None:
+        self._bridge = bridge
 
     async def is_disconnected(self) -> bool:
-        self._feed.put("second ")
+        self._bridge.send("second ")
         await asyncio.sleep(0)
         return True
 
 
 def test_a_client_that_leaves_as_a_piece_arrives_still_stops_the_engine() -> None:
     async def leave() -> bool:
-        feed = _Feed()
-        with pytest.raises(Exception, match="the client has gone"):
-            await asyncio.wait_for(last(feed.pieces("first "), _Leaving(feed)), 5)  # type: ignore[arg-type]
-        return feed.gone.is_set()
+        bridge = Bridge[AnswerPiece]()
+        with pytest.raises(UsageError, match="the client has disconnected"):
+            await asyncio.wait_for(final_answer(pieces_of(bridge, ["first "]), _Leaving(bridge)), 5)  # type: ignore[arg-type]
+        return bridge.stop.is_set()
 
     assert asyncio.run(leave())
-
-
-def test_a_timeout_of_the_engine_ends_the_answer() -> None:
-    async def read() -> None:
-        feed = _Feed()
-        feed.put(TimeoutError("the model's server is silent"))
-        async for _ in feed.pieces("first "):
-            pass
-
-    with pytest.raises(TimeoutError, match="silent"):
-        asyncio.run(asyncio.wait_for(read(), 5))

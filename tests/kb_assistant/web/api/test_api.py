@@ -47,7 +47,7 @@ def test_a_chat_is_answered_with_citations(client: openai.OpenAI) -> None:
     assert done.refused is False
 
 
-def test_a_stream_holds_the_same(client: openai.OpenAI) -> None:
+def test_a_stream_has_the_same_answer(client: openai.OpenAI) -> None:
     whole = chat(client, "去一类城市出差，酒店每晚最多可以报多少钱？")
     *chunks, last, usage = chat(
         client,
@@ -62,7 +62,7 @@ def test_a_stream_holds_the_same(client: openai.OpenAI) -> None:
     assert usage.usage.total_tokens == 0
 
 
-def test_what_is_not_there_is_refused(client: openai.OpenAI) -> None:
+def test_a_question_without_an_answer_is_refused(client: openai.OpenAI) -> None:
     done = chat(client, "公司班车早上几点从地铁站发车？")
     assert done.refused is True
     assert done.choices[0].message.content.startswith("这些文档里没有这个问题的答案。")
@@ -90,14 +90,14 @@ def test_an_unknown_model_is_named(client: openai.OpenAI, model: str) -> None:
         chat(client, WARRANTY, model=model)
 
 
-def test_what_cannot_be_asked(client: openai.OpenAI) -> None:
+def test_questions_that_are_refused(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="empty"):
         chat(client, "  ")
     with pytest.raises(openai.BadRequestError, match="10,000"):
         chat(client, "a" * 10_001)
     with pytest.raises(openai.UnprocessableEntityError, match="messages"):
         chat(client)
-    with pytest.raises(openai.BadRequestError, match="role has to be user"):
+    with pytest.raises(openai.BadRequestError, match="must have the role user"):
         client.chat.completions.create(model="kb", messages=[{"role": "assistant", "content": "hello"}])
 
 
@@ -119,7 +119,7 @@ def test_search_gives_what_the_command_line_gives(address: str) -> None:
     assert found["hits"][0]["rank"] == 1
 
 
-def test_ask_tells_the_passages_first_and_the_answer_last(address: str) -> None:
+def test_ask_sends_the_passages_first_and_the_answer_last(address: str) -> None:
     told = events(httpx.post(f"{address}/api/ask", json={"question": WARRANTY}))
     names = [name for name, _ in told]
     assert names[0] == "passages"
@@ -162,6 +162,48 @@ def test_errors_that_no_route_raises_have_the_same_form(address: str) -> None:
     for method, path in (("GET", "/api/nowhere"), ("POST", "/v1/nowhere"), ("DELETE", "/v1/models")):
         reply = httpx.request(method, f"{address}{path}")
         assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_found")
+
+
+WRONG = [
+    ("GET", "/api/search?q=leave&k=0", None, "k: must be at least 1", "k"),
+    ("GET", "/api/search?q=leave&k=101", None, "k: must be at most 100", "k"),
+    ("GET", "/api/search?q=leave&k=five", None, "k: must be a whole number", "k"),
+    ("GET", "/api/search?q=leave&limit=5", None, "limit: unknown parameter", "limit"),
+    ("GET", "/api/search", None, "q: missing", "q"),
+    ("GET", "/api/search?q=", None, "q: must not be empty", "q"),
+    ("GET", "/api/sources?colection=other", None, "colection: unknown parameter", "colection"),
+    ("DELETE", "/api/sources/on-call.md?colection=other", None, "colection: unknown parameter", "colection"),
+    ("POST", "/api/ask", {"question": "leave?", "k": 5}, "k: unknown parameter", "k"),
+    ("POST", "/api/ask", {"question": 5}, "question: must be text", "question"),
+    ("POST", "/api/ask", {"question": "x", "history": "y"}, "history: must be a list", "history"),
+    ("POST", "/api/ask", {"question": "x" * 10_001}, "question: must have at most 10000 characters", "question"),
+    ("POST", "/api/ask", [], "the body must be a JSON object", None),
+    ("POST", "/api/ask", None, "the body must be a JSON object", None),
+    ("POST", "/api/ingest", {"delete_missing": "perhaps"}, "delete_missing: must be true or false", "delete_missing"),
+    ("POST", "/v1/embeddings", {"model": "kb", "input": 3}, "input: must be text", "input"),
+    (
+        "POST",
+        "/v1/chat/completions",
+        {"model": "kb", "messages": [{"role": "boss", "content": "x"}]},
+        "messages.0.role: must be 'system', 'developer', 'user' or 'assistant'",
+        "messages.0.role",
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "message", "parameter"), WRONG)
+def test_a_wrong_parameter_is_a_plain_error(
+    address: str, method: str, path: str, body: Any, message: str, parameter: str | None
+) -> None:
+    reply = httpx.request(method, address + path, **({} if body is None else {"json": body}))
+    expected = {"message": message, "type": "invalid_request_error", "param": parameter, "code": "invalid_request"}
+    assert (reply.status_code, reply.json()) == (422, {"error": expected})
+
+
+def test_a_body_that_is_no_json_is_a_plain_error(address: str) -> None:
+    reply = httpx.post(f"{address}/api/ask", content=b"{question", headers={"Content-Type": "application/json"})
+    assert reply.status_code == 422
+    assert reply.json()["error"]["message"].startswith("the body is not JSON: ")
 
 
 def test_the_description_is_true(address: str) -> None:

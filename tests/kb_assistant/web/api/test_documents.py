@@ -1,4 +1,4 @@
-"""Documents over HTTP: uploaded, listed, asked about, removed, read in again."""
+"""Documents over HTTP: uploaded, listed, asked about, removed, ingested again."""
 
 from __future__ import annotations
 
@@ -84,14 +84,14 @@ def test_an_upload_becomes_a_document_like_any_other(kb: httpx.Client) -> None:
     assert "病假每年八天" not in answer(kb, "病假每年有几天？")
 
 
-def test_a_name_is_taken_whole(kb: httpx.Client) -> None:
+def test_a_document_is_removed_by_its_exact_name_only(kb: httpx.Client) -> None:
     assert kb.delete("/api/sources/*").status_code == 404
     assert kb.delete("/api/sources/leave.m?").status_code == 404
     assert kb.delete("/api/sources/%2A").status_code == 404
     assert names(kb) == ["leave.md"]
 
 
-def test_a_second_file_of_a_name_is_refused_unless_it_is_to_replace(kb: httpx.Client) -> None:
+def test_a_file_of_the_same_name_is_refused_unless_it_replaces_the_first(kb: httpx.Client) -> None:
     finished(kb, kb.post("/api/sources", files=[part("病假.txt", SICK)]))
     newer = [part("病假.txt", SICK.replace("八", "九"))]
     assert outcomes(finished(kb, kb.post("/api/sources", files=newer))) == {"病假.txt": "refused"}
@@ -109,7 +109,7 @@ def test_a_collection_is_named_with_the_files(kb: httpx.Client) -> None:
     assert listed == {"default": ["私人文件"], "人事": []}
 
 
-def test_what_cannot_be_sent(kb: httpx.Client, own_home: Path) -> None:
+def test_uploads_that_are_refused(kb: httpx.Client, own_home: Path) -> None:
     assert kb.post("/api/sources", files=[part("a.md", b"x" * 1_000_001)]).status_code == 413
     streamed = iter([b"x" * 100_000] * 20)
     form = {"Content-Type": "multipart/form-data; boundary=b"}
@@ -126,7 +126,7 @@ def test_what_cannot_be_sent(kb: httpx.Client, own_home: Path) -> None:
     assert not any((own_home / "uploads").glob("*"))
 
 
-def test_folders_are_read_in_again_by_name_alone(kb: httpx.Client, docs: Path) -> None:
+def test_folders_are_ingested_again_by_name_only(kb: httpx.Client, docs: Path) -> None:
     (docs / "vpn.md").write_text("# VPN\n\nTokens expire after twelve hours.\n")
     for body in ({}, {"folder": "私人文件"}):
         (docs / "vpn.md").write_text(f"# VPN\n\nTokens expire after twelve hours.\n{body}")
@@ -140,11 +140,11 @@ def test_folders_are_read_in_again_by_name_alone(kb: httpx.Client, docs: Path) -
         path.unlink()
     job = finished(kb, kb.post("/api/ingest", json={}))
     assert job["state"] == "failed"
-    assert job["error"].startswith("私人文件 is empty now, and 2 documents from it are in the collection")
+    assert job["error"].startswith("私人文件 is empty now, but 2 of its documents are in the collection")
     assert finished(kb, kb.post("/api/ingest", json={"delete_missing": True}))["counts"]["deleted"] == 2
 
 
-def test_no_reply_tells_where_files_lie(kb: httpx.Client, docs: Path, own_home: Path) -> None:
+def test_no_response_contains_a_path(kb: httpx.Client, docs: Path, own_home: Path) -> None:
     job = finished(kb, kb.post("/api/sources", files=[part("broken.pdf", "no PDF")]))
     assert outcomes(job) == {"broken.pdf": "failed"}
     told = str(job) + kb.get("/api/sources").text + kb.get("/api/collections").text
@@ -153,8 +153,8 @@ def test_no_reply_tells_where_files_lie(kb: httpx.Client, docs: Path, own_home: 
     assert "uploads/" not in told
 
 
-def test_whoever_leaves_in_the_middle_of_an_upload_leaves_no_trace(kb: httpx.Client) -> None:
-    """Nor in the log, which `served` looks at."""
+def test_an_upload_that_is_aborted_leaves_no_trace(kb: httpx.Client) -> None:
+    """Nor in the log, which `served` checks."""
     head = "POST /api/sources HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n"
     form = 'Content-Type: multipart/form-data; boundary=B\r\n\r\n--B\r\nContent-Disposition: form-data; name="files"; '
     with socket.create_connection((kb.base_url.host, kb.base_url.port or 80)) as client:
@@ -164,7 +164,7 @@ def test_whoever_leaves_in_the_middle_of_an_upload_leaves_no_trace(kb: httpx.Cli
     assert names(kb) == ["leave.md"]
 
 
-def test_files_that_arrive_wait_on_the_disk_and_not_in_memory() -> None:
+def test_uploads_are_kept_on_disk_not_in_memory() -> None:
     content = (
         b"--B\r\nContent-Disposition: form-data; name=files; filename=a.md\r\n\r\n" + b"x" * 100_000 + b"\r\n--B--\r\n"
     )

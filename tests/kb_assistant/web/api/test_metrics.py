@@ -17,7 +17,7 @@ def figures(address: str) -> dict[str, float]:
     return {" ".join([one.name, *one.labels.values()]): one.value for one in samples}
 
 
-def test_questions_are_counted_and_nothing_of_them_is_told(own_home: Path) -> None:
+def test_questions_are_counted_and_their_text_is_not_shown(own_home: Path) -> None:
     with Assistant.open(own_home) as kb:
         kb.ingest(SAMPLES)
         chunks = sum(one.chunks for one in kb.sources())

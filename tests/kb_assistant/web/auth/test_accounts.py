@@ -1,4 +1,4 @@
-"""`kb user` and `kb key`, and the file that they keep."""
+"""`kb user`, `kb key` and the file that they write."""
 
 import os
 import stat
@@ -20,11 +20,11 @@ def accounts(own_home: Path) -> Accounts:
     return Accounts(own_home)
 
 
-def test_a_password_holds_and_is_kept_as_a_hash(accounts: Accounts, own_home: Path) -> None:
+def test_a_password_is_checked_and_stored_as_a_hash(accounts: Accounts, own_home: Path) -> None:
     accounts.add_user("王芳", "芝麻开门，芝麻开门")
-    assert accounts.password_holds("王芳", "芝麻开门，芝麻开门")
-    assert not accounts.password_holds("王芳", "芝麻开门，芝麻关门")
-    assert not accounts.password_holds("nobody", "芝麻开门，芝麻开门")
+    assert accounts.check_password("王芳", "芝麻开门，芝麻开门")
+    assert not accounts.check_password("王芳", "芝麻开门，芝麻关门")
+    assert not accounts.check_password("nobody", "芝麻开门，芝麻开门")
     file = own_home / "users.toml"
     assert "芝麻" not in file.read_text(encoding="utf-8")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -35,14 +35,14 @@ def test_one_account_does_not_change_another(accounts: Accounts, own_home: Path)
     accounts.add_user("anna", "correct horse")
     key = accounts.add_key("laptop")
     Accounts(own_home).add_user("anna", "battery staple")  # another process
-    assert accounts.password_holds("anna", "battery staple")
-    assert not accounts.password_holds("anna", "correct horse")
+    assert accounts.check_password("anna", "battery staple")
+    assert not accounts.check_password("anna", "correct horse")
     assert accounts.key_name(key) == "laptop"
     accounts.remove_user("anna")
-    assert (dict(accounts.known().users), accounts.key_name(key)) == ({}, "laptop")
+    assert (dict(accounts.credentials().users), accounts.key_name(key)) == ({}, "laptop")
     accounts.remove_key("laptop")
     assert accounts.key_name(key) is None
-    assert not accounts.known()
+    assert not accounts.credentials()
 
 
 def test_two_keys_differ_and_only_their_hashes_are_kept(accounts: Accounts, own_home: Path) -> None:
@@ -55,34 +55,34 @@ def test_two_keys_differ_and_only_their_hashes_are_kept(accounts: Accounts, own_
 
 
 @pytest.mark.parametrize("name", ["", " anna", "key:anna", "a\nb", "re\u202ev", "x" * 65])
-def test_names_that_cannot_be_taken(accounts: Accounts, name: str) -> None:
-    with pytest.raises(UsageError, match="cannot be a name"):
+def test_names_that_are_not_allowed(accounts: Accounts, name: str) -> None:
+    with pytest.raises(UsageError, match="is not allowed; use 1 to 64 printable"):
         accounts.add_user(name, "long enough")
-    with pytest.raises(UsageError, match="cannot be a name"):
+    with pytest.raises(UsageError, match="is not allowed; use 1 to 64 printable"):
         accounts.add_key(name)
 
 
-def test_names_of_all_kinds_come_back(accounts: Accounts, own_home: Path) -> None:
+def test_names_with_special_characters_are_stored_unchanged(accounts: Accounts, own_home: Path) -> None:
     names = ['a"b', "c\\d", "e = f", "[users]", "王芳 🦒", "#x"]
     for name in names:
         accounts.add_key(name)
-    assert set(Accounts(own_home).known().keys) == set(names)
+    assert set(Accounts(own_home).credentials().keys) == set(names)
 
 
-def test_what_is_wrong_with_the_file_is_said(accounts: Accounts, own_home: Path) -> None:
+def test_a_file_that_cannot_be_used_is_explained(accounts: Accounts, own_home: Path) -> None:
     accounts.add_user("anna", "correct horse")
     file = own_home / "users.toml"
     if os.name != "nt":
         file.chmod(0o644)
-        with pytest.raises(SettingsError, match=r"others may read .*chmod 600"):
-            Accounts(own_home).known()
+        with pytest.raises(SettingsError, match=r"other users of this machine can read .*chmod 600"):
+            Accounts(own_home).credentials()
         file.chmod(0o600)
     file.write_text("[users]\nanna = 7\n")
-    with pytest.raises(SettingsError, match=r"something else than names and hashes; correct it"):
-        accounts.known()
+    with pytest.raises(SettingsError, match=r"must hold names and hashes only; correct the file"):
+        accounts.credentials()
     file.write_text('[users]\nanna = "md5$x"\n')
-    with pytest.raises(SettingsError, match="broken"):
-        accounts.password_holds("anna", "correct horse")
+    with pytest.raises(SettingsError, match="is damaged"):
+        accounts.check_password("anna", "correct horse")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="it has no such limits")
@@ -108,10 +108,10 @@ def test_a_file_that_cannot_be_written_whole_stays_as_it_was(accounts: Accounts,
 def test_the_command_line_adds_lists_and_removes(kb_process: Callable, own_home: Path) -> None:
     added = kb_process("user", "add", "王芳", stdin="芝麻开门，芝麻开门\n")
     assert (added.code, added.out) == (0, "王芳 may use kb serve\n")
-    assert Accounts(own_home).password_holds("王芳", "芝麻开门，芝麻开门")
+    assert Accounts(own_home).check_password("王芳", "芝麻开门，芝麻开门")
     short = kb_process("user", "add", "anna", stdin="short\n")
     assert (short.code, short.out) == (2, "")
-    assert short.err == "kb: a password has 8 to 1,000 characters; choose another\n"
+    assert short.err == "kb: a password must have 8 to 1,000 characters; choose another\n"
     key = kb_process("key", "add", "laptop", "--json").json()["key"]
     assert Accounts(own_home).key_name(key) == "laptop"
     assert kb_process("user", "list", "--json").json() == ["王芳"]
@@ -122,7 +122,7 @@ def test_the_command_line_adds_lists_and_removes(kb_process: Callable, own_home:
     assert kb_process("key", "list", "--json").json() == []
 
 
-def test_the_next_of_a_name_does_not_get_the_formers_conversations(kb_process: Callable, own_home: Path) -> None:
+def test_a_new_user_does_not_get_a_removed_namesakes_conversations(kb_process: Callable, own_home: Path) -> None:
     with Assistant.open(own_home) as kb:
         for name in ("王芳", "anna"):
             Accounts(own_home).add_user(name, "correct horse")

@@ -1,4 +1,4 @@
-"""What the page's script is told, without a browser."""
+"""Calls of the page's script, without a browser."""
 
 import asyncio
 import threading
@@ -12,25 +12,26 @@ from starlette.requests import Request
 from kb_assistant import Assistant
 from kb_assistant.answering.types import Citation
 from kb_assistant.errors import EmptyStoreError, ModelError, PageImageError, SettingsError, StoreError, UsageError
-from kb_assistant.web.page.calls import called, failure
-from kb_assistant.web.page.chat import Answering, ChatCalls
+from kb_assistant.web.page.answers import PageAnswers
+from kb_assistant.web.page.calls import describe_error, expose
+from kb_assistant.web.page.chat import ChatCalls
 from kb_assistant.web.page.passages import PassageCalls
 from kb_assistant.web.page.settings import SettingCalls
-from kb_assistant.web.running_answers import UnderWay
+from kb_assistant.web.running_answers import RunningAnswers
 
 
 @pytest.mark.parametrize("kind", [ModelError, SettingsError, StoreError, PageImageError, EmptyStoreError])
-def test_an_error_that_may_name_a_path_is_told_by_its_kind_alone(kind: type[Exception]) -> None:
-    assert "secret" not in str(failure(kind("cannot open /home/secret/catalog.db")))
+def test_an_error_that_may_name_a_path_is_reported_by_its_kind_alone(kind: type[Exception]) -> None:
+    assert "secret" not in str(describe_error(kind("cannot open /home/secret/catalog.db")))
 
 
-def test_an_error_of_the_question_itself_is_told() -> None:
-    assert failure(UsageError("the title is empty; write one"))["detail"] == "the title is empty; write one"
+def test_an_error_of_the_request_itself_is_reported() -> None:
+    assert describe_error(UsageError("the title is empty; write one"))["detail"] == "the title is empty; write one"
 
 
-def test_the_page_is_told_where_questions_go(own_home: Path) -> None:
+def test_the_page_knows_where_questions_are_sent(own_home: Path) -> None:
     with Assistant.open(own_home, base_url="https://llm.example.com/v1", model="some-model") as kb:
-        assert ChatCalls(kb, Answering(kb, UnderWay())).begin("", {})["sends_to"] == "llm.example.com"
+        assert ChatCalls(kb, PageAnswers(kb, RunningAnswers())).begin("", {})["sends_to"] == "llm.example.com"
         told = SettingCalls(kb)
         assert told.settings("", {})["sends_to"] == "llm.example.com"
         assert any("llm.example.com" in one["detail"] for one in told.machine("", {}) if one["check"] == "privacy")
@@ -38,7 +39,7 @@ def test_the_page_is_told_where_questions_go(own_home: Path) -> None:
         assert SettingCalls(kb).settings("", {})["sends_to"] is None
 
 
-def test_settings_are_bounded_and_only_those_of_the_page_are_taken(own_home: Path) -> None:
+def test_settings_have_bounds_and_only_those_of_the_page_can_be_changed(own_home: Path) -> None:
     with Assistant.open(own_home) as kb:
         told = SettingCalls(kb)
         assert told.settings("", {})["bounds"] == {
@@ -59,13 +60,13 @@ def test_settings_are_bounded_and_only_those_of_the_page_are_taken(own_home: Pat
 
 def test_the_first_page_of_an_empty_home_suggests_nothing(own_home: Path) -> None:
     with Assistant.open(own_home) as kb:
-        calls = ChatCalls(kb, Answering(kb, UnderWay()))
+        calls = ChatCalls(kb, PageAnswers(kb, RunningAnswers()))
         assert calls.suggestions("", {}) == []
         assert calls.begin("", {})["chats"] == []
 
 
 class SlowToDraw:
-    """An assistant whose pages are not drawn until it is let."""
+    """An assistant that draws no page before it is released."""
 
     def __init__(self) -> None:
         self.let = threading.Event()
@@ -75,9 +76,9 @@ class SlowToDraw:
         raise PageImageError("it is broken")
 
 
-def page_calls(*rooms: Any) -> dict[str, Any]:
+def page_calls(*groups: Any) -> dict[str, Any]:
     """The calls as the page's script makes them, by name."""
-    return {call.__name__: called(call) for room in rooms for call in room.all()}
+    return {call.__name__: expose(call) for group in groups for call in group.all()}
 
 
 CITED = asdict(Citation(1, "a.md", None, 1, 1, "", "The zebra quota is 42.", 0.5))
@@ -96,7 +97,7 @@ def test_a_stop_does_not_wait_for_other_calls(own_home: Path) -> None:
             await asyncio.gather(*others)
 
     with Assistant.open(own_home) as kb:
-        asyncio.run(busy(page_calls(ChatCalls(kb, Answering(kb, UnderWay())))["stop_answer"]))
+        asyncio.run(busy(page_calls(ChatCalls(kb, PageAnswers(kb, RunningAnswers())))["stop_answer"]))
 
 
 def test_pages_being_drawn_hold_up_no_other_call(own_home: Path) -> None:
@@ -112,13 +113,13 @@ def test_pages_being_drawn_hold_up_no_other_call(own_home: Path) -> None:
             assert {one["error"] for one in await asyncio.gather(*drawn)} == {"not_drawn"}
 
     with Assistant.open(own_home) as kb:
-        asyncio.run(drawing(page_calls(PassageCalls(slow), ChatCalls(kb, Answering(kb, UnderWay())))))
+        asyncio.run(drawing(page_calls(PassageCalls(slow), ChatCalls(kb, PageAnswers(kb, RunningAnswers())))))
 
 
 @pytest.mark.parametrize("number", [10**20, -(10**20), float("inf"), float("nan"), "x", [], None])
 def test_odd_numbers_are_malformed(own_home: Path, number: Any) -> None:
     with Assistant.open(own_home) as kb:
-        calls = page_calls(ChatCalls(kb, Answering(kb, UnderWay())))
+        calls = page_calls(ChatCalls(kb, PageAnswers(kb, RunningAnswers())))
         for name in ("open_chat", "delete_chat", "export_chat", "rate"):
             told = asyncio.run(calls[name]({"chat_id": number, "turn_id": number, "verdict": 1}, REQUEST))
             assert told == {"error": "malformed", "detail": ""}

@@ -1,4 +1,4 @@
-"""What the server gives at its root, and of Gradio's routes."""
+"""The page at the root of the server, and what is left of Gradio's routes."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_the_server_redirects_to_no_other_site(address: str, method: str, path: 
         ("GET", "custom_component/1/client/component/x"),
     ],
 )
-def test_what_the_page_does_not_use_of_gradio_is_closed(address: str, method: str, path: str) -> None:
+def test_gradios_other_routes_are_closed(address: str, method: str, path: str) -> None:
     reply = httpx.request(method, f"{address}/gradio_api/{path}")
     assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_found")
 
@@ -122,7 +122,7 @@ def test_the_page_takes_no_forms(address: str) -> None:
             assert (reply.status_code, reply.json()["error"]["code"]) == (415, "unsupported_media_type")
 
 
-def test_no_browser_keeps_what_is_private(address: str) -> None:
+def test_browsers_store_no_private_content(address: str) -> None:
     for path in ("/", "/config", "/api/sources", "/api/search?q=leave", "/v1/models", "/login", "/metrics"):
         assert httpx.get(address + path).headers["cache-control"] == "no-store", path
     asset = next(one for one in Page(httpx.get(address).text).assets if "assets/" in one)

@@ -1,4 +1,4 @@
-"""What several requests are made of."""
+"""Fields that several requests share."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pydantic import Field
 
 from kb_assistant.assistant import MAX_QUESTION_CHARACTERS
 
-__all__ = ["LONGEST_MESSAGE", "CollectionName", "NewCollectionName", "Question"]
+__all__ = ["MAX_MESSAGE_CHARACTERS", "CollectionName", "NewCollectionName", "Question"]
 
-LONGEST_MESSAGE = 100_000
+MAX_MESSAGE_CHARACTERS = 100_000
 
 Question = Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_CHARACTERS, pattern=r"\S")]
 CollectionName = Annotated[str, Field(max_length=200)]
