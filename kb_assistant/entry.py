@@ -29,8 +29,7 @@ def main() -> None:
         warnings.simplefilter("ignore")
         logging.basicConfig(level=logging.CRITICAL)
     try:
-        _set_language()
-        code = cli.main(prog_name="kb", standalone_mode=False)
+        code = _in_user_language(cli).main(prog_name="kb", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except (BrokenPipeError, SystemExit):  # what click makes of it: the reader, such as `head`, has seen enough
@@ -45,17 +44,17 @@ def main() -> None:
     sys.exit(code)
 
 
-def _set_language() -> None:
-    """Show help and messages in Chinese if the setting `language` or the locale says so."""
+def _in_user_language(command: click.Command) -> click.Command:
+    """Set the language of messages, and return the command with help in it."""
     from kb_assistant.messages import use_language, user_language
 
     language = user_language(_language_setting())
     use_language(language)
-    if language == "zh":
-        from kb_assistant.cli.help import ChineseHelpFormatter, translate_help
+    if language == "en":
+        return command
+    from kb_assistant.cli.help import in_chinese
 
-        translate_help(cli)
-        click.Context.formatter_class = ChineseHelpFormatter
+    return in_chinese(command)
 
 
 def _language_setting() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from kb_assistant.cli.options import JSON, with_options
-from kb_assistant.cli.output import print_result
+from kb_assistant.cli.output import print_message, print_outcome
 
 __all__ = ["key", "user"]
 
@@ -23,7 +23,6 @@ def user() -> None:
 @with_options(JSON)
 def add_user(name: str, as_json: bool, home: Path | None) -> None:
     """Add a user, or change a password; it is asked for, or read from stdin."""
-    from kb_assistant import serialization
     from kb_assistant.settings import home_folder
     from kb_assistant.web.auth.accounts import Accounts
 
@@ -32,21 +31,18 @@ def add_user(name: str, as_json: bool, home: Path | None) -> None:
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     Accounts(home_folder(home)).add_user(name, password)
-    print_result(serialization.to_json({"user": name}) if as_json else f"{name} may use kb serve")
+    print_outcome({"user": name}, f"{name} may use kb serve", as_json=as_json)
 
 
 @user.command("list")
 @with_options(JSON)
 def list_users(as_json: bool, home: Path | None) -> None:
     """List the users."""
-    from kb_assistant import serialization
     from kb_assistant.settings import home_folder
     from kb_assistant.web.auth.accounts import Accounts
 
     names = sorted(Accounts(home_folder(home)).credentials().users)
-    print_result(
-        serialization.to_json(names) if as_json else "\n".join(names) or "no users; kb user add NAME makes one"
-    )
+    print_outcome(names, "\n".join(names) or "no users; kb user add NAME makes one", as_json=as_json)
 
 
 @user.command("remove")
@@ -54,7 +50,6 @@ def list_users(as_json: bool, home: Path | None) -> None:
 @with_options(JSON)
 def remove_user(name: str, as_json: bool, home: Path | None) -> None:
     """Remove a user, end their sessions, and delete their conversations."""
-    from kb_assistant import serialization
     from kb_assistant.chats.service import delete_chats_of
     from kb_assistant.settings import home_folder
     from kb_assistant.web.auth.accounts import Accounts
@@ -63,7 +58,7 @@ def remove_user(name: str, as_json: bool, home: Path | None) -> None:
     removed = Accounts(folder).remove_user(name)
     chats = delete_chats_of(removed, folder)  # the next of that name is another person
     done = {"removed": removed, "conversations": chats}
-    print_result(serialization.to_json(done) if as_json else f"removed: {removed}, and their conversations: {chats}")
+    print_outcome(done, f"removed: {removed}, and their conversations: {chats}", as_json=as_json)
 
 
 @click.group()
@@ -76,26 +71,24 @@ def key() -> None:
 @with_options(JSON)
 def add_key(name: str, as_json: bool, home: Path | None) -> None:
     """Make a key, and print it this once; only its hash is kept."""
-    from kb_assistant import serialization
     from kb_assistant.settings import home_folder
     from kb_assistant.web.auth.accounts import Accounts
 
     made = Accounts(home_folder(home)).add_key(name)
-    print_result(serialization.to_json({"name": name, "key": made}) if as_json else made)
+    print_outcome({"name": name, "key": made}, made, as_json=as_json)
     if not as_json:
-        click.echo("(shown this once; send it as: Authorization: Bearer KEY)", err=True)
+        print_message("(shown this once; send it as: Authorization: Bearer KEY)")
 
 
 @key.command("list")
 @with_options(JSON)
 def list_keys(as_json: bool, home: Path | None) -> None:
     """List the keys' names."""
-    from kb_assistant import serialization
     from kb_assistant.settings import home_folder
     from kb_assistant.web.auth.accounts import Accounts
 
     names = sorted(Accounts(home_folder(home)).credentials().keys)
-    print_result(serialization.to_json(names) if as_json else "\n".join(names) or "no keys; kb key add NAME makes one")
+    print_outcome(names, "\n".join(names) or "no keys; kb key add NAME makes one", as_json=as_json)
 
 
 @key.command("remove")
@@ -103,9 +96,8 @@ def list_keys(as_json: bool, home: Path | None) -> None:
 @with_options(JSON)
 def remove_key(name: str, as_json: bool, home: Path | None) -> None:
     """Remove a key; what uses it is turned away at once."""
-    from kb_assistant import serialization
     from kb_assistant.settings import home_folder
     from kb_assistant.web.auth.accounts import Accounts
 
     Accounts(home_folder(home)).remove_key(name)
-    print_result(serialization.to_json({"removed": name}) if as_json else f"removed: {name}")
+    print_outcome({"removed": name}, f"removed: {name}", as_json=as_json)

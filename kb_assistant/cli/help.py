@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import inspect
+import re
 import unicodedata
 from collections.abc import Iterable
+from copy import copy
 
 import click
 
 from kb_assistant.messages import translate
 
-__all__ = ["ChineseHelpFormatter", "translate_help"]
+__all__ = ["in_chinese"]
 
 
-def translate_help(command: click.Command) -> None:
-    """Replace the help of a command, its sub-commands and their options by Chinese."""
+def in_chinese(command: click.Command) -> click.Command:
+    """Return a copy of a command, its sub-commands and their options with Chinese help."""
+    command = copy(command)
+    command.context_class = _ChineseContext
     if command.help:
         command.help = translate(inspect.cleandoc(command.help), "zh")
-        command.short_help = command.help.partition("\n\n")[0].partition("。")[0].partition("；")[0]
-    for parameter in command.params:
-        if isinstance(parameter, click.Option) and parameter.help:
-            parameter.help = translate(parameter.help, "zh")
+        command.short_help = re.split(r"\n\n|[。；]", command.help)[0]
+    command.params = [_with_chinese_help(parameter) for parameter in command.params]
     if isinstance(command, click.Group):
-        for member in command.commands.values():
-            translate_help(member)
+        command.commands = {name: in_chinese(member) for name, member in command.commands.items()}
+    return command
 
 
-class ChineseHelpFormatter(click.HelpFormatter):
+def _with_chinese_help(parameter: click.Parameter) -> click.Parameter:
+    parameter = copy(parameter)
+    if isinstance(parameter, click.Option) and parameter.help:
+        parameter.help = translate(parameter.help, "zh")
+    return parameter
+
+
+class _ChineseHelpFormatter(click.HelpFormatter):
     """Writes click's own words in Chinese; a Chinese character takes two columns."""
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
@@ -57,6 +66,10 @@ class ChineseHelpFormatter(click.HelpFormatter):
             self.write((blank + first + (lines[0] if lines else "")).rstrip() + "\n")
             for line in lines[1:]:
                 self.write(blank + " " * column + line + "\n")
+
+
+class _ChineseContext(click.Context):
+    formatter_class = _ChineseHelpFormatter
 
 
 def _columns(text: str) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kb_assistant.cli.options import JSON, with_options
-from kb_assistant.cli.output import print_message, print_result, progress_bar
+from kb_assistant.cli.output import print_message, print_outcome, progress_bar
 
 if TYPE_CHECKING:
     from kb_assistant.models.catalogue import CatalogueEntry
@@ -30,22 +30,18 @@ def list_(available: bool, as_json: bool, home: Path | None) -> None:
     """List the models in KB_HOME/models."""
     from dataclasses import asdict
 
-    from kb_assistant import serialization
-
     if available:
         from kb_assistant.models.catalogue import catalogue
 
         entries = catalogue()
-        print_result(
-            serialization.to_json([entry.model_dump() for entry in entries]) if as_json else _catalogue_text(entries)
-        )
+        print_outcome([entry.model_dump() for entry in entries], _catalogue_text(entries), as_json=as_json)
         return
     from kb_assistant.models.registry import list_models
     from kb_assistant.settings import home_folder
 
     folder = home_folder(home) / "models"
     found = list_models(folder)
-    print_result(serialization.to_json([asdict(model) for model in found]) if as_json else _models_text(found, folder))
+    print_outcome([asdict(model) for model in found], _models_text(found, folder), as_json=as_json)
 
 
 @models.command()
@@ -62,7 +58,6 @@ def pull(
     """Pull a model from a hub or a folder; run again, it resumes an interrupted download."""
     from dataclasses import asdict
 
-    from kb_assistant import serialization
     from kb_assistant.models.pull import pull_model
     from kb_assistant.settings import home_folder
 
@@ -76,7 +71,7 @@ def pull(
             progress=progress,
             notify=print_message,
         )
-    print_result(serialization.to_json(asdict(made)) if as_json else _pulled_text(made))
+    print_outcome(asdict(made), _pulled_text(made), as_json=as_json)
 
 
 @models.command()
@@ -103,7 +98,6 @@ def convert(
     """
     from dataclasses import asdict
 
-    from kb_assistant import serialization
     from kb_assistant.llms import find_model
     from kb_assistant.models.convert import convert_model
     from kb_assistant.privacy import keep_offline
@@ -121,7 +115,7 @@ def convert(
         notify=print_message,
     )
     done = f"{made.name}: {made.bytes / 1e6:,.0f} MB as {made.format}; use it with: kb ask QUESTION --model {made.name}"
-    print_result(serialization.to_json(asdict(made)) if as_json else done)
+    print_outcome(asdict(made), done, as_json=as_json)
 
 
 @models.command("remove")
@@ -131,14 +125,11 @@ def remove_(name: str, as_json: bool, home: Path | None) -> None:
     """Delete a model from KB_HOME/models."""
     from dataclasses import asdict
 
-    from kb_assistant import serialization
     from kb_assistant.models.registry import remove_model
     from kb_assistant.settings import home_folder
 
     gone = remove_model(home_folder(home) / "models", name)
-    print_result(
-        serialization.to_json(asdict(gone)) if as_json else f"removed: {gone.name} ({gone.bytes / 1e6:,.0f} MB)"
-    )
+    print_outcome(asdict(gone), f"removed: {gone.name} ({gone.bytes / 1e6:,.0f} MB)", as_json=as_json)
 
 
 def _models_text(models: Sequence[ModelInfo], folder: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,9 @@ __all__ = [
     "one_line",
     "print_destination",
     "print_engine_note",
+    "print_localized",
     "print_message",
+    "print_outcome",
     "print_result",
     "progress_bar",
     "short_name",
@@ -24,10 +26,6 @@ __all__ = [
 
 _LONGEST_SHOWN = 60
 _LONGEST_LINE = 160
-_LEAVES = {
-    "zh": "（问题和相关段落会离开本机，发送到 {host}）",
-    "en": "(questions and passages leave this machine: they are sent to {host})",
-}
 
 
 def print_result(text: str, end: str = "\n") -> None:
@@ -35,6 +33,23 @@ def print_result(text: str, end: str = "\n") -> None:
     from kb_assistant.serialization import printable
 
     click.echo(printable(text) + end, nl=False)
+
+
+def print_localized(text: str) -> None:
+    """Print a result on stdout, each line in the user's language."""
+    from kb_assistant.messages import localized
+
+    print_result("\n".join(localized(line) for line in text.split("\n")))
+
+
+def print_outcome(value: Any, text: str, *, as_json: bool) -> None:
+    """Print a command's outcome on stdout: a value as JSON, or a text in the user's language."""
+    from kb_assistant.serialization import to_json
+
+    if as_json:
+        print_result(to_json(value))
+    else:
+        print_localized(text)
 
 
 def print_message(message: str) -> None:
@@ -64,10 +79,10 @@ def print_engine_note(assistant: Assistant) -> None:
         print_message("(no language model is set: answers are quoted from the documents; --model FOLDER sets one)")
 
 
-def print_destination(assistant: Assistant, language: str = "en") -> None:
-    """Print on stderr where questions and passages are sent, if that is not this machine."""
+def print_destination(assistant: Assistant) -> None:
+    """Say on stderr where questions and passages go, unless it is this machine."""
     if host := assistant.sends_to:
-        print_message(_LEAVES[language].format(host=host))
+        print_message(f"(questions and passages leave this machine: they are sent to {host})")
 
 
 @contextmanager

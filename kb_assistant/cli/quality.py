@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kb_assistant.cli.options import COLLECTION, JSON, LANGUAGE_MODEL, open_assistant, with_options
-from kb_assistant.cli.output import print_destination, print_message, print_result, progress_bar
+from kb_assistant.cli.output import print_destination, print_message, print_outcome, print_result, progress_bar
 from kb_assistant.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,13 +84,10 @@ def doctor(as_json: bool, home: Path | None, **language_model: str | None) -> in
     """Check that this machine and the store are sound."""
     from dataclasses import asdict
 
-    from kb_assistant import serialization
     from kb_assistant.doctor import examine
 
     findings = examine(home, **language_model)
-    print_result(
-        serialization.to_json([asdict(finding) for finding in findings]) if as_json else _findings_text(findings)
-    )
+    print_outcome([asdict(finding) for finding in findings], _findings_text(findings), as_json=as_json)
     return 0 if all(finding.ok for finding in findings) else 3
 
 
@@ -102,4 +99,10 @@ def _setting(argument: str) -> tuple[str, str]:
 
 
 def _findings_text(findings: Iterable[Finding]) -> str:
-    return "\n".join(f"{'ok  ' if found.ok else 'FAIL'}  {found.check}: {found.detail}" for found in findings)
+    from kb_assistant.messages import localized
+
+    lines = []
+    for finding in findings:
+        mark = localized("ok  " if finding.ok else "FAIL")
+        lines.append(f"{mark}  {localized(finding.check)}: {localized(finding.detail)}")
+    return "\n".join(lines)

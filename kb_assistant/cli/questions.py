@@ -98,7 +98,7 @@ def ask(
     asked, only = _question(question), _only(source, types, since, until)
     with open_assistant(home, **language_model) as assistant:
         if not as_json:
-            print_destination(assistant, language_of(asked))
+            print_destination(assistant)
         print_answer(assistant, asked, collection, only=only, as_json=as_json)
         print_engine_note(assistant)
 

@@ -19,7 +19,7 @@ from importlib.resources import files
 __all__ = ["localized", "translate", "use_language", "user_language"]
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_MIN_LITERAL_LETTERS = 6
+_MIN_LITERAL_LETTERS = 5
 """A template with less text around its values is only matched as a whole message."""
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from paths import ROOT
@@ -56,3 +60,42 @@ def test_the_language_is_that_of_the_locale(
         monkeypatch.setenv(name, value)
     assert user_language() == language
     assert user_language("zh") == "zh"
+
+
+@pytest.fixture
+def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+
+
+@pytest.mark.usefixtures("chinese")
+def test_help_and_errors_of_the_command_line_are_chinese(kb: Callable[..., Any], tmp_path: Path) -> None:
+    helped = kb("ask", "--help").out
+    assert "用法：kb ask" in helped
+    assert "回答一个问题并附引用" in helped
+    assert "回答一个问题并附引用" in kb("--help").out
+    missing = kb("models", "remove", "nothing")
+    assert missing.code == 2
+    assert "没有模型 'nothing'" in missing.err
+    assert "缺少参数 'QUESTION'" in kb("ask").err
+    assert "隐私" in kb("doctor", "--home", tmp_path).out
+    as_json = kb("models", "remove", "nothing", "--json").json()
+    assert as_json["error"]["message"].startswith("no model 'nothing'")  # programs read English
+
+
+@pytest.mark.usefixtures("chinese")
+def test_lines_of_help_fit_a_terminal_and_break_between_words(kb: Callable[..., Any]) -> None:
+    for command in ([], ["ask"], ["models", "convert"], ["serve"]):
+        for line in kb(*command, "--help").out.splitlines():
+            assert sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in line) <= 80, line
+            assert not line.strip().startswith(("，", "。", "；", "）"))
+
+
+def test_the_setting_goes_before_the_locale(
+    kb: Callable[..., Any], own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Usage: kb" in kb("--help").out
+    own_home.mkdir()
+    (own_home / "kb.toml").write_text('language = "zh"\n', encoding="utf-8")
+    assert "用法：kb" in kb("--help").out
+    monkeypatch.setenv("KB_LANGUAGE", "en")
+    assert "Usage: kb" in kb("--help").out
