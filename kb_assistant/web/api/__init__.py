@@ -17,8 +17,8 @@ from kb_assistant.web.api.errors import (
     not_found_response,
 )
 from kb_assistant.web.api.jobs import IngestJobs
-from kb_assistant.web.api.metrics import metrics_routes
 from kb_assistant.web.api.openai import openai_routes
+from kb_assistant.web.api.prometheus import metrics_routes
 from kb_assistant.web.api.questions import question_routes
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from kb_assistant.web.api.errors import RequestError
 from kb_assistant.web.auth.authentication import SESSION_COOKIE
-from kb_assistant.web.words import preferred_language, words
+from kb_assistant.web.ui_texts import preferred_language, words
 
 if TYPE_CHECKING:
     from kb_assistant.web.auth.authentication import Authenticator

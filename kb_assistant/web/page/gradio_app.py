@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from kb_assistant.web.api.errors import error_body, not_found_response
-from kb_assistant.web.words import Language, preferred_language, words
+from kb_assistant.web.ui_texts import Language, preferred_language, words
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
