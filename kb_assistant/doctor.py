@@ -35,7 +35,7 @@ _LOW_DISK_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `detail` says what was found, and what to do if it is not `ok`."""
+    """The result of a check; `detail` says what was found, and what to do if it is not `ok`."""
 
     check: str
     ok: bool
@@ -43,11 +43,11 @@ class Finding:
 
 
 def examine(home: Path | None = None, **settings: str | None) -> list[Finding]:
-    """Look at the machine and the store in `home`, and return what was found; no document is touched."""
+    """Check the machine and the store in `home`; no document is touched."""
     folder = home_folder(home)
     disk = _disk(folder)
     return [
-        *_able(),
+        *_machine_findings(),
         disk,
         *(_settled(folder, settings) if disk.ok else ()),
         _tried("privacy", lambda: _privacy(load_settings(folder, **settings), folder / "models")),
@@ -55,11 +55,11 @@ def examine(home: Path | None = None, **settings: str | None) -> list[Finding]:
 
 
 def examine_machine(settings: Settings, models: Path) -> list[Finding]:
-    """Look at the machine alone, and at whether anything leaves it with these settings and that folder of models."""
-    return [*_able(), _tried("privacy", lambda: _privacy(settings, models))]
+    """Check the machine alone, and whether these settings send anything off it."""
+    return [*_machine_findings(), _tried("privacy", lambda: _privacy(settings, models))]
 
 
-def _able() -> list[Finding]:
+def _machine_findings() -> list[Finding]:
     return [
         Finding("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         _packages(),
@@ -112,7 +112,7 @@ def _disk(folder: Path) -> Finding:
 
 
 def _settled(folder: Path, settings: dict[str, str | None]) -> Iterator[Finding]:
-    """Look at what the settings name; where they cannot be read, at nothing."""
+    """Check the store and the models that the settings name, unless the settings cannot be read."""
     try:
         loaded = load_settings(folder, **settings)
     except _TROUBLE as error:
@@ -141,7 +141,7 @@ def check_store(store: Store) -> list[tuple[str, bool, str]]:
 
 
 def _reranker(store: Store) -> str:
-    """Load the reranker, and say which it is."""
+    """Load the reranker, and return its name."""
     if store.reranker is None:
         return "none; the setting reranker takes the folder of a cross-encoder"
     store.reranker.load()
@@ -155,7 +155,7 @@ def _engine(used: ActiveEngine) -> str:
 
 
 def _privacy(settings: Settings, models: Path) -> str:
-    """Say where questions and passages go."""
+    """Return where questions and passages go."""
     from kb_assistant.llms import engine_for
     from kb_assistant.llms.remote.destination import Destination
 

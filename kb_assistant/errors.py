@@ -13,8 +13,8 @@
     ├── ModelError                  3   a model directory is missing, incomplete or refused
     └── Cancelled                 130   the user stopped it
 
-Errors of the store are vectorstore's errors of the same name as well: `raises_kb_errors` turns the one into the other
-where they leave kb. Every message is one line: what, why, and what to do about it.
+Errors of the store inherit from vectorstore's errors of the same name: `raises_kb_errors` turns vectorstore's into
+these where they leave kb. Every message is one line: what, why, and what to do about it.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class UnknownSourceError(UsageError, store_errors.UnknownSourceError):
 
 
 class EmbeddingMismatchError(StoreError, store_errors.EmbeddingMismatchError):
-    """The collection's vectors come from another embedding model than the one in use."""
+    """The collection's vectors come from another embedding model than is in use."""
 
 
 class EmbeddingModelError(StoreError, store_errors.EmbeddingModelError):

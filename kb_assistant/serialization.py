@@ -14,7 +14,7 @@ __all__ = ["collections_json", "hits_json", "printable", "sources_json", "to_jso
 
 
 def to_json(value: Any) -> str:
-    """Return a JSON document; what is not ASCII stays readable."""
+    """Return a JSON document; characters beyond ASCII stay readable."""
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
@@ -22,7 +22,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 
 
 def printable(text: str) -> str:
-    """Return text without what steers a terminal: a document must not be able to."""
+    """Remove the control characters that could steer a terminal."""
     return _CONTROL.sub("", text)
 
 
@@ -64,6 +64,6 @@ def sources_json(sources: Iterable[SourceInfo]) -> list[dict[str, Any]]:
 def collections_json(collections: Iterable[CollectionInfo]) -> list[dict[str, Any]]:
     """Return the collections in the form that `kb collections --json` prints."""
     return [
-        {"collection": one.name, "sources": one.sources, "chunks": one.chunks, "embedding": one.embedding}
-        for one in collections
+        {"collection": found.name, "sources": found.sources, "chunks": found.chunks, "embedding": found.embedding}
+        for found in collections
     ]

@@ -1,4 +1,4 @@
-"""`kb bench`: how fast language models and embeddings are on this machine, and what they take of it."""
+"""`kb bench`: speed and memory of language and embedding models on this machine."""
 
 from kb_assistant.bench.measurements import EmbeddingSpeed, GenerationSpeed, LoadSpeed, Measurement
 from kb_assistant.bench.suite import BenchOptions, bench

@@ -1,4 +1,4 @@
-"""Measures an embedding model: chunks a second, by what it computes in and how many texts a batch has."""
+"""Measures the speed of an embedding model, for each number format and batch size."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def measure_embedding(name: str, models: Path, texts: Sequence[str]) -> Iterator
     found = []
     for dtype, size in [(_DTYPES[0], 1)] if name == "builtin" else product(_DTYPES, _BATCH_SIZES):
         embedder = load_embeddings(name, models, dtype=dtype, batch_size=size)
-        embedder.embed(texts[:16])  # what is done once is not the chunks'
+        embedder.embed(texts[:16])  # the first call does work that later ones do not
         started = time.perf_counter()
         embedder.embed(texts)
         found.append(EmbeddingSpeed(name, dtype, size, round(len(texts) / (time.perf_counter() - started), 1)))
-    fastest = max(found, key=lambda one: one.chunks_per_s)
-    yield from (replace(one, recommended=one is fastest) for one in found)
+    fastest = max(found, key=lambda speed: speed.chunks_per_s)
+    yield from (replace(speed, recommended=speed is fastest) for speed in found)

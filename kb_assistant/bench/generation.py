@@ -107,7 +107,7 @@ def measure_turns(task: Task, model: Measurable, *, lookup: bool, turns: Sequenc
             asked = longer if turn == "follow-up" else prompt
             tokens = model.count(asked)
             times = model.answer(asked, task.new_tokens, copying=turn == "copying")
-            after = [one for one in times if one > times[0]]
+            after = [moment for moment in times if moment > times[0]]
             decode = len(after) / (times[-1] - times[0]) if after else 0.0
             yield GenerationSpeed(
                 engine=task.name,
@@ -185,7 +185,7 @@ def peak_bytes() -> int:
 
         return int(psutil.Process().memory_info().peak_wset)
     status = Path("/proc/self/status")
-    if status.is_file():  # getrusage's figure is that of the process that started this one, where that is greater
+    if status.is_file():  # getrusage would count the peak of the parent process, if that is higher
         line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
     import resource

@@ -1,4 +1,4 @@
-"""What is measured: loading, generating, embedding."""
+"""The results of `kb bench`: speeds of loading, generating and embedding."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class LoadSpeed:
     """Loading a language model in a process of its own.
 
     Attributes:
-        convert_s: seconds to load and convert the full weights and write the result; None where none were converted.
-        load_s: seconds to load it; both in a process that has torch and transformers.
-        peak_bytes: the most memory that the process had, generating included.
+        convert_s: seconds to load, convert and write the full weights; None if nothing was converted.
+        load_s: seconds to load the model, once torch and transformers are imported.
+        peak_bytes: the peak memory of the process, including generation.
     """
 
     engine: str
@@ -29,15 +29,15 @@ class LoadSpeed:
 
 @dataclass(frozen=True, slots=True)
 class GenerationSpeed:
-    """One answer.
+    """The speed of an answer.
 
     Attributes:
-        turn: the first with its prompt; a follow-up, whose prompt begins with that of the first and has
-            64 tokens more; the first again; or the first with an answer that copies from its prompt.
+        turn: the first answer; a follow-up, whose prompt is the first with 64 tokens more; the first prompt again;
+            or the first prompt with an answer that copies from it.
         first_token_s: seconds to the first token.
-        prefill_tokens_per_s: prompt tokens by seconds to the first token.
-        decode_tokens_per_s: tokens a second after the first.
-        lookup: whether what the prompt says next was tried.
+        prefill_tokens_per_s: prompt tokens divided by the seconds to the first token.
+        decode_tokens_per_s: tokens per second after the first.
+        lookup: whether prompt lookup was on.
     """
 
     engine: str
@@ -53,7 +53,7 @@ class GenerationSpeed:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpeed:
-    """Embedding chunks of documents; `recommended` marks the fastest setting."""
+    """The speed of embedding chunks; `recommended` marks the fastest setting."""
 
     model: str
     dtype: str

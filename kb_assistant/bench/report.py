@@ -1,4 +1,4 @@
-"""What was measured, as tables that read as Markdown too."""
+"""The results of `kb bench` as tables, which are also Markdown."""
 
 from __future__ import annotations
 
@@ -10,28 +10,34 @@ __all__ = ["bench_text", "table"]
 
 
 def bench_text(found: Sequence[Measurement]) -> str:
-    """Return a table each of loading, generating and embedding, of what there is."""
+    """Return a table for each kind of result that there is."""
     loads = [
-        (one.engine, _figure(one.convert_s, 1), _figure(one.load_s, 1), f"{one.peak_bytes / 1e9:.1f}")
-        for one in found
-        if isinstance(one, LoadSpeed)
+        (speed.engine, _figure(speed.convert_s, 1), _figure(speed.load_s, 1), f"{speed.peak_bytes / 1e9:.1f}")
+        for speed in found
+        if isinstance(speed, LoadSpeed)
     ]
     answers = [
         (
-            one.engine,
-            one.turn + (", lookup" if one.lookup else ""),
-            f"{one.prompt_tokens:,}",
-            f"{one.first_token_s:.2f}",
-            f"{one.prefill_tokens_per_s:.0f}",
-            f"{one.decode_tokens_per_s:.1f}",
+            speed.engine,
+            speed.turn + (", lookup" if speed.lookup else ""),
+            f"{speed.prompt_tokens:,}",
+            f"{speed.first_token_s:.2f}",
+            f"{speed.prefill_tokens_per_s:.0f}",
+            f"{speed.decode_tokens_per_s:.1f}",
         )
-        for one in found
-        if isinstance(one, GenerationSpeed)
+        for speed in found
+        if isinstance(speed, GenerationSpeed)
     ]
     embeddings = [
-        (one.model, one.dtype, one.batch_size, f"{one.chunks_per_s:.0f}", "fastest" if one.recommended else "")
-        for one in found
-        if isinstance(one, EmbeddingSpeed)
+        (
+            each.model,
+            each.dtype,
+            each.batch_size,
+            f"{each.chunks_per_s:.0f}",
+            "fastest" if each.recommended else "",
+        )
+        for each in found
+        if isinstance(each, EmbeddingSpeed)
     ]
     parts = []
     if loads:
@@ -41,7 +47,7 @@ def bench_text(found: Sequence[Measurement]) -> str:
         parts.append(table(heads, answers))
     if embeddings:
         parts.append(table(("embedding model", "computes in", "batch", "chunks/s", ""), embeddings))
-        best = next(one for one in found if isinstance(one, EmbeddingSpeed) and one.recommended)
+        best = next(speed for speed in found if isinstance(speed, EmbeddingSpeed) and speed.recommended)
         if best.model != "builtin":
             parts.append(f'fastest: embedding_dtype = "{best.dtype}", embedding_batch = {best.batch_size}')
     return "\n\n".join(parts)

@@ -1,8 +1,8 @@
-"""`kb eval --calibrate`: the refusal threshold, fitted to one's own collection and questions.
+"""Fits the refusal threshold to the user's own collection and questions: `kb eval --calibrate`.
 
-Questions that the documents do not answer are those that the file marks as such and, where it marks too
-few, its own questions with what holds their answer left out of the search. Only the threshold
-is fitted: another intercept of the relevance would do the same, and change what the figure means.
+Unanswerable questions are those that the file marks as such; if there are too few, its other questions are asked again
+with the passages that hold their answer left out of the search. Only the threshold is fitted: changing the intercept of
+the relevance would have the same effect, and change what a relevance means.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from kb_assistant.errors import UsageError
 from kb_assistant.evaluation.metrics import contains
 from kb_assistant.evaluation.questions import Question, read_questions
 from kb_assistant.evaluation.report import percent
-from kb_assistant.evaluation.runner import Progress
+from kb_assistant.evaluation.runner import Progress, ignore
 from kb_assistant.evaluation.statistics import refusal_figures
 from kb_assistant.settings import save_settings
 
 __all__ = ["Calibration", "Figures", "calibrate", "calibration_json", "calibration_text", "fitted_threshold"]
 
 FEWEST = 30
-"""Questions of each kind that it takes: with none of 30 refused, up to a tenth of all may be (the rule of three)."""
+"""The fewest questions of each kind: if none of 30 is refused, up to a tenth of all may be (the rule of three)."""
 REFUSED = 0.03
-"""Share of the answerable questions that may be refused."""
+"""The share of answerable questions that may be refused."""
 _FOLDS = 5
 _DEEP = 100
-"""Passages among which those are looked for that do not hold the answer."""
+"""How many passages to search for those that do not hold the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A threshold, and the shares of the questions that it refuses, 0 to 1."""
+    """A threshold, and the shares of answerable and of unanswerable questions that it refuses, 0 to 1."""
 
     threshold: float
     answerable_refused: float
@@ -45,22 +45,22 @@ class Figures:
 
     @property
     def told_apart(self) -> float:
-        """How much more of the others it refuses than of the answerable ones (Youden's index)."""
+        """The share of unanswerable questions refused minus that of answerable ones (Youden's index)."""
         return self.others_refused - self.answerable_refused
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was found.
+    """The thresholds before and after fitting, and how well they separate questions.
 
     Attributes:
         answerable: how many questions the documents answer.
-        others: how many they do not, those among them that were asked with their answer left out.
-        left_out: how many those are.
-        auroc: the chance that an answerable question has more relevance than one of the others.
+        others: how many they do not answer, including questions asked with their answer left out.
+        left_out: how many were asked with their answer left out.
+        auroc: the chance that an answerable question has a higher relevance than an unanswerable one.
         before: the threshold that is set.
-        after: the one that was fitted; its shares are cross-validated, each fifth with what the others gave.
-        written: the file that now sets it; None where the one before does as well.
+        after: the fitted threshold; its shares are cross-validated in five folds.
+        written: the file that now sets it; None if the former threshold is as good.
     """
 
     answerable: int
@@ -72,14 +72,16 @@ class Calibration:
     written: Path | None
 
 
-def calibrate(kb: KnowledgeBase, path: Path, *, collection: str, limit: int | None, progress: Progress) -> Calibration:
-    """Fit `refuse_below` to a collection, and write it to the home's kb.toml if it tells questions apart better.
+def calibrate(
+    kb: KnowledgeBase, path: Path, *, collection: str, limit: int | None = None, progress: Progress = ignore
+) -> Calibration:
+    """Fit `refuse_below` to a collection, and write it to the home's kb.toml if it separates questions better.
 
     Args:
-        kb: whose collection, and whose settings.
+        kb: the knowledge base.
         path: the questions: JSON lines about the collection.
-        collection: what they are about.
-        limit: most questions asked, drawn with a fixed seed; None for all.
+        collection: the collection that they are about.
+        limit: the most questions to ask, drawn with a fixed seed; None for all.
         progress: called for each question.
 
     Raises:
@@ -91,8 +93,8 @@ def calibrate(kb: KnowledgeBase, path: Path, *, collection: str, limit: int | No
             f"{path} brings documents of its own; to calibrate takes questions about your collection, a JSON line "
             'each: {"question": "…", "answers": ["…"], "source": "…"}'
         )
-    marked = [one for one in asked.questions if not one.answerable]
-    held = [one for one in asked.questions if one.answerable]
+    marked = [question for question in asked.questions if not question.answerable]
+    held = [question for question in asked.questions if question.answerable]
     again = held if len(marked) < FEWEST else []
     total = len(asked.questions) + len(again)
     inside: list[float] = []
@@ -126,7 +128,7 @@ def calibrate(kb: KnowledgeBase, path: Path, *, collection: str, limit: int | No
 
 
 def _relevance(kb: KnowledgeBase, question: Question, collection: str, *, left_out: bool) -> float | None:
-    """What a refusal is decided by; with what holds the answer left out, None where too little remains to judge."""
+    """Return a question's relevance; with its answer left out, or None if too few passages then remain to judge."""
     judged = kb.settings.passages
     hits = kb.pipeline.search(question.text, _DEEP if left_out else judged, collection)
     if left_out:
@@ -143,9 +145,9 @@ def _relevance(kb: KnowledgeBase, question: Question, collection: str, *, left_o
 
 
 def fitted_threshold(inside: Sequence[float], outside: Sequence[float]) -> float:
-    """Return the threshold at which at most 3 % of the answerable questions are refused, and as many others as can be.
+    """Return the threshold that refuses at most 3 % of the answerable questions and as many others as possible.
 
-    It lies in the middle, as odds go, between the two questions that it parts.
+    In log-odds, it lies halfway between the two questions that it separates.
 
     Args:
         inside: relevance of the answerable questions, 0 to 1.
@@ -169,7 +171,7 @@ def _figures(threshold: float, inside: Sequence[float], outside: Sequence[float]
 
 
 def _validated(inside: Sequence[float], outside: Sequence[float]) -> Figures:
-    """The threshold fitted on all, with the shares that those fitted on four fifths refuse of the others."""
+    """Return the threshold fitted on all questions, with the shares refused in cross-validation."""
     refused = [0, 0]
     for fold in range(_FOLDS):
         learned = [[score for i, score in enumerate(scores) if i % _FOLDS != fold] for scores in (inside, outside)]
@@ -180,7 +182,7 @@ def _validated(inside: Sequence[float], outside: Sequence[float]) -> Figures:
 
 
 def calibration_json(found: Calibration) -> dict[str, Any]:
-    """Return what `kb eval --calibrate --json` prints."""
+    """Return the figures in the form that `kb eval --calibrate --json` prints."""
     return {
         "answerable": found.answerable,
         "unanswerable": found.others,
@@ -188,28 +190,28 @@ def calibration_json(found: Calibration) -> dict[str, Any]:
         "auroc": round(found.auroc, 4),
         **{
             name: {
-                "refuse_below": one.threshold,
-                "answerable_refused": round(one.answerable_refused, 4),
-                "recall": round(one.others_refused, 4),
+                "refuse_below": figures.threshold,
+                "answerable_refused": round(figures.answerable_refused, 4),
+                "recall": round(figures.others_refused, 4),
             }
-            for name, one in (("before", found.before), ("after", found.after))
+            for name, figures in (("before", found.before), ("after", found.after))
         },
         "written": str(found.written) if found.written else None,
     }
 
 
 def calibration_text(found: Calibration) -> str:
-    """Return what was found, for a terminal."""
+    """Return the figures as text for a terminal."""
     left_out = f", {found.left_out} of them with their answer left out of the search" if found.left_out else ""
     lines = [
         f"{found.answerable} questions that the collection answers, {found.others} that it does not{left_out}; "
         f"AUROC {percent(found.auroc)}",
         "",
     ]
-    for name, one in (("before", found.before), ("after, cross-validated", found.after)):
+    for name, figures in (("before", found.before), ("after, cross-validated", found.after)):
         lines.append(
-            f"{name}: refuse_below {one.threshold:g} refuses {percent(one.answerable_refused)} % of the answerable "
-            f"and {percent(one.others_refused)} % of the others"
+            f"{name}: refuse_below {figures.threshold:g} refuses {percent(figures.answerable_refused)} % of the "
+            f"answerable and {percent(figures.others_refused)} % of the others"
         )
     if found.written:
         lines += ["", f"written to {found.written}: refuse_below = {found.after.threshold:g}, in force from now on"]

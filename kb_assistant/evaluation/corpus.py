@@ -1,4 +1,4 @@
-"""A question set's documents in a home that is thrown away, cut and indexed as `ingest` does it."""
+"""Indexes a question set's documents in a temporary home, chunked as `ingest` does it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _BATCH_DOCUMENTS = 200
 
 
 def changed_settings(kb: KnowledgeBase, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a knowledge base with these changes, to open another home with.
+    """Return a knowledge base's settings with changes, to open another home with.
 
-    Models that are named by their folder in its own home are named by path.
+    Names of models in its own home become paths.
 
     Raises:
         UsageError: there is no such setting, or it cannot have that value.
@@ -37,13 +37,13 @@ def changed_settings(kb: KnowledgeBase, changes: Mapping[str, Any]) -> dict[str,
     for name, value in settings.items():
         if isinstance(value, str) and value and (models / value).is_dir():
             settings[name] = str(models / value)
-    load_settings(kb.home, **settings)  # tells now what does not hold
+    load_settings(kb.home, **settings)  # raises for a value that does not hold
     return settings
 
 
 @contextmanager
 def throw_away(kb: KnowledgeBase, changes: Mapping[str, Any]) -> Iterator[KnowledgeBase]:
-    """Give a knowledge base with these changed settings over an empty home that is deleted afterwards."""
+    """Give a knowledge base with changed settings over an empty home, which is deleted afterwards."""
     settings = changed_settings(kb, changes)
     with (
         tempfile.TemporaryDirectory(prefix="kb-eval-") as home,

@@ -1,4 +1,4 @@
-"""How good retrieval, answers and refusals are on a question set: the figures of `kb eval`."""
+"""Measures retrieval, answers and refusals on a question set: the figures of `kb eval`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ANSWER_METRICS = ("contains", "em", "f1", "first_quote_contains")
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds: half of the questions take less than `p50`, 95 % less than `p95`."""
+    """Milliseconds per question: medians and 95th percentiles, of whole answers and of searches alone."""
 
     p50: float
     p95: float
@@ -61,19 +61,19 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The figures of one setting on one question set.
+    """The figures of a setting on a question set.
 
     Attributes:
         n: how many questions were asked.
-        answerable: how many of them the documents answer; ranks and answers are over these.
-        articles: how many articles they are about; 0 where that is not known.
-        documents: how many documents were searched; 0 for a collection that was there.
+        answerable: how many of them the documents answer; ranks and answers count only these.
+        articles: how many articles they are about; 0 if unknown.
+        documents: how many documents were searched; 0 for an existing collection.
         means: each metric's mean over the answerable questions; empty where there are none.
         intervals: its 95 % confidence interval.
-        refusal: how well refusal works.
-        out_of_corpus: whether `refusal` is of a second run, with every other article indexed.
+        refusal: how well refusal separates questions.
+        out_of_corpus: whether `refusal` comes from a second run, with every other article indexed.
         scores: each metric's value for each answerable question.
-        alone: the same, rank metrics only, of other ways to find passages.
+        alone: the rank metrics of single retrieval methods, by method.
     """
 
     n: int
@@ -93,11 +93,11 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One setting's figures, and where asked for another's on the same questions.
+    """The figures of a setting, and if wanted those of another setting on the same questions.
 
     Attributes:
         changes: the settings that differ in `other`.
-        differences: of each metric, `other` less `base`.
+        differences: `other` minus `base`, for each metric.
     """
 
     base: Evaluation
@@ -125,16 +125,16 @@ def evaluate(
     compare: Mapping[str, str] | None = None,
     progress: Progress = ignore,
 ) -> Comparison:
-    """Measure a knowledge base on the questions in a file, and with `compare` a second one beside it.
+    """Measure a knowledge base on the questions in a file, and with `compare` again with other settings.
 
-    Documents that the file brings go into a home that is thrown away.
+    Documents that the file brings go into a temporary home.
 
     Args:
-        kb: whose settings, and for questions without documents whose store, are measured.
+        kb: gives the settings, and the store for questions without documents.
         path: the file; see `questions`.
-        collection: what the questions are about, where the file brings no documents.
-        limit: most questions asked, drawn with a fixed seed; None for all.
-        compare: settings of the second one, by name.
+        collection: the collection that the questions are about, if the file brings no documents.
+        limit: the most questions to ask, drawn with a fixed seed; None for all.
+        compare: settings of the second run, by name.
         progress: called for each question.
 
     Raises:
@@ -142,7 +142,7 @@ def evaluate(
     """
     asked = read_questions(path).sampled(limit)
     changes = dict(compare or {})
-    changed_settings(kb, changes)  # what is wrong with them is told before anything is measured
+    changed_settings(kb, changes)  # wrong settings are reported before anything is measured
     base = measure(kb, asked, collection, {}, progress)
     if not changes:
         return Comparison(base, {}, None, {})
@@ -159,15 +159,15 @@ def measure(
     progress: Progress,
     methods: Sequence[str] = (),
 ) -> Evaluation:
-    """Return the figures of a knowledge base with these changes on a question set.
+    """Return the figures on a question set of a knowledge base with these changes.
 
     Args:
         kb: as for `evaluate`.
         asked: the questions, and their documents.
-        collection: what questions without documents are about.
+        collection: the collection that questions without documents are about.
         changes: settings that differ from its own.
         progress: called for each question.
-        methods: of `running.METHODS`, those whose rank metrics are wanted beside, in `alone`.
+        methods: the methods of `runner.METHODS` to measure alone as well.
     """
     with _ready(kb, asked, changes) as ready:
         if asked.documents:
@@ -175,7 +175,7 @@ def measure(
         _ = ready.active_engine.engine  # loaded before the first question is timed
         results = ask_all(ready, asked.questions, collection, progress, "asking")
         alone = {method: _alone(method, ready, asked.questions, collection) for method in methods}
-        refusals, held = results, [one.question.answerable for one in results]
+        refusals, held = results, [result.question.answerable for result in results]
         outside = bool(asked.documents) and all(held) and len(asked.groups) > 1
         if outside:
             kept = asked.every_other_group()
@@ -189,7 +189,7 @@ def measure(
 
 @contextmanager
 def _ready(kb: KnowledgeBase, asked: QuestionSet, changes: Mapping[str, str]) -> Iterator[KnowledgeBase]:
-    """Give what is asked: over the set's own documents, or over the store as it is."""
+    """Give the knowledge base to ask: over the set's own documents, or over the store as it is."""
     if asked.documents:
         with throw_away(kb, changes) as made:
             yield made
@@ -214,8 +214,8 @@ def _evaluation(
     *,
     out_of_corpus: bool,
 ) -> Evaluation:
-    answerable = [one for one in results if one.question.answerable]
-    scores = {**rank_scores([(one.question, one.ranks) for one in answerable]), **_answer_scores(answerable)}
+    answerable = [result for result in results if result.question.answerable]
+    scores = {**rank_scores([(result.question, result.ranks) for result in answerable]), **_answer_scores(answerable)}
     values = np.array([scores[name] for name in scores])
     return Evaluation(
         n=len(results),
@@ -226,10 +226,13 @@ def _evaluation(
         embedding=kb.store.embedder.model_id,
         means=dict(zip(scores, values.mean(axis=1).tolist(), strict=True)) if answerable else {},
         intervals=dict(zip(scores, intervals(values), strict=True)) if answerable else {},
-        refusal=refusal_figures([one.relevance for one in refusals], [one.answer.refused for one in refusals], held),
+        refusal=refusal_figures(
+            [result.relevance for result in refusals], [result.answer.refused for result in refusals], held
+        ),
         out_of_corpus=out_of_corpus,
         latency_ms=Latency(
-            *milliseconds(one.answer_ms for one in results), *milliseconds(one.search_ms for one in results)
+            *milliseconds(result.answer_ms for result in results),
+            *milliseconds(result.search_ms for result in results),
         ),
         scores=scores,
         alone=alone,
@@ -240,12 +243,12 @@ def _alone(
     method: str, kb: KnowledgeBase, questions: Sequence[Question], collection: str
 ) -> dict[str, tuple[float, ...]]:
     answerable = [question for question in questions if question.answerable]
-    found = [(one, ranks_of(rank_by(method, kb, one.text, collection), one)) for one in answerable]
+    found = [(asked, ranks_of(rank_by(method, kb, asked.text, collection), asked)) for asked in answerable]
     return rank_scores(found)
 
 
 def rank_scores(found: Sequence[tuple[Question, Sequence[int]]]) -> dict[str, tuple[float, ...]]:
-    """Return each of `RANK_METRICS` for each (question, ranks of its places that were found)."""
+    """Return each of `RANK_METRICS`, for questions with the ranks of their places that were found."""
     pairs = [(ranks, len(question.places)) for question, ranks in found]
     columns = (
         tuple(recall(ranks, wanted, 1) for ranks, wanted in pairs),
@@ -258,11 +261,11 @@ def rank_scores(found: Sequence[tuple[Question, Sequence[int]]]) -> dict[str, tu
 
 
 def _answer_scores(results: Sequence[Asked]) -> dict[str, tuple[float, ...]]:
-    given = [(one.said, one.question) for one in results]
+    given = [(result.said, result.question) for result in results]
     columns = (
         tuple(contains(said, question.answers) for said, question in given),
         tuple(exact_match(said, question.answers, question.text) for said, question in given),
         tuple(f1(said, question.answers, question.text) for said, question in given),
-        tuple(contains(one.first_quote, one.question.answers) for one in results),
+        tuple(contains(result.first_quote, result.question.answers) for result in results),
     )
     return dict(zip(ANSWER_METRICS, columns, strict=True))

@@ -1,9 +1,8 @@
-"""Metrics of one question: where its passage ranks, and how near the answer is to the gold one.
+"""Metrics of a question: the rank of its passage, and how close the answer is to the gold answer.
 
-EM and F1 after Rajpurkar et al., 2016, "SQuAD: 100,000+ Questions for Machine Comprehension
-of Text"; for Chinese after Cui et al., 2019, "A Span-Extraction Dataset for Chinese Machine
-Reading Comprehension" (CMRC 2018): by character, where what counts as common is the longest
-run of characters that both hold.
+EM and F1 after Rajpurkar et al., 2016, "SQuAD: 100,000+ Questions for Machine Comprehension of Text"; for Chinese after
+Cui et al., 2019, "A Span-Extraction Dataset for Chinese Machine Reading Comprehension" (CMRC 2018): by character, and
+the overlap is the longest common run of characters.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def recall(found: Sequence[int], wanted: int, k: int) -> float:
     """Return the share of the wanted places that are among the first `k` ranks.
 
     Args:
-        found: the rank, from 1, of the first passage from each place that was found.
+        found: for each place that was found, the rank of its first passage, from 1.
         wanted: how many places there are.
         k: the last rank that counts.
     """
@@ -44,26 +43,25 @@ def recall(found: Sequence[int], wanted: int, k: int) -> float:
 
 
 def reciprocal_rank(found: Sequence[int]) -> float:
-    """Return 1 / rank of the first right passage, 0 where it is not among the first ten."""
+    """Return 1 / rank of the first right passage, or 0 if none is among the first ten."""
     best = min(found, default=CUTOFF + 1)
     return 1 / best if best <= CUTOFF else 0.0
 
 
 def ndcg(found: Sequence[int], wanted: int) -> float:
-    """Return nDCG@10 where the first passage from each place gains 1, and all others nothing.
+    """Return nDCG@10; the first passage from each place has a gain of 1, all others of 0.
 
-    Järvelin and Kekäläinen, 2002, "Cumulated Gain-Based Evaluation of IR Techniques". With
-    one place it is 1 / log2(1 + rank).
+    Järvelin and Kekäläinen, 2002, "Cumulated Gain-Based Evaluation of IR Techniques". With a single place it is
+    1 / log2(1 + rank).
     """
     ideal = sum(1 / math.log2(1 + rank) for rank in range(1, min(wanted, CUTOFF) + 1))
     return sum(1 / math.log2(1 + rank) for rank in found if rank <= CUTOFF) / ideal
 
 
 def contains(text: str, answers: Sequence[Sequence[str]]) -> float:
-    """Return 1.0 if of each part of the answer one of its wordings is in `text`, else 0.0.
+    """Return 1.0 if `text` holds a wording of each part of the answer, else 0.0.
 
-    Whole words and whole numbers, or in Chinese characters, one after the other; case,
-    punctuation and English articles do not count.
+    Compares runs of whole words and numbers, or of Chinese characters; ignores case, punctuation and English articles.
     """
     held = _joined(text)
     return float(all(any(_joined(wording) in held for wording in part) for part in answers))
@@ -77,7 +75,7 @@ def exact_match(text: str, answers: Sequence[Sequence[str]], question: str) -> f
 
 
 def f1(text: str, answers: Sequence[Sequence[str]], question: str) -> float:
-    """Return the F1 of the tokens of `text` and of the nearest wording of the answer, 0 to 1."""
+    """Return the F1 of the tokens of `text` and of the closest wording of the answer, 0 to 1."""
     chinese = language_of(question) == "zh"
     tokens, common = (_chinese, _longest_run) if chinese else (_english, _shared)
     given = tokens(text)
@@ -91,18 +89,18 @@ def _f1(given: list[str], wanted: list[str], common: int) -> float:
 
 
 def _wordings(answers: Sequence[Sequence[str]]) -> list[str]:
-    """Every way to put the parts one after the other, up to a bound."""
+    """Return the combinations of the parts' wordings, up to a bound."""
     return [" ".join(parts) for parts in islice(product(*answers), _MOST_WORDINGS)]
 
 
 def _english(text: str) -> list[str]:
-    """Words as SQuAD compares them: lower case, without punctuation and articles."""
+    """Split into words as SQuAD does: lower case, without punctuation and articles."""
     bare = "".join(character for character in _CITED.sub("", text).lower() if character not in _PUNCTUATION)
     return _ARTICLE.sub(" ", bare).split()
 
 
 def _chinese(text: str) -> list[str]:
-    """Characters, and the words and numbers of other scripts, without punctuation."""
+    """Split into characters, and the words and numbers of other scripts, without punctuation."""
     return _TOKEN.findall(_folded(text))
 
 
@@ -111,7 +109,7 @@ def _folded(text: str) -> str:
 
 
 def _joined(text: str) -> str:
-    """The tokens between spaces, so that one text is in another where its tokens are."""
+    """Join the tokens with spaces, so that a text contains another if it contains its tokens."""
     tokens = [token for token in _TOKEN.findall(_folded(text)) if token not in ("a", "an", "the")]
     return f" {' '.join(tokens or _folded(text).split())} "
 

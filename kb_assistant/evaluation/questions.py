@@ -1,10 +1,10 @@
-"""Question sets: SQuAD JSON, JSON lines, and RGB's lines, told apart by what is in the file.
+"""Reads question sets: SQuAD JSON, JSON lines, and RGB's lines, recognised by their content.
 
 - SQuAD 1.1 and 2.0, XQuAD, CMRC 2018, DRCD: each paragraph is a document; its article is its group.
-- JSON lines `{question, answers, source, page}`: about a collection that is there already.
+- JSON lines `{question, answers, source, page}`: about an existing collection.
 - RGB (Chen et al., 2024, "Benchmarking Large Language Models in Retrieval-Augmented Generation"):
-  JSON lines `{query, answer, positive, negative}`. All lines' passages are one collection, so
-  that a question's noise is what was gathered for it and for all others.
+  JSON lines `{query, answer, positive, negative}`. The passages of all lines form a single collection, so the
+  passages of other questions are noise too.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the words are that a question wants: in any of these sources, on that page.
+    """Where an answer stands: in any of these sources, on that page.
 
     Attributes:
-        sources: names of sources, each good by itself; none where any passage with an answer is.
-        page: from 1; None where the file says none.
+        sources: names of sources, any of which will do; empty where any passage with an answer will do.
+        page: from 1; None where the file gives none.
     """
 
     sources: frozenset[str] = frozenset()
@@ -42,13 +42,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question and what is known of its answer.
+    """A question and its expected answer.
 
     Attributes:
-        answers: the parts that the answer must have, each with its alternatives; none where
-            the documents do not answer it.
-        places: the places that hold it, one a part; all of them are to be found.
-        group: the article that it is about.
+        answers: the parts of the answer, each with its alternative wordings; none where the documents do not answer
+            the question.
+        places: the place of each part; all of them have to be found.
+        group: the article that the question is about.
     """
 
     text: str
@@ -73,7 +73,7 @@ class EvalDocument:
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
-    """What a file holds; without documents it is about a collection that is there already."""
+    """The questions and documents of a file; without documents, the questions are about an existing collection."""
 
     questions: tuple[Question, ...]
     documents: tuple[EvalDocument, ...] = ()
@@ -87,12 +87,12 @@ class QuestionSet:
         """Return the set with at most `limit` of its questions, drawn with a fixed seed; all documents stay."""
         if limit is None or limit >= len(self.questions):
             return self
-        # Not for secrets: the same sample every time.
+        # The same sample every time; no secrets depend on it.
         chosen = sorted(random.Random(_SEED).sample(range(len(self.questions)), limit))  # noqa: S311
         return replace(self, questions=tuple(self.questions[i] for i in chosen))
 
     def every_other_group(self) -> tuple[EvalDocument, ...]:
-        """Return the documents of every other article, the first one's among them."""
+        """Return the documents of every other article, beginning with the first."""
         kept = set(self.groups[::2])
         return tuple(document for document in self.documents if document.group in kept)
 
@@ -113,19 +113,19 @@ def read_questions(path: Path) -> QuestionSet:
         raise UsageError(
             f"cannot read questions from {path}: {type(error).__name__}: {error}; it takes {_KINDS}"
         ) from error
-    # Sets have been published with questions that say nothing.
-    found = replace(found, questions=tuple(one for one in found.questions if one.text))
+    # Some published sets have empty questions.
+    found = replace(found, questions=tuple(question for question in found.questions if question.text))
     if not found.questions:
         raise UsageError(f"{path} holds no questions; it takes {_KINDS}")
     return found
 
 
 def _json_values(text: str) -> list[Any]:
-    """The one JSON document, or one a line."""
+    """Parse the text as a JSON document, or else as a document on each line."""
     try:
         return [json.loads(text)]
     except json.JSONDecodeError:
-        # Not splitlines, which cuts at U+2028 and others as well: they may stand inside a text.
+        # Not splitlines, which also splits at U+2028 and others inside a text.
         lines = [line for line in text.split("\n") if line.strip()]
         if len(lines) < 2:
             raise
@@ -142,7 +142,7 @@ def _from_values(values: list[Any]) -> QuestionSet:
         return _rgb(values)
     if "question" in first:
         return QuestionSet(tuple(_line_question(value) for value in values))
-    raise ValueError("none of the keys that were looked for is in it")
+    raise ValueError("it has none of the expected keys")
 
 
 def _squad(articles: Sequence[dict[str, Any]]) -> QuestionSet:
@@ -153,8 +153,8 @@ def _squad(articles: Sequence[dict[str, Any]]) -> QuestionSet:
         group = f"{number:05d} {article.get('title', '')}".strip()
         for paragraph in article["paragraphs"]:
             text = paragraph["context"]
-            if text not in names:  # a text that stands twice is one document
-                # One word that no question holds: names are part of what is searched.
+            if text not in names:  # equal paragraphs are the same document
+                # A name that occurs in no question, since names are searched too.
                 names[text] = f"p{len(names):06d}"
                 documents.append(EvalDocument(names[text], text, group))
             for asked in paragraph["qas"]:

@@ -1,4 +1,4 @@
-"""An evaluation as what people and programs read: a table for a terminal, dictionaries for JSON."""
+"""An evaluation as a table for a terminal, and as dictionaries for JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kb_assistant.evaluation.statistics import Interval
 __all__ = ["comparison_json", "comparison_text", "evaluation_json", "percent"]
 
 _NAMES = {
-    "contains": "answer contains the gold one",
+    "contains": "contains the gold answer",
     "em": "exact match",
     "f1": "F1",
     "first_quote_contains": "first quote contains it",
@@ -23,8 +23,8 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
     values = evaluation_json(comparison.base)
     if comparison.other is not None:
         differences = {
-            name: {"difference": round(one.value, 4), "ci95": _rounded(one.interval), "p": round(one.p, 4)}
-            for name, one in comparison.differences.items()
+            name: {"difference": round(found.value, 4), "ci95": _rounded(found.interval), "p": round(found.p, 4)}
+            for name, found in comparison.differences.items()
         }
         values["compare"] = {
             "settings": dict(comparison.changes),
@@ -35,7 +35,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Return one setting's figures; a figure is null where there is nothing to take it from."""
+    """Return the figures of a setting; a figure is null where no question counts for it."""
     means, refusal, latency = evaluation.means, evaluation.refusal, evaluation.latency_ms
     return {
         "n": evaluation.n,
@@ -65,7 +65,7 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def comparison_text(comparison: Comparison) -> str:
-    """Return the figures as a table, one metric a line; a second setting's beside them, with the paired test."""
+    """Return the figures as a table, a line for each metric, with those of a second setting and the paired test."""
     base, other = comparison.base, comparison.other
     header = ["", "as set"]
     if other is not None:
@@ -75,8 +75,9 @@ def comparison_text(comparison: Comparison) -> str:
     for name in base.means:
         row = [_NAMES.get(name, name), _figure(base.means[name], base.intervals[name])]
         if other is not None:
-            one = comparison.differences[name]
-            row += [_figure(other.means[name], other.intervals[name]), _signed(one.value, one.interval), f"{one.p:.3f}"]
+            found = comparison.differences[name]
+            row += [_figure(other.means[name], other.intervals[name]), _signed(found.value, found.interval)]
+            row.append(f"{found.p:.3f}")
         rows.append(row)
     shown = [base] if other is None else [base, other]
     rows += [[name, *cells] for name, cells in _other_rows(shown).items()]
@@ -84,7 +85,7 @@ def comparison_text(comparison: Comparison) -> str:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """Return a share in percent, or a dash where there is none."""
+    """Return a share in percent, or a dash for None."""
     return "–" if value is None else f"{100 * value:.{digits}f}"
 
 
@@ -100,17 +101,17 @@ def _about(base: Evaluation) -> list[str]:
 
 
 def _other_rows(shown: Sequence[Evaluation]) -> Mapping[str, list[str]]:
-    refusals = [one.refusal for one in shown]
+    refusals = [evaluation.refusal for evaluation in shown]
     kind = " (half of the articles)" if shown[0].out_of_corpus else ""
-    latencies = [one.latency_ms for one in shown]
+    latencies = [evaluation.latency_ms for evaluation in shown]
     return {
-        f"refusal AUROC{kind}": [_figure(one.auroc, one.auroc_interval) for one in refusals],
-        "refusal precision": [percent(one.precision) for one in refusals],
-        "refusal recall": [percent(one.recall) for one in refusals],
-        "answerable questions refused": [percent(one.answerable_refused) for one in refusals],
-        "recall at 3 % of them refused": [percent(one.caught_at_3) for one in refusals],
-        "search, ms, p50 / p95": [f"{one.search_p50:.1f} / {one.search_p95:.1f}" for one in latencies],
-        "answer, ms, p50 / p95": [f"{one.p50:.1f} / {one.p95:.1f}" for one in latencies],
+        f"refusal AUROC{kind}": [_figure(refusal.auroc, refusal.auroc_interval) for refusal in refusals],
+        "refusal precision": [percent(refusal.precision) for refusal in refusals],
+        "refusal recall": [percent(refusal.recall) for refusal in refusals],
+        "answerable questions refused": [percent(refusal.answerable_refused) for refusal in refusals],
+        "recall at 3 % of them refused": [percent(refusal.caught_at_3) for refusal in refusals],
+        "search, ms, p50 / p95": [f"{latency.search_p50:.1f} / {latency.search_p95:.1f}" for latency in latencies],
+        "answer, ms, p50 / p95": [f"{latency.p50:.1f} / {latency.p95:.1f}" for latency in latencies],
     }
 
 
@@ -133,4 +134,4 @@ def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
 def _rounded(value: Any) -> Any:
     if value is None:
         return None
-    return [round(one, 4) for one in value] if isinstance(value, tuple) else round(value, 4)
+    return [round(bound, 4) for bound in value] if isinstance(value, tuple) else round(value, 4)

@@ -1,4 +1,4 @@
-"""Asks the questions of a set as a user would, and notes what came."""
+"""Asks the questions of a set as a user would, and records the results."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ __all__ = [
 ]
 
 Progress = Callable[[int, int, str], None]
-"""Called with (questions asked, questions in all, what is being done)."""
+"""Called with (questions asked, questions in all, a name for the step)."""
 
 
 class QuestionOptions(TypedDict, total=False):
     """Options of every run over a question set.
 
     Attributes:
-        limit: most questions asked, drawn with a fixed seed; None for all.
+        limit: the most questions to ask, drawn with a fixed seed; None for all.
         progress: called for each question.
     """
 
@@ -48,11 +48,11 @@ def ignore(*_: object) -> None:
 
 
 METHODS = ("bm25", "dense", "hybrid")
-"""Ways to find passages: full text alone, vectors alone, and what `Assistant.search` gives."""
+"""Retrieval methods: full text alone, vectors alone, and `Assistant.search`."""
 
 
 class Located(Protocol):
-    """A passage that was found."""
+    """A passage that was found, by whatever method."""
 
     @property
     def source(self) -> str:
@@ -64,19 +64,19 @@ class Located(Protocol):
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """The words themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What came of one question.
+    """The results of a question.
 
     Attributes:
-        ranks: of each place that is among the first ten passages, the rank of its first one.
-        answer: what `Assistant.ask` gave.
-        relevance: what the refusal was decided by, 0 to 1.
-        search_ms: how long `Assistant.search` took.
-        answer_ms: how long `Assistant.ask` took.
+        ranks: for each place among the first ten passages, the rank of its first passage.
+        answer: the result of `Assistant.ask`.
+        relevance: decides whether to refuse, 0 to 1.
+        search_ms: the time that `Assistant.search` took.
+        answer_ms: the time that `Assistant.ask` took.
     """
 
     question: Question
@@ -88,21 +88,21 @@ class Asked:
 
     @property
     def said(self) -> str:
-        """The answer's words; none where it is a refusal."""
+        """The answer's text; empty for a refusal."""
         return "" if self.answer.refused else self.answer.text
 
     @property
     def first_quote(self) -> str:
-        """The words that the answer quotes first; none where it is a refusal."""
+        """The answer's first quotation; empty for a refusal."""
         return "" if self.answer.refused or not self.answer.citations else self.answer.citations[0].quote
 
 
 def ask_all(
     kb: KnowledgeBase, questions: Sequence[Question], collection: str, progress: Progress, doing: str
 ) -> list[Asked]:
-    """Search for and answer every question, and return what came, in the same order.
+    """Search for and answer every question, and return the results in the same order.
 
-    One search and one answer come first and are not timed: they load what is loaded once.
+    The first question is asked once before, without timing, to load what is loaded only once.
     """
     if questions:
         _ask(kb, questions[0], collection)
@@ -119,13 +119,13 @@ def _ask(kb: KnowledgeBase, question: Question, collection: str) -> Asked:
     found = time.perf_counter()
     answer = kb.pipeline.ask(question.text, collection=collection)
     ended = time.perf_counter()
-    # The answer was judged by the same passages, and does not say how.
+    # The answer was judged by the same passages, but does not carry its relevance.
     relevant = kb.pipeline.relevance(question.text, hits[: kb.settings.passages], collection)
     return Asked(question, ranks_of(hits, question), answer, relevant, (found - started) * 1e3, (ended - found) * 1e3)
 
 
 def rank_by(method: str, kb: KnowledgeBase, question: str, collection: str) -> Sequence[Located]:
-    """Return the first ten passages that one of `METHODS` finds, the best first.
+    """Return the first ten passages that a method of `METHODS` finds, the best first.
 
     Raises:
         ValueError: there is no such method.
@@ -139,7 +139,7 @@ def rank_by(method: str, kb: KnowledgeBase, question: str, collection: str) -> S
 
 
 def ranks_of(hits: Iterable[Located], question: Question) -> tuple[int, ...]:
-    """Return of each of the question's places that was found the rank, from 1, of its first passage."""
+    """Return the rank, from 1, of the first passage from each of the question's places that was found."""
     ranks: dict[int, int] = {}
     for rank, hit in enumerate(hits, start=1):
         for number, place in enumerate(question.places):
@@ -153,7 +153,7 @@ def _holds(place: Place, hit: Located, question: Question) -> bool:
         return False
     if not place.sources:
         return bool(contains(hit.text, question.answers))
-    # A file may be named as it lies in the folder, or by its name alone.
+    # Question sets name a file by its path in the folder, or by its name alone.
     return any(hit.source == name or hit.source.endswith(f"/{name}") for name in place.sources)
 
 

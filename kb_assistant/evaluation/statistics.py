@@ -1,6 +1,6 @@
-"""How sure a figure is: bootstrap confidence intervals, a paired test, and how well refusals separate.
+"""Confidence intervals by bootstrap, a paired test, and how well refusal separates questions.
 
-All of it is drawn by question and with a fixed seed, so that the same results give the same figures.
+Questions are resampled with a fixed seed, so the same results give the same figures.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ __all__ = ["Difference", "Interval", "RefusalFigures", "intervals", "paired_diff
 
 RESAMPLES = 1_000
 _SEED = 20240229
-_ROWS_AT_ONCE = 50  # resamples that are held in memory together
+_ROWS_AT_ONCE = 50  # resamples in memory at a time
 _REFUSED_ANSWERABLE = 0.03
-"""Share of answerable questions at whose refusal `caught_at_3` is read."""
+"""Share of answerable questions refused at the threshold of `caught_at_3`."""
 
 Interval = tuple[float, float]
 """A 95 % confidence interval, low and high."""
@@ -25,12 +25,12 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One setting's mean less another's, over the same questions.
+    """The difference of two settings' means over the same questions.
 
     Attributes:
         interval: of the difference, by bootstrap; None for fewer than two questions.
-        p: how often a difference as large comes about if each question's two results are
-            swapped at random (permutation test, two-sided).
+        p: how often a difference as large arises if each question's two results are swapped at random (two-sided
+            permutation test).
     """
 
     value: float
@@ -40,19 +40,19 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class RefusalFigures:
-    """How well questions that the documents answer are told from those that they do not.
+    """How well refusal separates answerable from unanswerable questions.
 
-    Refusing is the positive class; a figure is None where there is nothing to take it from.
+    Refusing is the positive class; a figure is None where no question counts for it.
 
     Attributes:
-        answerable: how many of the questions asked the documents answer.
-        unanswerable: how many they do not.
-        auroc: the chance that a question that is answered scores above one that is not.
+        answerable: how many of the questions the documents answer.
+        unanswerable: how many they do not answer.
+        auroc: the chance that an answerable question scores above an unanswerable one.
         auroc_interval: its 95 % confidence interval, both kinds resampled.
-        precision: share of the refused questions that were to be refused.
-        recall: share of the questions to be refused that were.
+        precision: share of the refused questions that are unanswerable.
+        recall: share of the unanswerable questions that were refused.
         answerable_refused: share of the answerable questions that were refused.
-        caught_at_3: recall if the threshold were where 3 % of the answerable ones are refused.
+        caught_at_3: recall at the threshold where 3 % of the answerable questions are refused.
     """
 
     answerable: int
@@ -86,7 +86,7 @@ def paired_difference(new: Sequence[float], old: Sequence[float]) -> Difference:
         return Difference(float(left.sum() - right.sum()), None, 1.0)
     found = permutation_test(
         (left, right),
-        lambda one, other, axis: np.mean(one - other, axis=axis),
+        lambda left, right, axis: np.mean(left - right, axis=axis),
         permutation_type="samples",
         vectorized=True,
         n_resamples=RESAMPLES,
@@ -97,7 +97,7 @@ def paired_difference(new: Sequence[float], old: Sequence[float]) -> Difference:
 
 
 def refusal_figures(relevance: Sequence[float], refused: Sequence[bool], answerable: Sequence[bool]) -> RefusalFigures:
-    """Return how well refusal works, from each question's relevance, 0 to 1, and whether it was refused."""
+    """Return how well refusal works, given each question's relevance, 0 to 1, and whether it was refused."""
     scores, was_refused, held = np.asarray(relevance, dtype=float), np.asarray(refused), np.asarray(answerable)
     inside, outside = scores[held], scores[~held]
     both = len(inside) > 0 and len(outside) > 0
@@ -119,7 +119,7 @@ def _mean(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _auroc(inside: np.ndarray, outside: np.ndarray, axis: int = -1) -> np.ndarray:
-    """The area under the ROC curve, as the share of pairs that stand the right way round.
+    """Return the area under the ROC curve: the share of correctly ordered pairs.
 
     Hanley and McNeil, 1982, "The Meaning and Use of the Area under a Receiver Operating
     Characteristic (ROC) Curve".

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paths import DATA
 
+from kb_assistant import Assistant
+from kb_assistant.errors import UsageError
 from kb_assistant.evaluation.calibration import FEWEST, REFUSED, fitted_threshold
 
 SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=60)
@@ -85,6 +88,11 @@ def test_questions_that_bring_their_documents_are_refused(kb: Callable[..., Any]
     (tmp_path / "squad.json").write_text(json.dumps({"data": [{"paragraphs": [paragraph]}]}))
     run = kb("eval", tmp_path / "squad.json", "--calibrate")
     assert (run.code, "about your collection" in run.err) == (2, True)
+
+
+def test_options_may_be_left_out_from_python(handbook: Assistant) -> None:
+    with pytest.raises(UsageError, match="too little to calibrate on"):
+        handbook.calibrate(DATA / "handbook_questions.jsonl")
 
 
 def test_it_does_not_go_with_compare(kb: Callable[..., Any], own: Path) -> None:
