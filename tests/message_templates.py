@@ -19,7 +19,14 @@ _PACKAGES = ("kb_assistant", "ingest", "vectorstore")
 _USER_FACING = ("cli/*.py", "sync/*.py", "models/*.py", "llms/**/*.py", "kb_assistant/*.py", "ingest/**/*.py")
 """In these modules every string of prose is a message; elsewhere those that an error is raised with."""
 _OTHER_CALLS = {"DDL", "addFilter", "compile", "execute", "getLogger", "load_prompt", "setdefault", "text", "warn"}
-"""Calls whose strings are patterns, SQL or names."""
+_OTHER_CALLS |= {"startswith", "sub", "AttributeError", "BadZipFile", "UnicodeDecodeError"}
+"""Calls whose strings are patterns, SQL or names, and errors that programmers see or that are caught and reworded."""
+_NO_MESSAGES = {
+    "the first line mark is not at 0": "for programmers",
+    "ingest.worker: only a worker pool starts this, with a temporary folder that it has made; "
+    "run `kb ingest PATH` to read documents": "of a process that translates nothing",
+}
+"""Strings of prose that no rule tells from messages, each with the reason."""
 _PROSE = re.compile(r"[a-z]{2,}['’]?[,;:]? \W?\{?[A-Za-z(]|\} [a-z]{2,}|[a-z]{2,}: \{")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _NO_NAMES = {"str", "len", "repr", "join", "format", "if", "else", "or", "and", "not", "self", "for", "in"}
@@ -74,6 +81,16 @@ class _Templates(ast.NodeVisitor):
             if isinstance(part, ast.FormattedValue):
                 self.visit(part.value)
 
+    def visit_Module(self, node: ast.Module) -> None:
+        """Leave out the tuples of texts among a module's constants: names and marks found in files."""
+        for statement in node.body:
+            value = statement.value if isinstance(statement, (ast.Assign, ast.AnnAssign)) else None
+            if not isinstance(value, ast.Tuple) or any(isinstance(part, ast.Call) for part in ast.walk(value)):
+                self.visit(statement)
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        """What a value is compared with is data."""
+
     def visit_Assert(self, node: ast.Assert) -> None:
         """For programmers."""
 
@@ -81,7 +98,8 @@ class _Templates(ast.NodeVisitor):
         """A key or an annotation."""
 
     def _add(self, template: str) -> None:
-        if self._wanted and _PROSE.search(template):
+        markup_or_command = template.startswith(("<", "pip install"))
+        if self._wanted and not markup_or_command and template not in _NO_MESSAGES and _PROSE.search(template):
             self._found.append(template)
 
 

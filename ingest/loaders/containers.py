@@ -167,13 +167,12 @@ class Members:
         notes = []
         if self._failed:
             named = [f"{name} ({str(error).split(';')[0]})" for name, error in self._failed]
-            notes.append(f"{self._counted(len(named))} could not be read: {_listed(named)}")
+            notes.append(f"{len(named)} of its {self.noun}s could not be read: {_listed(named)}")
         if self._without_loader:
-            count = self._counted(len(self._without_loader))
-            named = [f": {_listed(self._without_loader)}"] if self.noun == "attachment" else []
-            notes.append(f"{count} skipped, format not supported" + "".join(named))
+            skipped = f"{len(self._without_loader)} of its {self.noun}s skipped, format not supported"
+            notes.append(f"{skipped}: {_listed(self._without_loader)}" if self.noun == "attachment" else skipped)
         if self._empty:
-            notes.append(f"{self._counted(len(self._empty))} without text: {_listed(self._empty)}")
+            notes.append(f"{len(self._empty)} of its {self.noun}s without text: {_listed(self._empty)}")
         kept = self._notes[:_MOST_NAMED]
         more = len(self._notes) - len(kept)
         return [*notes, *kept, *([f"{more} more notes"] if more else [])]
@@ -255,9 +254,6 @@ class Members:
         document = load(path, self.inside(path.name))
         self.options.page_done()
         return document
-
-    def _counted(self, number: int) -> str:
-        return f"{number} {self.noun}{'s' if number > 1 else ''}"
 
     def _too_much(self) -> TooLargeError:
         return TooLargeError(

@@ -3,25 +3,23 @@
 Errors, notes on files, help and findings are written in English where they arise, some in packages that know nothing of
 this one. The files in `zh/` have the Chinese for each by its template: the f-string with a name in braces for each
 value, such as `no model {name} in {folder}`. The command line, the page and the API translate a message when they show
-it. A value that is a message itself is translated too. A test checks that none is missing.
+it. A value that is a message itself is translated too. `zh/words.json` has what values take from elsewhere: nouns, and
+errors of the system and of libraries. A test checks that none is missing.
+
+Notes on files are stored without the file's name, and quoted without the remedy: of `{name}: it is empty; fill it` the
+catalogue also knows `it is empty; fill it` and `it is empty`.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+
+from kb_assistant.messages.catalogue import chinese_catalogue
 
 __all__ = ["localized", "translate", "use_language", "user_language"]
 
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_MIN_LITERAL_LETTERS = 5
-"""A template with less text around its values is only matched as a whole message."""
-
+_IN_BRACKETS = re.compile(r" \((?P<message>[^()]+(?:\([^()]*\)[^()]*)*)\)(?P<comma>, )?")
 
 _language = "en"
 
@@ -50,52 +48,30 @@ def user_language(setting: str = "auto") -> str:
 
 def translate(message: str, language: str) -> str:
     """Return a message in `language`, "zh" or "en"; unchanged if the catalogue does not have it."""
-    if language != "zh":
-        return message
-    catalogue = _catalogue()
+    return _chinese(message) if language == "zh" else message
+
+
+def _chinese(message: str) -> str:
+    catalogue = chinese_catalogue()
     if message in catalogue.plain:
         return catalogue.plain[message]
     for template in catalogue.templates:
-        if match := template.pattern.fullmatch(message):
-            values = {name: translate(value, language) for name, value in match.groupdict().items()}
-            return template.translation.format_map(values)
-    return message
+        if match := template.pattern.match(message):
+            return template.fill(match.groupdict(), _chinese)
+    for ending in catalogue.endings:
+        if match := ending.pattern.search(message):
+            return _chinese(message[: match.start()]) + ending.fill(match.groupdict(), _chinese)
+    return _translate_parts(message)
 
 
-@dataclass(frozen=True)
-class _Template:
-    pattern: re.Pattern[str]
-    translation: str
+def _translate_parts(message: str) -> str:
+    """Translate the messages within a text that is none itself: `a.pdf: MESSAGE`, or `a.pdf (MESSAGE), b.pdf`."""
+    head, _, tail = message.partition(": ")
+    if " (" not in head and tail and (parts := (_chinese(head), _chinese(tail))) != (head, tail):
+        return "：".join(parts)
+    return _IN_BRACKETS.sub(_translate_in_brackets, message)
 
 
-@dataclass(frozen=True)
-class _Catalogue:
-    plain: Mapping[str, str]
-    templates: tuple[_Template, ...]
-    """The most specific, with the longest literal text, first."""
-
-
-@cache
-def _catalogue() -> _Catalogue:
-    entries: dict[str, str] = {}
-    for file in (files(__name__) / "zh").iterdir():
-        entries |= json.loads(file.read_text(encoding="utf-8"))
-    plain = {template: text for template, text in entries.items() if not _PLACEHOLDER.search(template)}
-    with_values = sorted(entries.keys() - plain.keys(), key=lambda template: (-_literal_letters(template), template))
-    templates = (
-        _Template(_pattern(template), entries[template])
-        for template in with_values
-        if _literal_letters(template) >= _MIN_LITERAL_LETTERS
-    )
-    return _Catalogue(plain, tuple(templates))
-
-
-def _literal_letters(template: str) -> int:
-    return sum(map(str.isalpha, _PLACEHOLDER.sub("", template)))
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    parts = _PLACEHOLDER.split(template)  # literal, name, literal, …
-    return re.compile(
-        "".join(f"(?P<{part}>.*?)" if place % 2 else re.escape(part) for place, part in enumerate(parts)), re.DOTALL
-    )
+def _translate_in_brackets(found: re.Match[str]) -> str:
+    chinese = _chinese(found["message"])
+    return found[0] if chinese == found["message"] else f"（{chinese}）{'、' if found['comma'] else ''}"

@@ -176,13 +176,14 @@ def _build(
         for draft in page:
             _add(builder, draft, levels.get((draft.size, draft.bold), 0), number)
     lost = sorted({*reader.without_text, *reader.broken})
+    read_by_ocr = _ranges(sorted(reader.scanned))
     notes = [
-        f"{what} {_ranges(sorted(numbers))}{how}"
-        for what, numbers, how in (
-            ("no text on page", lost, ""),
-            ("only a picture on page", reader.pictures, ""),
-            ("garbled text skipped on page", reader.garbled, ""),
-            ("page" if len(reader.scanned) == 1 else "pages", reader.scanned, " read by OCR"),
+        note
+        for note, numbers in (
+            (f"no text on page {_ranges(lost)}", lost),
+            (f"only a picture on page {_ranges(sorted(reader.pictures))}", reader.pictures),
+            (f"garbled text skipped on page {_ranges(sorted(reader.garbled))}", reader.garbled),
+            (f"page{'s' if len(reader.scanned) > 1 else ''} {read_by_ocr} read by OCR", reader.scanned),
         )
         if numbers
     ]

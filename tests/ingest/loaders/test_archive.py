@@ -152,8 +152,8 @@ def test_unreadable_files_are_noted_and_the_rest_is_read(tmp_path: Path) -> None
     assert headings(document) == [(1, "ok.txt"), (1, "gbk.txt")]
     assert document.incomplete
     failed, others, empty, encoding = document.notes
-    assert failed.startswith("1 file could not be read: broken.json (not JSON (line 1")
-    assert (others, empty) == ("1 file skipped, format not supported", "1 file without text: empty.txt")
+    assert failed.startswith("1 of its files could not be read: broken.json (not JSON (line 1")
+    assert (others, empty) == ("1 of its files skipped, format not supported", "1 of its files without text: empty.txt")
     assert encoding == "gbk.txt: read as gb18030"
 
 
@@ -175,7 +175,7 @@ def test_names_of_empty_files_are_kept(tmp_path: Path) -> None:
     document = load(packed(tmp_path / "a.zip", {"年报/2023.txt": "", "b.doc": ""}))
     check_document(document)
     assert document.text == "年报/2023.txt\n\nb.doc"
-    assert document.notes == ("2 files without text: 年报/2023.txt, b.doc",)
+    assert document.notes == ("2 of its files without text: 年报/2023.txt, b.doc",)
 
 
 def test_an_archive_in_an_archive_is_read_too(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_all_files_of_all_archives_inside_count_together(tmp_path: Path) -> None
     path = packed(tmp_path / "a.zip", {f"{i}.zip": inner for i in range(5)})
     document = load(path, LoadOptions(Limits(unpacked_bytes=2_000_000)))
     assert [name for level, name in headings(document) if level == 1] == ["0.zip", "1.zip"]
-    assert document.notes[0].startswith("3 files could not be read: 2.zip (it unpacks to more than")
+    assert document.notes[0].startswith("3 of its files could not be read: 2.zip (it unpacks to more than")
 
 
 def test_a_directory_that_lies_about_sizes_gains_nothing(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_characters_are_counted_over_all_files(tmp_path: Path) -> None:
     document = load(path, LoadOptions(Limits(characters=1000)))
     assert len(document.text) <= 1000
     assert document.incomplete
-    assert document.notes[0].startswith("3 files could not be read: 2.txt (it holds 400 characters")
+    assert document.notes[0].startswith("3 of its files could not be read: 2.txt (it holds 400 characters")
 
 
 # Encrypted, and packed otherwise
@@ -301,4 +301,6 @@ def test_a_file_broken_in_the_archive_is_noted(tmp_path: Path) -> None:
     path.write_bytes(data)
     document = load(path)
     assert headings(document) == [(1, "a.txt")]
-    assert document.notes[0].startswith("1 file could not be read: b.txt (it is broken in the archive (Bad CRC-32)")
+    assert document.notes[0].startswith(
+        "1 of its files could not be read: b.txt (it is broken in the archive (Bad CRC-32)"
+    )

@@ -142,8 +142,8 @@ def test_attachments_are_read_by_their_own_loaders(tmp_path: Path) -> None:
     named = [(level, words) for kind, level, words in texts(document) if kind == "heading"]
     assert named == [(1, "弹性工作制"), (2, "合同.md"), (3, "条款"), (2, "a.zip"), (3, "内.txt")]
     failed, others = document.notes
-    assert failed.startswith("1 attachment could not be read: bad.json (not JSON")
-    assert others == "1 attachment skipped, format not supported: film.mp4"
+    assert failed.startswith("1 of its attachments could not be read: bad.json (not JSON")
+    assert others == "1 of its attachments skipped, format not supported: film.mp4"
     assert document.incomplete
 
 
@@ -314,7 +314,7 @@ def test_attachments_and_messages_inside_are_read(tmp_path: Path) -> None:
     named = [(level, words) for kind, level, words in texts(document) if kind == "heading"]
     assert named == [(1, "外"), (2, "合同.txt"), (2, "转发"), (3, "转发的信")]
     assert "里面的话" in document.text
-    assert document.notes == ("1 attachment skipped, format not supported: x.mp4",)
+    assert document.notes == ("1 of its attachments skipped, format not supported: x.mp4",)
 
 
 def test_html_and_rtf_bodies_are_read(tmp_path: Path) -> None:

@@ -27,7 +27,12 @@ def placeholders(text: str) -> list[str]:
 
 
 def test_each_value_of_a_message_stands_in_its_translation() -> None:
-    assert {text: chinese for text, chinese in ZH.items() if placeholders(text) != placeholders(chinese)} == {}
+    without_plurals = {text: re.sub(r"(?<=[a-z])\{\w+\}", "", text) for text in ZH}  # as in "byte{plural}"
+    assert {
+        text: chinese
+        for text, chinese in ZH.items()
+        if placeholders(chinese) not in (placeholders(text), placeholders(without_plurals[text]))
+    } == {}
 
 
 def test_a_message_with_values_is_translated() -> None:
@@ -38,6 +43,32 @@ def test_a_message_with_values_is_translated() -> None:
     assert "'qwen'" in chinese
     assert "/home/me/models" in chinese
     assert translate("what is in no catalogue", "zh") == "what is in no catalogue"
+
+
+@pytest.mark.parametrize(
+    ("note", "chinese"),
+    [
+        ("a.pdf: not a PDF, or broken; open it and print it to a new PDF", "a.pdf：不是 PDF，或已损坏；请"),
+        ("not a PDF, or broken; open it and print it to a new PDF", "不是 PDF，或已损坏；请"),
+        ("pages 2-4, 7 read by OCR", "第 2-4, 7 页由 OCR 识别"),
+        ("read as gb18030, 2 unreadable bytes", "按 gb18030 编码读取，有 2 个字节无法识别"),
+        ("2 broken lines skipped: 3, 4 and 7 more", "已跳过 2 个错误的行：3, 4，另有 7 个"),
+        ("inner.docx: an embedded document was skipped", "inner.docx：已跳过一个嵌入的文档"),
+        (
+            "2 of its files could not be read: b.json (not JSON (line 1, column 4: Expecting value)), "
+            "c.docx (it is encrypted) and 3 more",
+            "其中 2 个文件无法读取：b.json（不是 JSON（第 1 行第 4 列：此处缺少值））、c.docx（已加密），另有 3 个",
+        ),
+        (
+            "x.zip: none of its files could be read: b.docx (and 3 more): it is encrypted; "
+            "give its password with --password, or save a copy without",
+            "x.zip：其中的文件均无法读取：b.docx（及另外 3 个）：已加密；请用 --password",
+        ),
+        ("no loader for such a file; known: .a .b", "不支持这种格式；支持的格式：.a .b"),
+    ],
+)
+def test_a_note_is_translated_with_and_without_the_file_and_the_remedy(note: str, chinese: str) -> None:
+    assert translate(note, "zh").startswith(chinese)
 
 
 @pytest.mark.parametrize(
