@@ -22,6 +22,7 @@ from vectorstore.errors import StoreError
 from vectorstore.records import Collection
 
 if TYPE_CHECKING:
+    from chromadb import Collection as ChromaCollection
     from chromadb.api.client import Client
     from chromadb.config import Settings
     from langchain_chroma import Chroma
@@ -75,7 +76,7 @@ class VectorIndex:
             self._follow(collection, entries)
 
     def _follow(self, collection: Collection, entries: list[tuple[int, int, bool]]) -> None:
-        store = self._open(collection)._collection
+        store = self._rows(collection)
         while entries:
             removed = [str(passage_id) for _, passage_id, gone in entries if gone]
             added = [passage_id for _, passage_id, gone in entries if not gone]
@@ -107,7 +108,7 @@ class VectorIndex:
     def count(self, collection: Collection) -> int:
         """Return how many vectors Chroma holds for the collection."""
         with self._lock, self._explained():
-            return int(self._open(collection)._collection.count())
+            return int(self._rows(collection).count())
 
     def close(self) -> None:
         """Close Chroma; the next use reopens it."""
@@ -124,14 +125,18 @@ class VectorIndex:
             import chromadb
 
             self._client = cast("Client", chromadb.PersistentClient(str(self._folder), settings=_settings()))
-        # Vectors of another model have other dimensions, so they go into another collection.
-        model = hashlib.sha256(collection.embedding.encode()).hexdigest()[:12]
-        name = f"collection-{collection.id}-{model}"
+        name = _chroma_name(collection)
         if name not in self._opened:
             self._opened[name] = Chroma(
                 client=self._client, collection_name=name, collection_configuration={"hnsw": {"space": "cosine"}}
             )
         return self._opened[name]
+
+    def _rows(self, collection: Collection) -> ChromaCollection:
+        """Open the collection beneath LangChain's, whose own `add_texts` would embed again and store the texts."""
+        self._open(collection)
+        assert self._client is not None
+        return self._client.get_collection(_chroma_name(collection), embedding_function=None)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -161,6 +166,12 @@ class ReadOnlyIndex(VectorIndex):
     def count(self, collection: Collection) -> int:
         """Return how many passages of the collection have a vector."""
         return sum(len(ids) for ids, _ in self._catalog.embedded(collection.id, collection.embedding))
+
+
+def _chroma_name(collection: Collection) -> str:
+    # Vectors of another model have other dimensions, so they go into another collection.
+    model = hashlib.sha256(collection.embedding.encode()).hexdigest()[:12]
+    return f"collection-{collection.id}-{model}"
 
 
 def _settings() -> Settings:
