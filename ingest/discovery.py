@@ -40,6 +40,7 @@ def find_files(
     *,
     excluded: Collection[Path] = (),
     ignore_from: Path | None = None,
+    on_ignored: Callable[[Path], None] = lambda path: None,
 ) -> Iterator[FoundFile]:
     """Yield the files under `root` in the order of their names; a file is its own root.
 
@@ -52,6 +53,7 @@ def find_files(
         excluded: folders or files to leave out, with everything in them.
         ignore_from: a folder above `root` whose `.kbignore` files apply too, and those of the folders
             between; by default those from `root` on, and none for a single file.
+        on_ignored: called with each file or folder that a `.kbignore` excludes, not with what is in such a folder.
 
     Raises:
         FileNotFoundError: there is nothing at `root`.
@@ -65,13 +67,16 @@ def find_files(
         on_unreadable(root, error)
         return
     left_out = {path.resolve() for path in excluded}
-    if rules is None or any(root.resolve().is_relative_to(path) for path in left_out):
+    if any(root.resolve().is_relative_to(path) for path in left_out):
+        return
+    if rules is None:
+        on_ignored(root)
         return
     if root.is_file():
         yield FoundFile(root, root.name)
     else:
         prefix = _prefix(root.relative_to(ignore_from or root))
-        yield from _Walk(root, root.resolve(), left_out, on_unreadable, len(prefix)).files(prefix, rules)
+        yield from _Walk(root, root.resolve(), left_out, on_unreadable, on_ignored, len(prefix)).files(prefix, rules)
 
 
 def _rules_above(root: Path, top: Path) -> IgnoreRules | None:
@@ -100,6 +105,7 @@ class _Walk:
     """The root with all links resolved."""
     left_out: Collection[Path]
     on_unreadable: Callable[[Path, OSError], None]
+    on_ignored: Callable[[Path], None]
     root_length: int
     """How much of each path, as the ignore rules see it, leads to the root."""
 
@@ -113,7 +119,10 @@ class _Walk:
                 open_folders.pop()
                 continue
             path, name = Path(entry.path), prefix + entry.name
-            if self._skips(entry, path, name) or rules.exclude(name, is_folder=entry.is_dir()):
+            if self._skips(entry, path, name):
+                continue
+            if rules.exclude(name, is_folder=entry.is_dir()):
+                self.on_ignored(path)
                 continue
             if entry.is_dir():
                 open_folders.append(self._open(path, f"{name}/", rules))

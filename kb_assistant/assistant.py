@@ -1,12 +1,12 @@
 """The Python API: everything that kb does, as methods of `Assistant`.
 
 Every face calls these methods and renders what they return. The work is done elsewhere: `KnowledgeBase` answers,
-`Mirroring` changes documents, `Chats` keeps conversations.
+`Mirror` changes documents, `Chats` keeps conversations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,8 @@ from kb_assistant.answering.pipeline import MAX_QUESTION_CHARACTERS
 from kb_assistant.answering.suggestions import Suggestions
 from kb_assistant.answering.types import Answer, AskOptions, Citation, StreamOptions
 from kb_assistant.errors import raises_kb_errors
+from kb_assistant.sync.methods import DocumentMethods
+from kb_assistant.sync.options import Notify, ignore
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,17 +32,13 @@ if TYPE_CHECKING:
     from kb_assistant.evaluation import Calibration, Comparison, EvaluationOptions, QuestionOptions
     from kb_assistant.llms.base import Engine
     from kb_assistant.settings import Settings
-    from kb_assistant.sync.indexer import IngestReport
-    from kb_assistant.sync.mirror import Mirroring
-    from kb_assistant.sync.options import IngestOptions, UploadOptions, WatchOptions
-    from kb_assistant.sync.uploads import Upload
-    from vectorstore import CollectionInfo, Filter, Hit, SourceInfo, StoreRetriever
+    from vectorstore import Filter, Hit, StoreRetriever
 
 __all__ = ["MAX_QUESTION_CHARACTERS", "Assistant"]
 
 
 @raises_kb_errors
-class Assistant:
+class Assistant(DocumentMethods):
     """A knowledge base and what answers from it. Use as a context manager, or call `close`.
 
     Where a method takes `collection`, None means the collection that is set. `passwords` are tried on encrypted
@@ -51,6 +49,8 @@ class Assistant:
         home: the folder that holds everything.
         observers: called with each answer, or with what ended it: GeneratorExit or `Cancelled` where it was stopped.
     """
+
+    knowledge_base: KnowledgeBase
 
     def __init__(self, knowledge_base: KnowledgeBase) -> None:
         """Take an open knowledge base; `open` opens one."""
@@ -105,97 +105,16 @@ class Assistant:
         """
         return self.knowledge_base.active_engine.change(**values)
 
-    # Documents
+    # Documents: see also `DocumentMethods`
 
-    def ingest(
-        self,
-        *paths: Path | str,
-        collection: str | None = None,
-        passwords: Sequence[str] = (),
-        **options: Unpack[IngestOptions],
-    ) -> IngestReport:
-        """Make the collection mirror the folders and files at `paths`; without any, what it mirrors already.
+    def rename_collection(self, name: str, to: str, *, notify: Notify = ignore) -> None:
+        """Rename a collection; conversations about it stay with it.
 
         Raises:
-            UsageError: a path is not there.
-            EmptiedFolderError: a folder that had documents is empty or gone now.
-            UnknownCollectionError: there are no paths, and no such collection.
+            UsageError: there is a collection of the new name, or it is no name.
         """
-        return self._mirroring(collection, passwords).ingest([Path(path) for path in paths], **options)
-
-    def upload(
-        self,
-        files: Sequence[Upload],
-        *,
-        collection: str | None = None,
-        passwords: Sequence[str] = (),
-        **options: Unpack[UploadOptions],
-    ) -> IngestReport:
-        """Take files in: each becomes a document under its own name, its bytes kept in KB_HOME/uploads.
-
-        A file that is refused has the status "refused" or "unsupported" in the report, with the reason.
-
-        Raises:
-            UsageError: there are too many files, or one has no name.
-            KbError: there is no room for them.
-        """
-        return self._mirroring(collection, passwords).upload(files, **options)
-
-    def watch(
-        self,
-        *paths: Path | str,
-        collection: str | None = None,
-        passwords: Sequence[str] = (),
-        **options: Unpack[WatchOptions],
-    ) -> Iterator[IngestReport]:
-        """Yield the report of a first `ingest`, then of another after each change under `paths`.
-
-        A burst of changes counts as one, and files still being written are waited for. `waiting` also says where a
-        folder was found empty and left alone.
-
-        Raises:
-            UsageError: a path is not there.
-        """
-        return self._mirroring(collection, passwords).watch([Path(path) for path in paths], **options)
-
-    def remove(
-        self,
-        *names: str,
-        collection: str | None = None,
-        patterns: bool = True,
-        waiting: Callable[[str], None] = lambda message: None,
-    ) -> list[str]:
-        """Remove documents by name or by pattern (`*`, `?`), and return the names removed.
-
-        Their files stay where they are, and the next `ingest` of their folder brings them back; uploaded files go.
-
-        Raises:
-            UnknownSourceError: a name is not there; then nothing is removed.
-        """
-        return self._mirroring(collection).remove(names, patterns=patterns, waiting=waiting)
-
-    def _mirroring(self, collection: str | None, passwords: Sequence[str] = ()) -> Mirroring:
-        from kb_assistant.sync.mirror import Mirroring
-
-        return Mirroring(self.knowledge_base.store, self.settings, self._named(collection), passwords)
-
-    def _named(self, collection: str | None) -> str:
-        return collection or self.settings.collection
-
-    def sources(self, collection: str | None = None) -> list[SourceInfo]:
-        """Return the documents in a collection, by name, with the paths of their files."""
-        catalog = self.knowledge_base.store.catalog
-        found = catalog.sources(catalog.collection(self._named(collection)).id)
-        return [replace(one, path=str(self.home / one.path)) for one in found]  # an upload's path is relative
-
-    def folders(self, collection: str | None = None) -> list[Path]:
-        """Return the folders and files that a collection mirrors."""
-        catalog = self.knowledge_base.store.catalog
-        return catalog.roots(catalog.collection(self._named(collection)).id)
-
-    def collections(self) -> list[CollectionInfo]:
-        """Return all collections, by name."""
-        return self.knowledge_base.store.catalog.collections()
+        super().rename_collection(name, to, notify=notify)
+        self.chats.rename_collection(name, to)
 
     def text(self, source: str, collection: str | None = None) -> str:
         """Return a document's text as it was read.
@@ -204,6 +123,9 @@ class Assistant:
             StoreError: there is no such collection or document.
         """
         return self.knowledge_base.store.text(self._named(collection), source)
+
+    def _named(self, collection: str | None) -> str:
+        return collection or self.settings.collection
 
     # Questions
 

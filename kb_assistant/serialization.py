@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vectorstore import CollectionInfo, Hit, SourceInfo
 
-__all__ = ["collections_json", "hits_json", "printable", "sources_json", "to_json"]
+__all__ = ["collections_json", "display_name", "hits_json", "printable", "sources_json", "to_json"]
 
 
 def to_json(value: Any) -> str:
@@ -24,6 +24,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 def printable(text: str) -> str:
     """Remove the control characters that could steer a terminal."""
     return _CONTROL.sub("", text)
+
+
+def display_name(name: str) -> str:
+    """Return a name as it is displayed: on one line, without control characters."""
+    return printable(" ".join(name.split()))
 
 
 def hits_json(query: str, hits: Iterable[Hit]) -> dict[str, Any]:

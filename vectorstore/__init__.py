@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         UnknownCollectionError,
         UnknownSourceError,
     )
+    from vectorstore.folders import Folders
     from vectorstore.hit import Hit
     from vectorstore.records import (
         Collection,
@@ -55,6 +56,7 @@ _MODULES = {
         "UnknownCollectionError",
         "UnknownSourceError",
     ),
+    "folders": ("Folders",),
     "hit": ("Hit",),
     "records": (
         "Collection",
@@ -83,6 +85,7 @@ __all__ = [
     "EmbeddingModelError",
     "EmptyStoreError",
     "Filter",
+    "Folders",
     "HashedEmbeddings",
     "Hit",
     "NewChunk",

@@ -24,7 +24,6 @@ from vectorstore.schema import (
     chunks,
     collections,
     passages,
-    roots,
     sources,
     vectors,
 )
@@ -139,6 +138,18 @@ class Catalog:
                 FullTextIndex(_inserted(connection, collections, values)).create(connection)
         return self.collection(name)
 
+    def rename_collection(self, collection_id: int, name: str) -> None:
+        """Rename a collection, to a name that none has."""
+        with self.transaction(writes=True) as connection:
+            connection.execute(update(collections).where(collections.c.id == collection_id).values(name=name))
+
+    def remove_collection(self, collection_id: int) -> None:
+        """Remove a collection with all its documents."""
+        with self.transaction(writes=True) as connection:
+            FullTextIndex(collection_id).drop(connection)
+            connection.execute(delete(collections).where(collections.c.id == collection_id))
+            self._forget_vectors(connection)
+
     def set_embedding(self, collection_id: int, embedding: str) -> None:
         """Note that the collection's vectors are another model's now, and have Chroma follow."""
         with self.transaction(writes=True) as connection:
@@ -156,22 +167,6 @@ class Catalog:
             passages.c.collection_id == collection_id
         )
         connection.execute(insert(chroma_queue).from_select(["collection_id", "passage_id", "removed"], every))
-
-    # Roots
-
-    def roots(self, collection_id: int) -> list[Path]:
-        """Return the folders and files that the collection mirrors."""
-        with self.transaction() as connection:
-            rows = connection.execute(select(roots.c.path).where(roots.c.collection_id == collection_id))
-            return [Path(row.path) for row in rows]
-
-    def set_roots(self, collection_id: int, paths: Iterable[Path]) -> None:
-        """Replace the folders and files that the collection mirrors."""
-        with self.transaction(writes=True) as connection:
-            connection.execute(delete(roots).where(roots.c.collection_id == collection_id))
-            values = [{"collection_id": collection_id, "path": str(path)} for path in paths]
-            if values:
-                connection.execute(insert(roots), values)
 
     # Sources
 
@@ -218,15 +213,25 @@ class Catalog:
             for source_id, when in modified_ns.items():
                 connection.execute(update(sources).where(sources.c.id == source_id).values(modified_ns=when))
 
-    def rename_source(self, collection_id: int, source_id: int, name: str, path: str) -> None:
-        """Move a source to another path; its chunks and vectors stay."""
+    def rename_sources(self, collection_id: int, renames: Sequence[tuple[int, str, str]]) -> None:
+        """Give sources other names and paths, as (id, name, path), all at once; their chunks and vectors stay."""
         found = Passages(collection_id)
         with self.transaction(writes=True) as connection:
-            connection.execute(update(sources).where(sources.c.id == source_id).values(name=name, path=path))
-            found.settle(connection, found.of_source(connection, source_id))
+            for source_id, _, _ in renames:  # names may be exchanged, and each is there once
+                aside = f"\0{source_id}"
+                connection.execute(update(sources).where(sources.c.id == source_id).values(name=aside, path=aside))
+            for source_id, name, path in renames:
+                connection.execute(update(sources).where(sources.c.id == source_id).values(name=name, path=path))
+            for source_id, _, _ in renames:
+                found.settle(connection, found.of_source(connection, source_id))
 
-    def remove_sources(self, collection_id: int, names: Sequence[str]) -> None:
+    def remove_sources(self, collection_id: int, names: Sequence[str], *, keep_vectors: bool = False) -> None:
         """Remove sources everywhere: rows, full text, and (queued) Chroma.
+
+        Args:
+            collection_id: the collection.
+            names: the sources' names.
+            keep_vectors: keep vectors that nothing needs now: the same texts may come again at once.
 
         Raises:
             UnknownSourceError: one of them is not there; then none is removed.
@@ -240,7 +245,8 @@ class Catalog:
                 held = found.of_source(connection, source_id)
                 connection.execute(delete(sources).where(sources.c.id == source_id))
                 found.settle(connection, held)
-            self._forget_vectors(connection)
+            if not keep_vectors:
+                self._forget_vectors(connection)
 
     def _source_id(self, connection: Connection, collection_id: int, which: ColumnElement[bool]) -> int | None:
         query = select(sources.c.id).where((sources.c.collection_id == collection_id) & which)

@@ -20,7 +20,9 @@ from vectorstore.schema import metadata
 
 __all__ = ["WRITES", "is_read_only", "open_database"]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+_READABLE_SINCE = 3
+"""Catalogues of this version and later ones have all that a search reads."""
 WRITES = "kb_writes"
 """The execution option of a transaction in which anything is written."""
 _TIMEOUT_S = 30
@@ -41,7 +43,7 @@ def open_database(path: Path) -> Engine:
     event.listen(engine, "begin", _begin)
     try:
         version = _version(engine) if path.exists() and path.stat().st_size else 0
-        if version < SCHEMA_VERSION:
+        if version < (_READABLE_SINCE if is_read_only(path) else SCHEMA_VERSION):
             version = _make_current(engine, path)
     except Exception as error:
         engine.dispose()

@@ -64,6 +64,11 @@ class FullTextIndex:
         connection.execute(text(f"CREATE VIRTUAL TABLE {self._table} USING fts5({fields}, tokenize='ascii')"))
         self._create_frequencies(connection)
 
+    def drop(self, connection: Connection) -> None:
+        """Remove the index."""
+        for table in (self._table, self._frequencies):
+            connection.execute(text(f"DROP TABLE {table}"))
+
     def _create_frequencies(self, connection: Connection) -> None:
         columns = "term TEXT PRIMARY KEY, passages INTEGER NOT NULL"
         connection.execute(text(f"CREATE TABLE {self._frequencies} ({columns}) WITHOUT ROWID"))

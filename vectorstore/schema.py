@@ -1,6 +1,7 @@
 """The catalogue's tables.
 
     collections ─┬─ roots               folders (or files) that the collection mirrors
+                 ├─ removed_files       files there that were removed from it, and stay out
                  ├─ sources ─── chunks  a row for each file; where in it passages occur
                  ├─ passages ──┘        each text that is indexed, once
                  └─ chroma_queue        changes that Chroma has yet to follow
@@ -31,6 +32,7 @@ __all__ = [
     "collections",
     "metadata",
     "passages",
+    "removed_files",
     "roots",
     "sources",
     "vectors",
@@ -62,6 +64,17 @@ roots = Table(
     Column("id", Integer, primary_key=True),
     _collection_key(),
     Column("path", Text, nullable=False),
+    UniqueConstraint("collection_id", "path"),
+)
+
+removed_files = Table(
+    "removed_files",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _collection_key(),
+    Column("path", Text, nullable=False),
+    # By this a file is known again after it was moved.
+    Column("content_hash", Text, nullable=False),
     UniqueConstraint("collection_id", "path"),
 )
 

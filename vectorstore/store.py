@@ -275,3 +275,8 @@ class Store:
         """
         self.catalog.remove_sources(collection.id, names)
         self._index.follow(collection)
+
+    def remove_collection(self, collection: Collection) -> None:
+        """Remove a collection everywhere, with all its documents."""
+        self._index.reset(collection)  # first: if it is cut short, the next `prepare` fills Chroma again
+        self.catalog.remove_collection(collection.id)

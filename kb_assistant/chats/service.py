@@ -63,6 +63,10 @@ class Chats:
             raise UsageError("the title is empty; write one")
         self._store.rename(owner, chat_id, _title(title))
 
+    def rename_collection(self, name: str, to: str) -> None:
+        """Keep all conversations about a collection with it under its new name."""
+        self._store.rename_collection(name, to)
+
     def delete(self, owner: str, chat_id: int) -> None:
         """Delete a conversation.
 

@@ -169,6 +169,11 @@ class ChatStore:
             _own_chat(connection, owner, chat_id)
             connection.execute(update(_chats).where(_chats.c.id == chat_id).values(title=title))
 
+    def rename_collection(self, name: str, to: str) -> None:
+        """Keep all conversations about a collection with it under its new name."""
+        with self._catalog.transaction(writes=True) as connection:
+            connection.execute(update(_chats).where(_chats.c.collection == name).values(collection=to))
+
     def delete(self, owner: str, chat_id: int) -> None:
         """Delete a conversation with its turns.
 

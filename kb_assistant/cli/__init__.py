@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from kb_assistant.cli import access, documents, models, quality, questions, serving
+from kb_assistant.cli import access, collections, documents, models, quality, questions, serving
 
 __all__ = ["cli"]
 
@@ -25,7 +25,8 @@ for command in (
     documents.ingest,
     documents.sources,
     documents.remove,
-    documents.collections,
+    collections.collections,
+    collections.folders,
     questions.search,
     questions.ask,
     questions.chat,

@@ -1,9 +1,10 @@
-"""`kb ingest`, `sources`, `remove` and `collections`: what is in a collection."""
+"""`kb ingest`, `kb sources` and `kb remove`: the documents of a collection."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +16,29 @@ from kb_assistant.errors import EmptiedFolderError, UsageError
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
-    from kb_assistant.sync.indexer import IngestReport
-    from vectorstore import CollectionInfo, SourceInfo
+    from kb_assistant.sync.report import IngestReport
+    from vectorstore import SourceInfo
 
-__all__ = ["collections", "ingest", "remove", "sources"]
+__all__ = ["ingest", "remove", "sources"]
 
-_NEEDS_NO_LINE = frozenset({"ready", "unsupported", "deleted", "added", "updated", "renamed"})
+_NEEDS_NO_LINE = frozenset({"ready", "unsupported", "left_out", "deleted", "added", "updated", "renamed"})
 """Statuses of files that the report counts and does not list."""
+
+_EXCLUSIVE = (
+    ("--watch", "--dry-run"),
+    ("--watch", "--delete-missing"),
+    ("--watch", "--include-removed"),
+    ("--keep-missing", "--delete-missing"),
+)
 
 
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
-@click.option("--watch", is_flag=True, help="Go on, and follow every change until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Keep running, and follow every change until Ctrl-C.")
 @click.option("--keep-missing", is_flag=True, help="Keep documents whose files are gone.")
 @click.option("--delete-missing", is_flag=True, help="Delete them even if the whole folder is empty or gone.")
+@click.option("--include-removed", is_flag=True, help="Take in again what kb remove took out.")
 @click.option(
     "--password",
     "passwords",
@@ -44,6 +53,7 @@ def ingest(
     watch: bool,
     keep_missing: bool,
     delete_missing: bool,
+    include_removed: bool,
     passwords: tuple[str, ...],
     collection: str | None,
     as_json: bool,
@@ -51,29 +61,35 @@ def ingest(
 ) -> int:
     """Make a collection mirror folders of documents: add, change, rename, delete.
 
-    Without PATH, all that the collection mirrors already, and what was uploaded to it.
+    Without PATH, all that the collection mirrors already, and what was uploaded to it. What kb remove took out stays
+    out, unless its file is named as PATH, or --include-removed is given. A .kbignore file excludes files as a
+    .gitignore does.
     """
-    from dataclasses import asdict
-
     from kb_assistant import serialization
 
-    given = {"--watch": watch, "--dry-run": dry_run, "--keep-missing": keep_missing, "--delete-missing": delete_missing}
-    for pair in (("--watch", "--dry-run"), ("--watch", "--delete-missing"), ("--keep-missing", "--delete-missing")):
+    given = {
+        "--watch": watch,
+        "--dry-run": dry_run,
+        "--keep-missing": keep_missing,
+        "--delete-missing": delete_missing,
+        "--include-removed": include_removed,
+    }
+    for pair in _EXCLUSIVE:
         if all(given[flag] for flag in pair):
             raise UsageError(f"{' and '.join(pair)} do not go together; give one of them")
-    if watch and not paths:
-        raise UsageError("--watch needs the folders to watch; name them")
     known = tuple(click.prompt("Password", hide_input=True, err=True) if one == "-" else one for one in passwords)
     options: dict[str, Any] = {"collection": collection, "keep_missing": keep_missing, "passwords": known}
     with open_assistant(home) as assistant:
         if watch:
-            report = _followed(assistant.watch(*paths, waiting=print_message, **options), quiet=as_json)
+            report = _followed(assistant.watch(*paths, notify=print_message, **options), quiet=as_json)
         else:
-            report = _ingested(
-                assistant, *paths, ask=not as_json, dry_run=dry_run, delete_missing=delete_missing, **options
-            )
-    if as_json or not watch:
-        print_result(serialization.to_json(asdict(report)) if as_json else _report_text(report, dry_run=dry_run))
+            options |= {"dry_run": dry_run, "delete_missing": delete_missing, "include_removed": include_removed}
+            report = _ingested(assistant, *paths, ask=not as_json, **options)
+            _print_notices(report)
+    if as_json:
+        print_result(serialization.to_json(_report_json(report)))
+    elif not watch:
+        print_result(_report_text(report, dry_run=dry_run))
     return 1 if report.failed else 0
 
 
@@ -81,7 +97,7 @@ def _ingested(assistant: Assistant, *paths: Path, ask: bool, **options: Any) -> 
     """Run it; where a folder is found empty, ask whoever sits at the terminal."""
     try:
         with progress_bar() as progress:
-            return assistant.ingest(*paths, progress=progress, waiting=print_message, **options)
+            return assistant.ingest(*paths, progress=progress, notify=print_message, **options)
     except EmptiedFolderError as error:
         if not (
             ask
@@ -95,9 +111,14 @@ def _ingested(assistant: Assistant, *paths: Path, ask: bool, **options: Any) -> 
     return _ingested(assistant, *paths, ask=False, **{**options, "delete_missing": True})
 
 
+def _print_notices(report: IngestReport) -> None:
+    for notice in report.notices:
+        print_message(notice)
+
+
 def _followed(reports: Iterator[IngestReport], *, quiet: bool) -> IngestReport:
     """Print each report until Ctrl-C, and return all of them as one."""
-    from kb_assistant.sync.indexer import in_a_row
+    from kb_assistant.sync.report import combine_runs
 
     done: list[IngestReport] = []
     try:
@@ -106,11 +127,12 @@ def _followed(reports: Iterator[IngestReport], *, quiet: bool) -> IngestReport:
             if not quiet and (len(done) == 1 or report.changed):
                 print_result(_report_text(report, dry_run=False))
             if len(done) == 1:
+                _print_notices(report)
                 print_message("watching for changes; Ctrl-C stops it")
     except KeyboardInterrupt:
         if not done:
             raise
-    return in_a_row(done)
+    return combine_runs(done)
 
 
 @click.command()
@@ -128,23 +150,22 @@ def sources(collection: str | None, as_json: bool, home: Path | None) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="SOURCE...")
 @with_options(COLLECTION, JSON)
 def remove(names: tuple[str, ...], collection: str | None, as_json: bool, home: Path | None) -> None:
-    """Remove documents from a collection, by name or pattern; the files stay."""
+    """Remove documents from a collection, by name or pattern; the files stay, and are left out from then on."""
     from kb_assistant import serialization
 
     with open_assistant(home) as assistant:
-        removed = assistant.remove(*names, collection=collection, waiting=print_message)
-    print_result(serialization.to_json({"removed": removed}) if as_json else f"removed: {', '.join(removed)}")
+        removed = assistant.remove(*names, collection=collection, notify=print_message)
+    print_result(
+        serialization.to_json({"removed": removed})
+        if as_json
+        else f"removed: {', '.join(map(serialization.display_name, removed))}"
+    )
 
 
-@click.command()
-@with_options(JSON)
-def collections(as_json: bool, home: Path | None) -> None:
-    """List the collections."""
-    from kb_assistant import serialization
-
-    with open_assistant(home) as assistant:
-        found = assistant.collections()
-    print_result(serialization.to_json(serialization.collections_json(found)) if as_json else _collections_text(found))
+def _report_json(report: IngestReport) -> dict[str, Any]:
+    values = asdict(report)
+    del values["notices"]  # told on stderr
+    return values
 
 
 def _report_text(report: IngestReport, *, dry_run: bool) -> str:
@@ -153,32 +174,30 @@ def _report_text(report: IngestReport, *, dry_run: bool) -> str:
     done = ", ".join(f"{getattr(report, name)} {name}" for name in counts if getattr(report, name)) or "no documents"
     lines = []
     for file in report.files:
-        if dry_run and file.status in ("added", "updated", "renamed", "deleted"):
-            lines.append(f"{file.status:>9}  {one_line(file.path)}")
+        if dry_run and file.status in ("added", "updated", "renamed", "deleted", "left_out"):
+            lines.append(f"{file.status.replace('_', ' '):>9}  {one_line(file.path)}")
         elif file.status not in _NEEDS_NO_LINE:
             lines.append(f"{file.status:>9}  {one_line(file.path)}: {_notes_text(file.notes)}")
     unsupported = sum(file.status == "unsupported" for file in report.files)
     if unsupported:
         lines.append(f"{unsupported} files of other kinds were passed over (--json lists them)")
+    left_out = sum(file.status == "left_out" for file in report.files)
+    if left_out:
+        lines.append(f"{left_out} files stay out since kb remove (--include-removed takes them in again)")
     if dry_run:
         return "\n".join([*lines, f"would be: {done}"])
     return "\n".join([*lines, f"{done}; {report.chunks_embedded} chunks embedded in {report.seconds:.1f} s"])
 
 
 def _sources_text(sources: Iterable[SourceInfo]) -> str:
+    from kb_assistant.serialization import display_name
+
     lines = []
     for source in sources:
         size = f"{source.pages} pages, " if source.pages else ""
         notes = f"  {_notes_text(source.notes)}" if source.notes else ""
-        lines.append(f"{source.status:>14}  {one_line(source.name)}  ({size}{source.chunks} chunks){notes}")
+        lines.append(f"{source.status:>14}  {display_name(source.name)}  ({size}{source.chunks} chunks){notes}")
     return "\n".join(lines) or "no documents"
-
-
-def _collections_text(collections: Iterable[CollectionInfo]) -> str:
-    lines = [
-        f"{found.name}: {found.sources} documents, {found.chunks} chunks ({found.embedding})" for found in collections
-    ]
-    return "\n".join(lines) or "no collections yet; kb ingest FOLDER makes one"
 
 
 def _notes_text(notes: Iterable[str]) -> str:

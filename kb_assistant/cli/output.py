@@ -62,9 +62,9 @@ def print_message(message: str) -> None:
 
 def short_name(name: str) -> str:
     """Return the end of a file's name on one line, without control characters."""
-    from kb_assistant.serialization import printable
+    from kb_assistant.serialization import display_name
 
-    return " ".join(printable(name).split())[-_LONGEST_SHOWN:]
+    return display_name(name)[-_LONGEST_SHOWN:]
 
 
 def one_line(text: str) -> str:

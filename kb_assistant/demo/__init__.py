@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
-    from kb_assistant.sync.indexer import IngestReport
+    from kb_assistant.sync.report import IngestReport
 
 __all__ = ["QUESTIONS", "handbook"]
 

@@ -1,69 +1,40 @@
-"""Makes a collection mirror a folder: what is new, changed, moved or gone there, and nothing else.
+"""Makes a collection mirror its folders: parses, embeds and stores what is new, changed, moved or gone there.
 
-Sources are told apart by their paths and compared by content. Each is replaced in one
-transaction, so a run that was killed is carried on by the next one.
+Documents are told apart by their paths and compared by content. Each is replaced in one transaction, so the next run
+carries on where a run was killed.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ingest import CHUNKER_VERSION, PARSER_VERSION, Chunk, ChunkSettings, LoadOptions, Reading, WorkerPool
 from ingest.ocr import ocr_available
-from kb_assistant.errors import EmptiedFolderError, UsageError
-from kb_assistant.sync.plan import FAILED, MadeWith, Plan, ToParse, file_state, is_unicode, make_plan, roots_with
-from kb_assistant.sync.uploads import UPLOADS, Upload, Uploads
-from vectorstore import ANALYSIS_VERSION, Collection, NewChunk, NewSource, SourceInfo, Store
+from kb_assistant.errors import EmptiedFolderError
+from kb_assistant.sync.compare import make_plan
+from kb_assistant.sync.naming import root_of
+from kb_assistant.sync.options import Notify, Progress, ignore
+from kb_assistant.sync.plan import MadeWith, Plan, ToParse, file_state
+from kb_assistant.sync.report import (
+    FileOutcome,
+    IngestReport,
+    dry_report,
+    make_report,
+    outcome_of,
+    settled_outcomes,
+)
+from kb_assistant.sync.scope import Scope, choose_scope
+from kb_assistant.sync.uploads import Upload, Uploads, is_uploaded
+from vectorstore import ANALYSIS_VERSION, Collection, Folders, NewChunk, NewSource, Store
 
-__all__ = ["FileOutcome", "Indexer", "IngestReport", "Progress", "Waiting", "ignore", "in_a_row", "merged", "new_chunk"]
+__all__ = ["Indexer", "new_chunk"]
 
 _BATCH_CHUNKS = 512
 _CHANGED = "changed while it was read"
-"""In place of a hash: it is no file's, so the next run reads the file again."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with (files done, files in all, the name of the one at hand)."""
-
-Waiting = Callable[[str], None]
-"""Called with a message where another process is writing and this one waits."""
-
-
-def ignore(*_: object) -> None:
-    """Take progress or a message, and do nothing with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileOutcome:
-    """What became of one file. `status` is what the store holds of it now, "deleted", or "refused" (an upload)."""
-
-    path: str
-    status: str
-    chunks: int = 0
-    pages: int | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class IngestReport:
-    """What one run did, in counts of files, and what became of each."""
-
-    added: int
-    updated: int
-    renamed: int
-    unchanged: int
-    deleted: int
-    failed: int
-    chunks_embedded: int
-    seconds: float
-    files: tuple[FileOutcome, ...]
-
-    @property
-    def changed(self) -> bool:
-        """Whether the run did anything, or found something it could not do."""
-        return bool(self.added or self.updated or self.renamed or self.deleted or self.failed)
+"""Stored in place of a hash: no file has it, so the next run reads the file again."""
 
 
 class Indexer:
@@ -82,157 +53,161 @@ class Indexer:
 
     def run(
         self,
-        paths: Iterable[Path],
+        paths: Sequence[Path],
         *,
+        dry_run: bool = False,
         keep_missing: bool = False,
         delete_missing: bool = False,
-        progress: Progress,
-        waiting: Waiting,
+        include_removed: bool = False,
+        progress: Progress = ignore,
+        notify: Notify = ignore,
     ) -> IngestReport:
-        """Mirror the folders and files at `paths`.
+        """Mirror the folders and files at `paths`; without any, all that is mirrored already, and uploads.
 
-        Args:
-            paths: folders, or single files; none for all that the collection mirrors, and its uploads.
-            keep_missing: keep the documents whose files are gone.
-            delete_missing: delete them even where the whole folder is empty or gone.
-            progress: called for each file.
-            waiting: called where another process is writing.
+        The options are those of `Assistant.ingest`, see `IngestOptions`. In the report of a dry run, a file's status is
+        what would be done with it.
 
         Raises:
             UsageError: a path is not there.
             EmptiedFolderError: a folder that had documents is empty or gone now.
         """
         started = time.perf_counter()
-        with self._uploads.writing(waiting), WorkerPool(self._chunks, self._options) as reader:
+        if dry_run:
+            known = {info.name: info for info in self._store.catalog.collections()}.get(self._collection)
+            scope, plan = self._plan(known, paths, include_removed, keep_missing, delete_missing)
+            return dry_report(plan, time.perf_counter() - started, self._notices(scope, plan, known))
+        with self._uploads.writing(notify), WorkerPool(self._chunks, self._options) as pool:
             collection = self._store.prepare(self._collection)
-            planned = self._plans(collection, list(paths), keep_missing, delete_missing)
-            reports = [self._carry_out(collection, reader, *one, progress) for one in planned]
-            self._store.catalog.forget_unused_vectors()
-        return merged(reports, time.perf_counter() - started)
+            scope, plan = self._plan(collection, paths, include_removed, keep_missing, delete_missing)
+            Folders(self._store.catalog, collection.id).update(scope.roots, plan.removed)
+            report = self._carry_out(collection, pool, plan, progress, started)
+            return replace(report, notices=self._notices(scope, plan, collection))
 
     def take(
-        self, files: Sequence[Upload], *, replacing: bool = False, progress: Progress, waiting: Waiting
+        self, files: Sequence[Upload], *, replacing: bool = False, progress: Progress = ignore, notify: Notify = ignore
     ) -> IngestReport:
-        """Take in files that were sent, beside what the collection mirrors.
+        """Take in files that were sent, beside what the collection mirrors; the options are `UploadOptions`.
 
-        Args:
-            files: their names and contents.
-            replacing: whether a file takes the place of an uploaded one that has its name; else it is refused.
-                A document stays where nothing can be read of the one that is to replace it.
-            progress: called for each file.
-            waiting: called where another process is writing.
+        A document stays if nothing can be read of the file that was to replace it.
 
         Raises:
             UsageError: a file has no name.
             KbError: there is no room for them.
         """
         started = time.perf_counter()
-        with self._uploads.at_hand(files) as ready, self._uploads.writing(waiting):
+        with self._uploads.at_hand(files) as ready, self._uploads.writing(notify):
             collection = self._store.prepare(self._collection)
             stored = self._store.catalog.sources(collection.id)
             largest = self._options.limits.file_bytes
             plan = self._uploads.plan(ready, stored, replacing=replacing, largest_bytes=largest)
-            with WorkerPool(self._chunks, self._options) as reader:
-                report = self._carry_out(collection, reader, self._roots(collection), plan, progress)
-            self._store.catalog.forget_unused_vectors()
-        return merged([report], time.perf_counter() - started)
-
-    def dry_run(
-        self, paths: Iterable[Path], *, keep_missing: bool = False, delete_missing: bool = False
-    ) -> IngestReport:
-        """Return what `run` would report, and change nothing; a file's status is what would be done with it.
-
-        Raises:
-            UsageError: as `run`.
-            EmptiedFolderError: as `run`.
-        """
-        started = time.perf_counter()
-        collection = {info.name: info for info in self._store.catalog.collections()}.get(self._collection)
-        reports = []
-        for _, plan in self._plans(collection, list(paths), keep_missing, delete_missing):
-            outcomes = [FileOutcome(item.name, "updated" if item.old else "added") for item in plan.parse]
-            outcomes += [FileOutcome(item.name, "renamed", old.chunks) for item, old in plan.rename]
-            reports.append(_report(plan, [*outcomes, *_settled(plan)], embedded=0))
-        return merged(reports, time.perf_counter() - started)
-
-    def _roots(self, collection: Collection | None) -> list[Path]:
-        return self._store.catalog.roots(collection.id) if collection else []
-
-    def _plans(
-        self, collection: Collection | None, paths: list[Path], keep_missing: bool, delete_missing: bool
-    ) -> list[tuple[list[Path], Plan]]:
-        """For each of the paths, the collection's roots as they are to be, and what is to be done."""
-        roots = self._roots(collection)
-        tops = _tops(paths or roots, roots)
-        for top in tops:
-            if top.is_relative_to(self._apart):
-                raise UsageError(f"{top}: uploads are in their collections already; kb sources lists them")
-        plans = [self._plan(collection, top, keep_missing, delete_missing) for top in tops]
-        if not paths and collection:
-            stored = self._store.catalog.sources(collection.id)
-            plans.append((roots, self._uploads.plan_again(stored, self._made_with)))
-        return plans
-
-    @property
-    def _apart(self) -> Path:
-        return (self._store.folder / UPLOADS).resolve()
+            with WorkerPool(self._chunks, self._options) as pool:
+                return self._carry_out(collection, pool, plan, progress, started)
 
     def _plan(
-        self, collection: Collection | None, top: Path, keep_missing: bool, delete_missing: bool
-    ) -> tuple[list[Path], Plan]:
-        """Return the collection's roots as they are to be, and what is to be done under `top`."""
+        self,
+        collection: Collection | None,
+        paths: Sequence[Path],
+        include_removed: bool,
+        keep_missing: bool,
+        delete_missing: bool,
+    ) -> tuple[Scope, Plan]:
+        """Return where to look, and what to do about what is found there."""
+        catalog = self._store.catalog
+        folders = Folders(catalog, collection.id) if collection else None
+        stored = catalog.sources(collection.id) if collection else []
+        scope = choose_scope(paths, folders.roots() if folders else [], self._store.folder)
+        plan = make_plan(
+            stored,
+            scope,
+            self._made_with,
+            largest_bytes=self._options.limits.file_bytes,
+            removed=folders.removed() if folders else {},
+            include_removed=include_removed,
+            keep_missing=keep_missing,
+        )
+        for top in scope.tops:
+            if not delete_missing and (lost := plan.lost_with(top)):
+                raise EmptiedFolderError(top, len(lost), self._collection)
+        if not paths:
+            plan.add(self._uploads.plan_again(stored, self._made_with))
+        return scope, plan
+
+    def _notices(self, scope: Scope, plan: Plan, collection: Collection | None) -> tuple[str, ...]:
+        """Return what the user should know of the folders: what was left out, and what is not mirrored any more."""
+        home = self._store.folder.resolve()
+        notices = []
+        if any(home.is_relative_to(top) for top in scope.tops):
+            notices.append(f"{home} belongs to kb itself; the files that kb keeps there were left out")
+        if plan.ignored:
+            notices.append(f"{len(plan.ignored)} files or folders were left out because of .kbignore")
         stored = self._store.catalog.sources(collection.id) if collection else []
-        root, roots = roots_with(self._roots(collection), top)
-        plan = make_plan(stored, root, top, self._made_with, self._options.limits.file_bytes, self._apart)
-        if keep_missing:
-            plan.unchanged.extend(plan.gone)
-            plan.gone = []
-        elif plan.gone and not delete_missing and (not plan.files or top.is_file()):
-            raise EmptiedFolderError(top, len(plan.gone), self._collection)
-        return roots, plan
+        paths = [Path(source.path) for source in stored if not is_uploaded(source)]
+        # Earlier versions mirrored only the last of several folders that were named at once.
+        orphans = [path for path in paths if root_of(path, scope.roots) is None]
+        if orphans:
+            notices.append(
+                f"{len(orphans)} documents, such as {orphans[0]}, are of folders that are not mirrored; "
+                "to keep them up to date, run kb ingest on their folder"
+            )
+        return tuple(notices)
 
     def _carry_out(
-        self, collection: Collection, reader: WorkerPool, roots: list[Path], plan: Plan, progress: Progress
+        self, collection: Collection, pool: WorkerPool, plan: Plan, progress: Progress, started: float
     ) -> IngestReport:
-        self._store.catalog.set_roots(collection.id, roots)
-        self._store.catalog.set_modified(plan.touched)
-        outcomes = _settled(plan)
-        for item, old in plan.rename:
-            self._store.catalog.rename_source(collection.id, old.id, item.name, str(item.found.path))
+        catalog = self._store.catalog
+        catalog.set_modified(plan.touched)
+        # Names are free before others get them. What else is gone goes last: until then it answers.
+        first = plan.in_the_way()
+        if first:
+            catalog.remove_sources(collection.id, [old.name for old in first], keep_vectors=True)
+        if renames := plan.new_names():
+            catalog.rename_sources(collection.id, [(item.old.id, item.name, item.path) for item in renames])
+        outcomes, embedded = self._parse(collection, pool, plan, progress)
+        if last := [old.name for old in plan.gone if old not in first]:
+            self._store.remove(collection, last)
+        catalog.forget_unused_vectors()
+        for item in plan.rename:
+            old = item.old
             outcomes.append(FileOutcome(item.name, old.status, old.chunks, old.pages, old.notes))
+        outcomes += settled_outcomes(plan)
+        return make_report(plan, outcomes, embedded=embedded, seconds=time.perf_counter() - started)
+
+    def _parse(
+        self, collection: Collection, pool: WorkerPool, plan: Plan, progress: Progress
+    ) -> tuple[list[FileOutcome], int]:
+        """Parse and store the files of a plan; return what became of them, and how many chunks were embedded."""
         if plan.parse:
             self._store.expect_writing()
-        embedded = waiting = 0
+        outcomes: list[FileOutcome] = []
+        embedded = chunks_in_batch = 0
         batch: list[NewSource] = []
         progress(0, len(plan.parse), "")
-        for done, (item, reading) in enumerate(reader.read((item, item.found.path) for item in plan.parse), start=1):
+        for done, (item, reading) in enumerate(pool.read((item, item.found.path) for item in plan.parse), start=1):
             source = self._source(item, reading)
             if item.replaces_another and not source.chunks:
                 notes = (*source.notes, "the document that it was to replace stays")
                 outcomes.append(FileOutcome(item.name, source.status, notes=notes))
             else:
-                outcomes.append(_outcome(source))
+                outcomes.append(outcome_of(source))
                 batch.append(source)
-            waiting += max(1, len(source.chunks))  # files without text fill a batch too, in the end
-            if waiting >= _BATCH_CHUNKS:
+            chunks_in_batch += max(1, len(source.chunks))  # files without text fill a batch too, in the end
+            if chunks_in_batch >= _BATCH_CHUNKS:
                 embedded += self._store.replace(collection, batch)
-                batch, waiting = [], 0
+                batch, chunks_in_batch = [], 0
             progress(done, len(plan.parse), item.name)
         embedded += self._store.replace(collection, batch)
-        if plan.gone:
-            self._store.remove(collection, [old.name for old in plan.gone])
-        return _report(plan, outcomes, embedded)
+        return outcomes, embedded
 
     def _source(self, item: ToParse, reading: Reading) -> NewSource:
         return NewSource(
             name=item.name,
             path=item.path,
-            content_hash=item.digest if _still(item) else _CHANGED,
+            content_hash=item.digest if _is_unchanged(item) else _CHANGED,
             made_with=self._made_with.of(lacks_ocr=reading.lacks_ocr),
             status=reading.status,
             title=reading.title,
             pages=reading.pages,
-            # An archive's notes may name it, and an uploaded one is not called what its file is.
+            # Notes may name the file, and an upload is kept under another name than its document's.
             notes=tuple(note.replace(item.found.path.name, Path(item.name).name) for note in reading.notes),
             chunks=tuple(new_chunk(chunk) for chunk in reading.chunks),
             modified_ns=item.state[1],
@@ -240,8 +215,8 @@ class Indexer:
         )
 
 
-def _still(item: ToParse) -> bool:
-    """Whether the file is as it was when it was hashed, so that what was read is what the hash says."""
+def _is_unchanged(item: ToParse) -> bool:
+    """Return whether the file is as it was when it was hashed, so the hash is that of what was read."""
     try:
         return file_state(item.found.path) == item.state
     except OSError:
@@ -251,75 +226,3 @@ def _still(item: ToParse) -> bool:
 def new_chunk(chunk: Chunk) -> NewChunk:
     """Return a chunk that was read in the form that the store takes."""
     return NewChunk(**{name: getattr(chunk, name) for name in NewChunk.__dataclass_fields__})
-
-
-def _existing(path: Path, roots: Sequence[Path]) -> Path:
-    full = path.expanduser().absolute()
-    if not is_unicode(str(full)):
-        raise UsageError(f"{str(path)!a}: its name is not valid Unicode; rename it")
-    # One that the collection mirrors, or that lies in such a one, may have been deleted.
-    known = any(full.resolve().is_relative_to(root) for root in roots)
-    if not full.exists() and not known:
-        raise UsageError(f"{path}: no such file or folder; nothing was changed")
-    if full.exists() and not full.is_file() and not full.is_dir():
-        raise UsageError(f"{path}: neither a file nor a folder; nothing was changed")
-    return full.resolve()
-
-
-def _tops(paths: Iterable[Path], roots: Sequence[Path]) -> list[Path]:
-    """The folders and files to go through, without those that lie in another."""
-    found = list(dict.fromkeys(_existing(path, roots) for path in paths))
-    return [one for one in found if not any(one != other and one.is_relative_to(other) for other in found)]
-
-
-def _settled(plan: Plan) -> list[FileOutcome]:
-    """The outcomes that are known before anything is parsed."""
-    return [
-        *(_outcome(old) for old in plan.unchanged),
-        *(FileOutcome(old.name, "deleted") for old in plan.gone),
-        *(FileOutcome(one.name, one.status, notes=(one.reason,) if one.reason else ()) for one in plan.refused),
-    ]
-
-
-def _outcome(source: SourceInfo | NewSource) -> FileOutcome:
-    chunks = source.chunks if isinstance(source.chunks, int) else len(source.chunks)
-    return FileOutcome(source.name, source.status, chunks, source.pages, source.notes)
-
-
-def _report(plan: Plan, outcomes: list[FileOutcome], embedded: int) -> IngestReport:
-    failed = {outcome.path for outcome in outcomes if outcome.status in FAILED}
-    sound = [item for item in plan.parse if item.name not in failed]
-    return IngestReport(
-        added=sum(item.old is None for item in sound),
-        updated=sum(item.old is not None for item in sound),
-        renamed=sum(item.name not in failed for item, _ in plan.rename),
-        unchanged=sum(old.name not in failed for old in plan.unchanged),
-        deleted=len(plan.gone),
-        failed=len(failed) + sum(outcome.status == "refused" for outcome in outcomes),
-        chunks_embedded=embedded,
-        seconds=0.0,
-        files=tuple(sorted(outcomes, key=lambda outcome: outcome.path)),
-    )
-
-
-def in_a_row(reports: Sequence[IngestReport]) -> IngestReport:
-    """Return the reports of runs one after the other as one: counts added up, files as they are in the end."""
-    gone = {file.path: file for report in reports for file in report.files if file.status == "deleted"}
-    last = {**gone, **{file.path: file for file in reports[-1].files}}
-    total = merged(reports, sum(report.seconds for report in reports))
-    return replace(
-        total,
-        unchanged=reports[-1].unchanged,
-        failed=reports[-1].failed,
-        files=tuple(last[path] for path in sorted(last)),
-    )
-
-
-def merged(reports: Sequence[IngestReport], seconds: float) -> IngestReport:
-    """Return several folders' reports as one."""
-    counts = ("added", "updated", "renamed", "unchanged", "deleted", "failed", "chunks_embedded")
-    return IngestReport(
-        **{name: sum(getattr(report, name) for report in reports) for name in counts},
-        seconds=round(seconds, 3),
-        files=tuple(outcome for report in reports for outcome in report.files),
-    )

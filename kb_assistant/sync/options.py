@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TypedDict
 
-from kb_assistant.sync.indexer import Progress, Waiting
+__all__ = ["IngestOptions", "Notify", "Progress", "UploadOptions", "WatchOptions", "ignore"]
 
-__all__ = ["IngestOptions", "UploadOptions", "WatchOptions"]
+Progress = Callable[[int, int, str], None]
+"""Called with (files done, files in all, the file just done)."""
+
+Notify = Callable[[str], None]
+"""Called with a message while another process is writing and this one waits."""
+
+
+def ignore(*_: object) -> None:
+    """Take progress or a message, and do nothing with it."""
 
 
 class _Reports(TypedDict, total=False):
@@ -15,11 +24,11 @@ class _Reports(TypedDict, total=False):
 
     Attributes:
         progress: called with (files done, files in all, the file just done).
-        waiting: called with a message while another process is writing and this one waits.
+        notify: called with a message while another process is writing and this one waits.
     """
 
     progress: Progress
-    waiting: Waiting
+    notify: Notify
 
 
 class IngestOptions(_Reports, total=False):
@@ -29,11 +38,13 @@ class IngestOptions(_Reports, total=False):
         dry_run: only report what would be done.
         keep_missing: keep documents whose files are gone.
         delete_missing: delete them even where a whole folder is empty or gone.
+        include_removed: take in again what was removed.
     """
 
     dry_run: bool
     keep_missing: bool
     delete_missing: bool
+    include_removed: bool
 
 
 class UploadOptions(_Reports, total=False):

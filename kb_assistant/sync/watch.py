@@ -1,4 +1,4 @@
-"""Waits for folders to change, and then for the change to be over."""
+"""Waits until folders change, and until the change is over."""
 
 from __future__ import annotations
 
@@ -12,37 +12,41 @@ from watchfiles import Change, watch
 __all__ = ["changes"]
 
 _QUIET_S = 1.0
-"""A file that has kept its size and time for so long is not being written any more."""
+"""A file whose size and time have not changed for this long has been written."""
 
 _LONGEST_WAIT_S = 30.0
-"""One that is always being written, a log say, is taken as it is after so long."""
+"""A file that is written all the time, such as a log, is taken as it is after this long."""
 
 _LOOK_EVERY_MS = 500
 
 
-def changes(paths: Sequence[Path], ignored: Path, stop: threading.Event) -> Iterator[None]:
-    """Yield as soon as it watches, and then once for each burst of changes under `paths`, when its files rest.
+def changes(paths: Sequence[Path], ignored: Sequence[Path], stop: threading.Event) -> Iterator[None]:
+    """Yield once when watching has begun, then once for each burst of changes under `paths`, when its files rest.
 
-    What happens while the caller is at work on one burst is the next one. A folder that goes
-    and comes back is watched again. What lies in the folder `ignored` does not count: it is
-    where the caller writes. Ends when `stop` is set.
+    What changes while the caller works on one burst is the next burst. A folder that goes and comes back is watched
+    again. Ends when `stop` is set.
+
+    Args:
+        paths: the folders and files to watch.
+        ignored: files and folders whose changes do not count: those that the caller writes.
+        stop: ends it.
     """
     wanted = [path.expanduser().absolute() for path in paths]
     while not stop.is_set():
-        yield from _until_one_comes_or_goes(wanted, ignored, stop)
+        yield from _until_any_comes_or_goes(wanted, ignored, stop)
 
 
-def _until_one_comes_or_goes(wanted: list[Path], ignored: Path, stop: threading.Event) -> Iterator[None]:
-    there = _there(wanted)
+def _until_any_comes_or_goes(wanted: list[Path], ignored: Sequence[Path], stop: threading.Event) -> Iterator[None]:
+    there = _inodes(wanted)
     armed = False
 
     def counts(_: Change, path: str) -> bool:
-        return not Path(path).is_relative_to(ignored)
+        return not any(Path(path).is_relative_to(own) for own in ignored)
 
-    # Of one that is gone nothing can be watched but whether it is back.
+    # A path that is gone cannot be watched, only looked for.
     if not any(there):
         yield
-        while not stop.wait(_LOOK_EVERY_MS / 1000) and _there(wanted) == there:
+        while not stop.wait(_LOOK_EVERY_MS / 1000) and _inodes(wanted) == there:
             pass
         return
     present = [path for path, inode in zip(wanted, there, strict=True) if inode]
@@ -63,12 +67,12 @@ def _until_one_comes_or_goes(wanted: list[Path], ignored: Path, stop: threading.
         if burst or not armed:
             armed = True
             yield
-        if _there(wanted) != there:
+        if _inodes(wanted) != there:
             return
 
 
-def _there(paths: list[Path]) -> list[int | None]:
-    """Which of the paths exist, told by their inodes: one that was deleted and made again is another."""
+def _inodes(paths: list[Path]) -> list[int | None]:
+    """Return the inode of each path that exists: a folder deleted and made again has another."""
     return [path.stat().st_ino if path.exists() else None for path in paths]
 
 

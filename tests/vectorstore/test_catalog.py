@@ -67,13 +67,6 @@ def test_an_unknown_collection_lists_the_known_ones(catalog: Catalog) -> None:
         catalog.collection("docs")
 
 
-def test_roots_are_replaced(catalog: Catalog) -> None:
-    collection = catalog.ensure_collection("docs", MODEL)
-    catalog.set_roots(collection.id, [Path("/a"), Path("/乙")])
-    catalog.set_roots(collection.id, [Path("/乙")])
-    assert catalog.roots(collection.id) == [Path("/乙")]
-
-
 # Sources
 
 

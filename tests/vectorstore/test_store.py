@@ -316,7 +316,7 @@ def test_a_renamed_source_keeps_its_vectors_and_is_found_under_its_new_name_only
     embedded = list(embedder.embedded)
     before = {row[0] for row in rows(folder, "SELECT id FROM chunks")}
     (vpn,) = [info for info in store.catalog.sources(handbook.id) if info.name == "support/vpn.md"]
-    store.catalog.rename_source(handbook.id, vpn.id, "隧道/tunnel.md", "/documents/tunnel.md")
+    store.catalog.rename_sources(handbook.id, [(vpn.id, "隧道/tunnel.md", "/documents/tunnel.md")])
     assert store.search("handbook", "tunnel", 1)[0].source == "隧道/tunnel.md"
     assert store.search("handbook", "WireGuard", 1)[0].source == "隧道/tunnel.md"
     assert rows(folder, f"SELECT 1 FROM fulltext_{handbook.id} WHERE fulltext_{handbook.id} MATCH 'vpn'") == []

@@ -104,7 +104,7 @@ def document_routes(assistant: Assistant, jobs: IngestJobs) -> APIRouter:
             await form.close()
             raise
 
-        def work(progress: Any, waiting: Any) -> Any:
+        def work(progress: Any, notify: Any) -> Any:
             try:
                 return assistant.upload(
                     sent,
@@ -112,7 +112,7 @@ def document_routes(assistant: Assistant, jobs: IngestJobs) -> APIRouter:
                     replacing=options.replace,
                     passwords=options.password,
                     progress=progress,
-                    waiting=waiting,
+                    notify=notify,
                 )
             finally:
                 for file in files:
@@ -122,8 +122,8 @@ def document_routes(assistant: Assistant, jobs: IngestJobs) -> APIRouter:
 
     @router.delete("/api/sources/{name:any}", responses=_WRITING)
     def remove(name: str, query: Annotated[CollectionQuery, Query()]) -> dict[str, list[str]]:
-        """Remove a document by its exact name; an uploaded file is deleted, a file in a mirrored folder stays."""
-        return {"removed": assistant.remove(name, collection=query.collection, patterns=False, waiting=_refuse_to_wait)}
+        """Remove a document by its exact name; an upload is deleted, a file in a folder stays and is left out."""
+        return {"removed": assistant.remove(name, collection=query.collection, patterns=False, notify=_refuse_to_wait)}
 
     return router
 
@@ -150,14 +150,14 @@ def collection_routes(assistant: Assistant, jobs: IngestJobs) -> APIRouter:
                 f"the collection mirrors no folder {body.folder!r}; GET /api/collections lists them"
             )
 
-        def work(progress: Any, waiting: Any) -> Any:
+        def work(progress: Any, notify: Any) -> Any:
             return assistant.ingest(
                 *chosen,
                 collection=body.collection,
                 delete_missing=body.delete_missing,
                 passwords=body.passwords,
                 progress=progress,
-                waiting=waiting,
+                notify=notify,
             )
 
         return jobs.start(body.collection or assistant.settings.collection, work)

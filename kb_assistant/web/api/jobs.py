@@ -16,7 +16,8 @@ from kb_assistant.errors import Cancelled
 from kb_assistant.web.api.errors import RequestError, describe_error
 
 if TYPE_CHECKING:
-    from kb_assistant.sync.indexer import IngestReport, Progress, Waiting
+    from kb_assistant.sync.options import Notify, Progress
+    from kb_assistant.sync.report import IngestReport
 
 __all__ = ["IngestJobs", "JobState"]
 
@@ -24,7 +25,7 @@ _MAX_FINISHED = 100
 _MAX_RUNNING = 20
 _CLOSE_S = 1.0
 
-Work = Callable[["Progress", "Waiting"], "IngestReport"]
+Work = Callable[["Progress", "Notify"], "IngestReport"]
 
 
 class FileState(BaseModel):
@@ -119,11 +120,11 @@ class IngestJobs:
             if self._closing.is_set():
                 raise Cancelled("the server is stopping")
 
-        def waiting(_: str) -> None:
+        def notify(_: str) -> None:
             job.state = "waiting"
 
         try:
-            job.report = work(progress, waiting)
+            job.report = work(progress, notify)
             job.state = "done"
         except Cancelled as error:
             job.error, job.state = str(error), "failed"

@@ -149,6 +149,30 @@ def test_watch_follows_and_gives_one_document_at_the_end(docs: Path, own_home: P
     assert (report["added"], [file["path"] for file in report["files"]]) == (3, ["leave.md", "new.md", "病假.txt"])
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise on Windows")
+def test_watch_without_a_path_follows_all_folders(kb: Callable, docs: Path, tmp_path: Path, own_home: Path) -> None:
+    run = kb("ingest", "--watch")
+    assert (run.code, "nothing has been ingested yet" in run.err) == (3, True)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "vpn.md").write_text("Tokens expire after twelve hours.")
+    kb("ingest", docs, other)
+    command = [sys.executable, "-m", "kb_assistant", "ingest", "--watch", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "watching for changes; Ctrl-C stops it\n"
+    time.sleep(0.5)
+    (other / "new.md").write_text("Zebras have stripes.")
+    until = time.monotonic() + 20
+    while not stored(own_home, "new.md") and time.monotonic() < until:
+        time.sleep(0.1)
+    time.sleep(1)  # the run that stored it has to end to be in the report
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    report = json.loads(out)
+    assert (report["added"], report["unchanged"]) == (1, 3)
+
+
 def stored(home: Path, name: str) -> bool:
     with closing(sqlite3.connect(home / "catalog.db")) as catalog:
         if catalog.execute("SELECT 1 FROM chroma_queue").fetchall():  # Chroma does not know all of it yet
@@ -234,14 +258,142 @@ def test_search_and_ask_keep_to_types_and_dates(kb: Callable, docs: Path) -> Non
         assert kb("search", question, *options).code == 2
 
 
-def test_sources_remove_and_collections(kb: Callable, docs: Path) -> None:
+def test_sources_and_remove(kb: Callable, docs: Path) -> None:
     kb("ingest", docs, "--collection", "hr")
     assert [one["source"] for one in kb("sources", "--collection", "hr", "--json").json()] == ["leave.md", "病假.txt"]
     assert kb("remove", "leave.md", "--collection", "hr", "--json").json() == {"removed": ["leave.md"]}
-    (collection,) = kb("collections", "--json").json()
-    assert (collection["collection"], collection["sources"]) == ("hr", 1)
     assert "病假.txt  (1 chunks)" in kb("sources", "--collection", "hr").out
-    assert kb("collections").out.startswith("hr: 1 documents, 1 chunks")
+
+
+def test_what_was_removed_stays_out_until_it_is_asked_for(kb: Callable, docs: Path) -> None:
+    kb("ingest", docs)
+    kb("remove", "leave.md", "病假.txt")
+    run = kb("ingest", docs, "--dry-run")
+    assert run.out == (
+        " left out  leave.md\n left out  病假.txt\n"
+        "2 files stay out since kb remove (--include-removed takes them in again)\nwould be: no documents\n"
+    )
+    assert [file["status"] for file in kb("ingest", "--json").json()["files"]] == ["left_out", "left_out"]
+    assert kb("ingest", docs / "leave.md", "--json").json()["added"] == 1
+    assert kb("ingest", "--json").json()["unchanged"] == 1
+    assert kb("ingest", "--include-removed", "--json").json()["added"] == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names cannot be made on Windows")
+@pytest.mark.parametrize("name", ["two\nlines.md", "tab\tand  spaces.md", "bell\x07.md", "年假\u202e.md"])
+def test_a_document_is_removed_by_the_name_that_is_shown(kb: Callable, docs: Path, name: str) -> None:
+    (docs / name).write_text("Okapis live in forests.")
+    kb("ingest", docs)
+    shown = next(line for line in kb("sources").out.splitlines() if line.split()[1] not in ("leave.md", "病假.txt"))
+    run = kb("remove", shown.strip().removeprefix("ready  ").removesuffix("  (1 chunks)"))
+    assert (run.code, run.out.count("\n")) == (0, 1)
+    assert len(kb("sources", "--json").json()) == 2
+
+
+def test_names_that_are_shown_alike_are_not_removed_together(kb: Callable, docs: Path) -> None:
+    for name in ("a  b.md", "a   b.md"):
+        (docs / name).write_text(f"Text of {name!r}.")
+    kb("ingest", docs)
+    run = kb("remove", "a b.md")
+    assert (run.code, "2 documents are shown as 'a b.md'" in run.err) == (2, True)
+    assert kb("remove", "a  b.md", "--json").json() == {"removed": ["a  b.md"]}
+
+
+def test_collections_show_their_folders(kb: Callable, docs: Path) -> None:
+    kb("ingest", docs, "--collection", "hr")
+    (collection,) = kb("collections", "--json").json()
+    assert list(collection) == ["collection", "sources", "chunks", "embedding", "folders"]
+    assert (collection["collection"], collection["sources"], collection["folders"]) == ("hr", 2, [str(docs)])
+    run = kb("collections")
+    assert run.out.startswith("hr: 2 documents, 2 chunks")
+    assert run.out.endswith(f"\n    {docs}\n")
+
+
+def test_a_collection_is_renamed(kb: Callable, docs: Path) -> None:
+    kb("ingest", docs)
+    run = kb("collections", "rename", "default", "人事")
+    assert (run.code, run.out) == (0, "default is called 人事 now\n")
+    assert 'set collection = "人事" in kb.toml' in run.err
+    assert "15 days" in kb("ask", "How many days of annual leave?", "--collection", "人事").out
+    assert kb("ingest", "--collection", "人事", "--json").json()["unchanged"] == 2
+    kb("ingest", docs, "--collection", "it")
+    assert kb("collections", "rename", "it", "hr", "--json").json() == {"renamed": "it", "collection": "hr"}
+    for old, new, reason in (
+        ("hr", "人事", "there is a collection '人事' already"),
+        ("hr", " ", "cannot be a collection's name"),
+        ("hr", "two\nlines", "cannot be a collection's name"),
+        ("it", "x", "no collection 'it'"),
+    ):
+        run = kb("collections", "rename", old, new)
+        assert (run.code, reason in run.err) == (2, True), run.err
+    assert kb("doctor").code == 0
+
+
+def test_a_collection_is_removed(kb: Callable, docs: Path, own_home: Path) -> None:
+    kb("ingest", docs)
+    kb("ingest", docs, "--collection", "hr")
+    run = kb("collections", "remove", "hr")
+    assert (run.code, run.out) == (2, "")
+    assert "collection 'hr' goes, with 2 documents" in run.err
+    assert "add --yes" in run.err
+    run = kb("collections", "remove", "hr", "--yes", "--json")
+    assert (run.code, run.json()) == (0, {"removed": "hr", "sources": 2})
+    assert [one["collection"] for one in kb("collections", "--json").json()] == ["default"]
+    assert kb("collections", "remove", "hr", "--yes").code == 2
+    assert "15 days" in kb("ask", "How many days of annual leave?").out
+    assert kb("doctor").code == 0
+    assert kb("collections", "remove", "default", "--yes").out == "removed: default\n"
+    with closing(sqlite3.connect(own_home / "catalog.db")) as catalog:
+        for table in ("sources", "chunks", "passages", "vectors", "roots", "chroma_queue"):
+            assert catalog.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+        assert catalog.execute("SELECT name FROM sqlite_master WHERE name LIKE 'fulltext%'").fetchall() == []
+    assert list(docs.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+@pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, []), ("n\n", 130, ["default"])])
+def test_a_removal_is_asked_about(
+    kb: Callable, docs: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, left: list[str]
+) -> None:
+    kb("ingest", docs)
+    terminal, inside = os.openpty()
+    os.write(terminal, answer.encode())
+    with os.fdopen(inside, "r") as stdin, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdin", stdin)
+        run = kb("collections", "remove", "default")
+    os.close(terminal)
+    assert run.code == code
+    assert "with 2 documents" in run.err
+    assert [one["collection"] for one in kb("collections", "--json").json()] == left
+
+
+def test_folders_are_listed_and_no_longer_mirrored(kb: Callable, docs: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "leave.md").write_text("Okapis live in forests.")
+    kb("ingest", docs, other, "--collection", "hr")
+    listed = kb("folders", "--collection", "hr", "--json").json()
+    assert listed == [{"folder": str(docs), "sources": 2}, {"folder": str(other), "sources": 1}]
+    assert kb("folders", "--collection", "hr").out == f"{docs}: 2 documents\n{other}: 1 documents\n"
+    run = kb("folders", "remove", docs, "--collection", "hr")
+    assert (run.code, "2 documents from it go; the files stay; nothing was changed" in run.err) == (2, True)
+    run = kb("folders", "--collection", "hr", "remove", docs, "--yes", "--json")
+    assert run.json() == {"folder": str(docs), "removed": ["docs/leave.md", "病假.txt"]}
+    assert [one["source"] for one in kb("sources", "--collection", "hr", "--json").json()] == ["other/leave.md"]
+    assert kb("folders", "remove", docs, "--collection", "hr", "--yes").code == 2
+
+
+def test_what_kbignore_excludes_is_only_counted(kb: Callable, docs: Path) -> None:
+    kb("ingest", docs)
+    (docs / ".kbignore").write_text("*.txt\ndrafts/\n")
+    (docs / "drafts").mkdir()
+    (docs / "drafts" / "plan.md").write_text("Okapis live in forests.")
+    run = kb("ingest", "--json")
+    assert run.err == "2 files or folders were left out because of .kbignore\n"
+    report = run.json()
+    assert {file["path"]: file["status"] for file in report["files"]} == {"leave.md": "ready", "病假.txt": "deleted"}
+    (docs / ".kbignore").write_text("*\n")
+    assert kb("ingest", "--json").json()["deleted"] == 1
 
 
 def test_doctor_finds_a_sound_store_sound(kb: Callable, docs: Path) -> None:
@@ -366,7 +518,6 @@ def bad_model(folder: Path) -> list[str]:
     ("arguments", "code", "message"),
     [
         (["ingest", "no-such-folder"], 2, "no-such-folder: no such file or folder; nothing was changed"),
-        (["ingest", "--watch"], 2, "--watch needs the folders to watch; name them"),
         (["search", "x", "--collection", "legal"], 2, "no collection 'legal'; there are: default"),
         (["ask", "x", "--collection", "legal"], 2, "no collection 'legal'; there are: default"),
         (["remove", "nothing.md"], 2, "no source 'nothing.md' in the collection; kb sources lists them"),

@@ -10,8 +10,8 @@ import pytest
 from kb_assistant import Assistant
 from kb_assistant.answering.filters import build_filter
 from kb_assistant.errors import EmptiedFolderError, UsageError
-from kb_assistant.sync import plan as planning
-from kb_assistant.sync.indexer import IngestReport
+from kb_assistant.sync import compare
+from kb_assistant.sync.report import IngestReport
 from vectorstore import UnknownCollectionError
 
 
@@ -169,14 +169,14 @@ def test_a_file_that_cannot_be_read_for_a_moment_still_answers(
     kb: Assistant, docs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kb.ingest(docs)
-    real = planning.content_hash
+    real = compare.content_hash
 
     def locked(path: Path) -> str:
         if path.name == "vpn.md":  # as another program's lock does; permissions do not bind root
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
-    monkeypatch.setattr(planning, "content_hash", locked)
+    monkeypatch.setattr(compare, "content_hash", locked)
     report = kb.ingest(docs)
     assert counts(report) == {"unchanged": 2, "failed": 1}
     assert found(kb, "tokens expire hours") == ["vpn.md"]
@@ -234,13 +234,6 @@ def test_brackets_in_a_pattern_stand_for_themselves(kb: Assistant, docs: Path) -
     (docs / "[v]pn.md").write_text("words", encoding="utf-8")
     kb.ingest(docs)
     assert kb.remove("[v]*") == ["[v]pn.md"]
-
-
-def test_removed_sources_are_gone_until_the_next_run(kb: Assistant, docs: Path) -> None:
-    kb.ingest(docs)
-    assert kb.remove("zh/*", "vpn.md") == ["zh/病假.txt", "vpn.md"]
-    assert [source.name for source in kb.sources()] == ["leave.md"]
-    assert counts(kb.ingest(docs)) == {"added": 2, "unchanged": 1}
 
 
 def test_progress_counts_up_to_all(kb: Assistant, docs: Path) -> None:

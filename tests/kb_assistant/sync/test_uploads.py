@@ -15,7 +15,7 @@ from pypdf import PdfReader, PdfWriter
 
 from kb_assistant import Assistant, Upload
 from kb_assistant.errors import UsageError
-from kb_assistant.sync.indexer import IngestReport
+from kb_assistant.sync.report import IngestReport
 from kb_assistant.sync.uploads import shown_name
 from vectorstore import UnknownCollectionError
 

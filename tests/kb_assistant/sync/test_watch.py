@@ -12,7 +12,7 @@ from queue import Queue
 import pytest
 
 from kb_assistant import Assistant
-from kb_assistant.sync.indexer import IngestReport
+from kb_assistant.sync.report import IngestReport
 
 Watched = tuple[Assistant, Path, "Queue[IngestReport]", list[str]]
 
@@ -29,7 +29,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     with Assistant.open() as kb:
 
         def follow() -> None:
-            for report in kb.watch(folder, waiting=said.append, stop=stop):
+            for report in kb.watch(folder, notify=said.append, stop=stop):
                 reports.put(report)
 
         thread = threading.Thread(target=follow)
