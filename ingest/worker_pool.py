@@ -197,7 +197,8 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 encoding="utf-8",
-                env={**os.environ, "TMPDIR": folder, "TEMP": folder, "TMP": folder},
+                # Importing unstructured reports to its makers unless told not to.
+                env={**os.environ, "DO_NOT_TRACK": "true", "TMPDIR": folder, "TEMP": folder, "TMP": folder},
                 start_new_session=True,
             )
             self._process = process

@@ -1,18 +1,23 @@
-"""Nothing leaves the machine by itself: the libraries' telemetry, tracing and update checks are off.
+"""Keeps everything on this machine: telemetry, tracing, update checks and hubs are off.
 
-Two things of kb's own go out, and only where the user says so: the engine `openai` asks the server
-that is set up, and `kb models pull` fetches a model.
+Only two things go out, and only if the user sets them up: the engine `openai` asks its server, and
+`kb models pull` downloads a model.
 
-Called before any of them is imported. What a user's environment says is overruled, but
-for a hub mirror or proxy, which do nothing while the hub is off.
+The `kb` process switches the libraries off by their environment variables, with `keep_offline`. As a
+library kb leaves the host's environment alone: the objects it makes are offline by their own options,
+and `untraced` keeps LangSmith out of the chains it runs.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["block_telemetry", "keep_offline"]
+from kb_assistant.errors import UsageError
+
+__all__ = ["block_telemetry", "keep_offline", "untraced"]
 
 _SWITCHES = {
     "OPENAI_LOG": "",  # would write whole requests to the log
@@ -28,22 +33,44 @@ _SWITCHES = {
     "LANGSMITH_TRACING": "false",
     "LANGSMITH_TRACING_V2": "false",
     "LANGCHAIN_TRACING": "false",
+    "LANGCHAIN_HANDLER": "",
     "OTEL_SDK_DISABLED": "true",
 }
 
 _SENDERS = ("openvino_telemetry",)
-"""Packages that do nothing but report: importing openvino sends a message to Google Analytics through this one."""
+"""Packages that only report: importing openvino sends a message to Google Analytics through this package."""
 
 
 def block_telemetry() -> None:
-    """Make packages that only report impossible to import, which those that would use them allow for."""
+    """Make packages that only report impossible to import; the libraries do without them."""
     for name in _SENDERS:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
 def keep_offline() -> None:
-    """Switch off everything in the libraries that would open a connection by itself."""
+    """Switch off, for this whole process, whatever in the libraries would open a connection by itself.
+
+    Call it before any of them is imported. It overrides the user's environment, except for a hub
+    mirror and proxies, which do nothing while the hub is off.
+    """
     os.environ.update(_SWITCHES)
     block_telemetry()
     for variable in [name for name in os.environ if name.upper().startswith("CHROMA_")]:
-        del os.environ[variable]  # Chroma would take these for where its server is
+        del os.environ[variable]  # Chroma would look for a server there
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Run LangChain in this thread without LangSmith, which would receive every question and passage.
+
+    Raises:
+        UsageError: the environment asks for LangChain's former tracing, with which LangChain refuses to run untraced.
+    """
+    from langchain_core.utils.env import env_var_is_set
+    from langsmith import tracing_context
+
+    for variable in ("LANGCHAIN_TRACING", "LANGCHAIN_HANDLER"):
+        if env_var_is_set(variable):
+            raise UsageError(f"{variable} is set, which LangChain no longer supports; set LANGSMITH_TRACING instead")
+    with tracing_context(enabled=False):
+        yield

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from heapq import nlargest
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -178,8 +178,9 @@ def _settings() -> Settings:
     """Keep Chroma in this process and this folder, whatever a .env file or the environment says."""
     from chromadb.config import Settings
 
-    return Settings(
-        anonymized_telemetry=False,
-        chroma_api_impl="chromadb.api.rust.RustBindingsAPI",
-        _env_file=None,
-    )
+    class OwnSettings(Settings):
+        @classmethod
+        def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, *_: Any, **__: Any) -> Any:
+            return (init_settings,)
+
+    return OwnSettings(anonymized_telemetry=False, chroma_api_impl="chromadb.api.rust.RustBindingsAPI")

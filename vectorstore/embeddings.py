@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import threading
 import zlib
 from collections import Counter
@@ -172,7 +171,6 @@ class SentenceTransformerEmbeddings(Embedder):
             raise EmbeddingModelError(
                 f"no embedding model at {directory}: it holds no .safetensors weights; copy the whole model folder"
             )
-        os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
         import torch
         from sentence_transformers import SentenceTransformer
 

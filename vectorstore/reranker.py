@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,7 +83,6 @@ class Reranker:
 
     def _loaded(self) -> CrossEncoder:
         if self._model is None:
-            os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
             import torch
             from sentence_transformers import CrossEncoder
 

@@ -65,9 +65,6 @@ def open_store(home: Path, settings: Settings) -> Store:
     Raises:
         StoreError: the store, its embedding model or the reranker cannot be used.
     """
-    from kb_assistant.privacy import keep_offline
-
-    keep_offline()
     from vectorstore import Store, find_reranker, load_embeddings
 
     models = home / "models"

@@ -20,6 +20,7 @@ from langchain_core.runnables import Runnable
 
 from kb_assistant.answering.types import Usage
 from kb_assistant.errors import Cancelled
+from kb_assistant.privacy import untraced
 
 __all__ = ["ChainRun", "StopHandler"]
 
@@ -116,7 +117,8 @@ class ChainRun(StopHandler):
     def _run(self, chain: Runnable[dict[str, Any], dict[str, Any]], inputs: dict[str, Any]) -> None:
         try:
             self.check()
-            self.result = chain.invoke(inputs, {"callbacks": [self]})
+            with untraced():
+                self.result = chain.invoke(inputs, {"callbacks": [self]})
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that reads
             self._queue.put(error)
         else:

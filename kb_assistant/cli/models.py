@@ -100,10 +100,8 @@ def convert(
 
     from kb_assistant.llms import find_model
     from kb_assistant.models.convert import convert_model
-    from kb_assistant.privacy import keep_offline
     from kb_assistant.settings import home_folder
 
-    keep_offline()
     folder = home_folder(home) / "models"
     made = convert_model(
         find_model(source, folder),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +20,6 @@ def import_ipex() -> Any:
     Raises:
         ModelError: ipex-llm or one of its dependencies is not installed.
     """
-    # The hub libraries read these at their first import: nothing here may use the network.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
     with _root_logger_kept(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
