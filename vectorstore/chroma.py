@@ -11,6 +11,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from heapq import nlargest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -176,6 +177,12 @@ def _chroma_name(collection: Collection) -> str:
 
 def _settings() -> Settings:
     """Keep Chroma in this process and this folder, whatever a .env file or the environment says."""
+    return _settings_class()(anonymized_telemetry=False, chroma_api_impl="chromadb.api.rust.RustBindingsAPI")
+
+
+@cache
+def _settings_class() -> type[Settings]:
+    """Made once: Chroma compares the settings of two clients of a folder, class and all."""
     from chromadb.config import Settings
 
     class OwnSettings(Settings):
@@ -183,4 +190,4 @@ def _settings() -> Settings:
         def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, *_: Any, **__: Any) -> Any:
             return (init_settings,)
 
-    return OwnSettings(anonymized_telemetry=False, chroma_api_impl="chromadb.api.rust.RustBindingsAPI")
+    return OwnSettings

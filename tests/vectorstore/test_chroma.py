@@ -73,6 +73,15 @@ def test_the_nearest_come_first(catalog: Catalog, index: VectorIndex, collection
     assert texts(catalog, index.search(catalog.collection("docs"), [0.0, 1.0], 1)) == ["南"]
 
 
+def test_two_open_one_folder_in_one_process(
+    tmp_path: Path, catalog: Catalog, index: VectorIndex, collection: Collection
+) -> None:
+    index.follow(collection)
+    other = VectorIndex(tmp_path / "chroma", catalog)
+    assert (other.count(collection), index.count(collection)) == (3, 3)
+    other.close()
+
+
 def test_nothing_is_there_before_the_first_following(index: VectorIndex, collection: Collection) -> None:
     assert index.count(collection) == 0
     assert index.search(collection, [1.0, 0.0], 5) == []
