@@ -21,7 +21,14 @@ from kb_assistant.cli.options import (
     open_assistant,
     with_options,
 )
-from kb_assistant.cli.output import one_line, print_destination, print_engine_note, print_result
+from kb_assistant.cli.output import (
+    one_line,
+    print_destination,
+    print_engine_note,
+    print_localized,
+    print_message,
+    print_result,
+)
 from kb_assistant.cli.typed_input import read_all, read_lines
 from kb_assistant.errors import UsageError
 from kb_assistant.language import language_of
@@ -130,9 +137,10 @@ def _answered(assistant: Assistant, question: str, collection: str | None, histo
     try:
         return [print_answer(assistant, question, collection, history=history).turn]
     except KeyboardInterrupt:
-        click.echo("\n(stopped)", err=True)
+        click.echo(err=True)
+        print_message("(stopped)")
     except UsageError as error:
-        click.echo(f"kb: {error}", err=True)
+        print_message(f"kb: {error}")
     return []
 
 
@@ -149,7 +157,7 @@ def demo(question: str | None, as_json: bool, **language_model: str | None) -> N
 
     with handbook(**language_model) as (assistant, report):
         if not as_json:
-            click.echo(f"Ingested {report.added} sample documents in {report.seconds:.1f} s.")
+            print_localized(f"Ingested {report.added} sample documents in {report.seconds:.1f} s.")
             print_destination(assistant)
         asked = [question] if question else list(QUESTIONS)[: 1 if as_json else None]
         for each in asked:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from kb_assistant.cli.options import COLLECTION, LANGUAGE_MODEL, open_assistant, with_options
-from kb_assistant.cli.output import print_destination
+from kb_assistant.cli.output import print_destination, print_localized
 from kb_assistant.errors import KbError
 
 __all__ = ["mcp", "serve"]
@@ -26,7 +26,7 @@ def serve(
     with open_assistant(home, host=host, port=port, collection=collection, **language_model) as assistant:
         _ = assistant.engine  # says at once if its model cannot be used
         print_destination(assistant)
-        run(assistant, announce=lambda url: click.echo(f"kb is at {url} (Ctrl-C stops it)"))
+        run(assistant, announce=lambda url: print_localized(f"kb is at {url} (Ctrl-C stops it)"))
 
 
 @click.command()

@@ -130,3 +130,10 @@ def test_the_setting_goes_before_the_locale(
     assert "用法：kb" in kb("--help").out
     monkeypatch.setenv("KB_LANGUAGE", "en")
     assert "Usage: kb" in kb("--help").out
+
+
+def test_demo_speaks_the_users_language(kb: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KB_LANGUAGE", "zh")
+    shown = kb("demo", "年假有几天？")
+    assert shown.out.startswith("已在 ")
+    assert "Ingested" not in shown.out
