@@ -176,10 +176,11 @@ class Store:
         """Return (what, whether it is sound, detail) for the catalogue and for each collection's indexes."""
         damage = self.catalog.damage()
         if damage is not None:
-            remedy = (
-                f"the documents are untouched: move {self.folder / 'catalog.db'}* away and ingest their folders again"
+            detail = (
+                f"{damage}; the documents are untouched: move {self.folder / 'catalog.db'}* away "
+                "and ingest their folders again"
             )
-            return [("catalogue", False, f"{damage}; {remedy}")]
+            return [("catalogue", False, detail)]
         found = [("catalogue", True, "sound")]
         for collection in self.catalog.collections():
             held = self._index.count(collection) if collection.embedding == self.embedder.model_id else None

@@ -14,6 +14,7 @@ __all__ = ["Catalogue", "Template", "chinese_catalogue"]
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _MIN_LITERAL_LETTERS = 5
 """A template with less text around its values matches nothing."""
+_ENDING = (" ", ", ", "; ")
 _SEAM = "\0"
 _SPACED_SEAM = re.compile(
     rf"(?<=[\u3400-\u9fff]) {_SEAM}(?=[\u3400-\u9fff])|(?<=[\u3400-\u9fff]){_SEAM} (?=[\u3400-\u9fff])"
@@ -43,7 +44,7 @@ class Catalogue:
     Attributes:
         plain: those without values.
         templates: those with values; the most specific, with the longest literal text, first.
-        endings: those of `templates` that begin with a space and end a list, such as ` and {more} more`.
+        endings: those that are added to a message or a list, such as ` and {more} more` and `; run kb ingest`.
     """
 
     plain: Mapping[str, str]
@@ -58,19 +59,15 @@ def chinese_catalogue() -> Catalogue:
     for file in (files("kb_assistant.messages") / "zh").iterdir():
         entries |= json.loads(file.read_text(encoding="utf-8"))
     entries = _parts_of_notes(entries) | entries
-    with_values = sorted(
+    by_specificity = sorted(
         (template for template in entries if _literal_letters(template) >= _MIN_LITERAL_LETTERS),
         key=lambda template: (-_literal_letters(template), -len(_PLACEHOLDER.sub("", template)), template),
     )
-    templates = {
-        template: Template(_pattern(template), entries[template])
-        for template in with_values
-        if _PLACEHOLDER.search(template)
-    }
+    templates = {template: Template(_pattern(template), entries[template]) for template in by_specificity}
     return Catalogue(
         plain={template: text for template, text in entries.items() if not _PLACEHOLDER.search(template)},
-        templates=tuple(templates.values()),
-        endings=tuple(found for template, found in templates.items() if template.startswith(" ")),
+        templates=tuple(found for template, found in templates.items() if _PLACEHOLDER.search(template)),
+        endings=tuple(found for template, found in templates.items() if template.startswith(_ENDING)),
     )
 
 
@@ -98,4 +95,6 @@ def _pattern(template: str) -> re.Pattern[str]:
     pattern = "".join(f"(?P<{part}>.*?)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
     if template.startswith("{name}: "):  # of a file, not of a file in a message that ends alike
         pattern = pattern.replace(".*?", "(?:(?!: ).)*?", 1)
+    if template.startswith(_ENDING):  # not with another ending in it
+        pattern = pattern.replace(".*?", "[^,;]*?")
     return re.compile(pattern + r"\Z", re.DOTALL)

@@ -186,8 +186,10 @@ def _refused(name: str, old: SourceInfo | None, seen: set[str]) -> Refusal | Non
         return Refusal(name, "refused", reason)
     suffix = Path(name).suffix.lower()
     if suffix not in LOADERS:
-        what = f"{suffix} files" if suffix else "files without an ending"
-        return Refusal(name, "unsupported", f"{what} cannot be read; known: {' '.join(sorted(LOADERS))}")
+        known = " ".join(sorted(LOADERS))
+        if suffix:
+            return Refusal(name, "unsupported", f"{suffix} files cannot be read; known: {known}")
+        return Refusal(name, "unsupported", f"files without an ending cannot be read; known: {known}")
     return None
 
 
