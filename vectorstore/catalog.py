@@ -1,16 +1,15 @@
-"""The catalogue: what the store holds, in SQLite. Chroma and every answer are made from it.
+"""The catalogue: everything that the store holds, in SQLite. Chroma and every answer are made from it.
 
-Readers see a source as it was or as it is: `replace_source` is one transaction.
+Readers see a source either before or after a change: `replace_source` is a single transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, false, func, insert, select, update
 from sqlalchemy.exc import DatabaseError, IntegrityError, ProgrammingError
 
@@ -18,28 +17,27 @@ from vectorstore.database import WRITES, is_read_only, open_database
 from vectorstore.errors import EmptyStoreError, StoreError, UnknownCollectionError, UnknownSourceError
 from vectorstore.fulltext import FullTextIndex
 from vectorstore.passages import Passages
-from vectorstore.records import Collection, CollectionInfo, NewChunk, NewSource, SourceInfo
+from vectorstore.records import Collection, CollectionInfo, NewSource, SourceInfo
 from vectorstore.schema import (
     chroma_queue,
     chunks,
     collections,
     passages,
     sources,
-    vectors,
 )
+from vectorstore.vectors import Vectors
 
 __all__ = ["Catalog"]
 
-_BATCH = 500
-_AT_A_TIME = 4_000
 _COLLECTION = (collections.c.id, collections.c.name, collections.c.embedding, collections.c.generation)
 
 
 class Catalog:
-    """The catalogue in one SQLite file.
+    """The catalogue in its SQLite file.
 
     Attributes:
-        read_only: whether this account may only read it, or could not write beside it when it was opened.
+        read_only: whether this account may only read it.
+        vectors: the vectors that it keeps.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,6 +45,7 @@ class Catalog:
         self._path = path
         self.read_only = is_read_only(path)
         self._engine = open_database(path)
+        self.vectors = Vectors(self.transaction)
 
     def close(self) -> None:
         """Close the database."""
@@ -54,14 +53,14 @@ class Catalog:
 
     @contextmanager
     def transaction(self, *, writes: bool = False) -> Iterator[Connection]:
-        """Give one transaction: all of what is done in it, or none; all reads see one state.
+        """Begin a transaction: it is done wholly or not at all, and all its reads see the same state.
 
         Args:
-            writes: anything is written in it. It then waits for other writers when it begins: one that reads
-                first would fail at once where another has written since.
+            writes: whether it writes. It then waits for other writers when it begins: a transaction that reads first
+                would fail if another process wrote in between.
 
         Raises:
-            StoreError: the file is damaged, locked or full, or may not be written to.
+            StoreError: the file is damaged, locked or full, or may only be read.
         """
         if writes:
             self.check_writable()
@@ -74,7 +73,7 @@ class Catalog:
             raise StoreError(f"cannot use the catalogue {self._path}: {error.orig}; kb doctor looks into it") from error
 
     def check_writable(self) -> None:
-        """Raise where this account may only read the catalogue.
+        """Raise if this account may only read the catalogue.
 
         Raises:
             StoreError: it may only be read.
@@ -86,7 +85,7 @@ class Catalog:
             )
 
     def damage(self) -> str | None:
-        """Return what SQLite finds wrong with the file; None if nothing."""
+        """Return the damage that SQLite finds in the file; None if it is sound."""
         try:
             with self._engine.begin() as connection:
                 found = str(connection.exec_driver_sql("PRAGMA quick_check").scalar())
@@ -117,7 +116,7 @@ class Catalog:
             return [CollectionInfo(*row) for row in rows]
 
     def collection(self, name: str) -> Collection:
-        """Return one collection; nothing is counted for it.
+        """Return a collection, without counts.
 
         Raises:
             UnknownCollectionError: there is none of that name.
@@ -131,7 +130,7 @@ class Catalog:
         raise UnknownCollectionError(f"no collection {name!r}; there are: {', '.join(known)}")
 
     def ensure_collection(self, name: str, embedding: str) -> Collection:
-        """Return the collection, made empty where there is none."""
+        """Return the collection; make it if there is none."""
         with self.transaction(writes=True) as connection:
             if not connection.execute(select(exists().where(collections.c.name == name))).scalar_one():
                 values = {"name": name, "embedding": embedding, "generation": 0}
@@ -148,16 +147,16 @@ class Catalog:
         with self.transaction(writes=True) as connection:
             FullTextIndex(collection_id).drop(connection)
             connection.execute(delete(collections).where(collections.c.id == collection_id))
-            self._forget_vectors(connection)
+            self.vectors.forget_unused(connection)
 
     def set_embedding(self, collection_id: int, embedding: str) -> None:
-        """Note that the collection's vectors are another model's now, and have Chroma follow."""
+        """Record the embedding model of a collection's vectors, and queue all of them for Chroma."""
         with self.transaction(writes=True) as connection:
             connection.execute(update(collections).where(collections.c.id == collection_id).values(embedding=embedding))
             self._queue_all(connection, collection_id)
 
     def requeue(self, collection_id: int) -> None:
-        """Have Chroma told of every passage again."""
+        """Queue every passage for Chroma again."""
         with self.transaction(writes=True) as connection:
             self._queue_all(connection, collection_id)
 
@@ -180,14 +179,14 @@ class Catalog:
             return [SourceInfo(**{**row, "notes": tuple(row["notes"])}) for row in rows]
 
     def paths(self, prefix: str) -> set[str]:
-        """Return the paths of sources, of whichever collection, that begin with `prefix`."""
+        """Return the paths of sources, in all collections, that begin with `prefix`."""
         with self.transaction() as connection:
             return set(connection.scalars(select(sources.c.path).where(sources.c.path.startswith(prefix))))
 
     def replace_source(self, collection_id: int, source: NewSource) -> None:
-        """Store a source with its chunks in place of the one at the path that it replaces, in one transaction.
+        """Store a source with its chunks, replacing the source at its path, in a single transaction.
 
-        The vectors of its chunks are to be there by then (`add_vectors`).
+        The vectors of its chunks have to be kept already, see `Vectors.add`.
         """
         apart = ("chunks", "replaces")
         values = {name: getattr(source, name) for name in NewSource.__dataclass_fields__ if name not in apart}
@@ -208,7 +207,7 @@ class Catalog:
             )
 
     def set_modified(self, modified_ns: Mapping[int, int]) -> None:
-        """Note when sources' files were changed last, by source id; their content is the same."""
+        """Record new modification times of sources whose content is the same, by source id."""
         with self.transaction(writes=True) as connection:
             for source_id, when in modified_ns.items():
                 connection.execute(update(sources).where(sources.c.id == source_id).values(modified_ns=when))
@@ -217,7 +216,7 @@ class Catalog:
         """Give sources other names and paths, as (id, name, path), all at once; their chunks and vectors stay."""
         found = Passages(collection_id)
         with self.transaction(writes=True) as connection:
-            for source_id, _, _ in renames:  # names may be exchanged, and each is there once
+            for source_id, _, _ in renames:  # names are unique, and two sources may exchange theirs
                 aside = f"\0{source_id}"
                 connection.execute(update(sources).where(sources.c.id == source_id).values(name=aside, path=aside))
             for source_id, name, path in renames:
@@ -231,10 +230,10 @@ class Catalog:
         Args:
             collection_id: the collection.
             names: the sources' names.
-            keep_vectors: keep vectors that nothing needs now: the same texts may come again at once.
+            keep_vectors: keep vectors that are no longer needed, since the same texts may come back at once.
 
         Raises:
-            UnknownSourceError: one of them is not there; then none is removed.
+            UnknownSourceError: a source is not there; then none is removed.
         """
         found = Passages(collection_id)
         with self.transaction(writes=True) as connection:
@@ -246,76 +245,18 @@ class Catalog:
                 connection.execute(delete(sources).where(sources.c.id == source_id))
                 found.settle(connection, held)
             if not keep_vectors:
-                self._forget_vectors(connection)
+                self.vectors.forget_unused(connection)
 
     def _source_id(self, connection: Connection, collection_id: int, which: ColumnElement[bool]) -> int | None:
         query = select(sources.c.id).where((sources.c.collection_id == collection_id) & which)
         return connection.execute(query).scalar()
 
-    # Vectors
-
-    def missing_vectors(self, model: str, hashes: Sequence[bytes]) -> set[bytes]:
-        """Return those of the text hashes for which the model's vector is not kept yet."""
-        with self.transaction() as connection:
-            return set(hashes) - set(self.vectors(connection, model, hashes))
-
-    def add_vectors(self, model: str, rows: Iterable[tuple[bytes, np.ndarray]]) -> None:
-        """Keep vectors by their text's hash."""
-        values = [
-            {"model": model, "text_hash": key, "vector": vector.astype(np.float32).tobytes()} for key, vector in rows
-        ]
-        if values:
-            with self.transaction(writes=True) as connection:
-                connection.execute(insert(vectors).prefix_with("OR IGNORE", dialect="sqlite"), values)
-
-    def vectors(self, connection: Connection, model: str, hashes: Sequence[bytes]) -> dict[bytes, np.ndarray]:
-        """Return those of the vectors that are kept, float32, by their text's hash."""
-        found: dict[bytes, np.ndarray] = {}
-        for start in range(0, len(hashes), _BATCH):
-            query = select(vectors.c.text_hash, vectors.c.vector).where(
-                vectors.c.model == model, vectors.c.text_hash.in_(hashes[start : start + _BATCH])
-            )
-            found.update((row.text_hash, np.frombuffer(row.vector, np.float32)) for row in connection.execute(query))
-        return found
-
-    def embedded(self, collection_id: int, model: str) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Yield the ids of the collection's passages with their vectors of that model, some thousand at a time."""
-        query = (
-            select(passages.c.id, vectors.c.vector)
-            .join(vectors, vectors.c.text_hash == passages.c.text_hash)
-            .where(passages.c.collection_id == collection_id, vectors.c.model == model)
-        )
-        with self.transaction() as connection:
-            for rows in connection.execution_options(yield_per=_AT_A_TIME).execute(query).partitions():
-                yield [row.id for row in rows], np.stack([np.frombuffer(row.vector, np.float32) for row in rows])
-
     def hashes(self, connection: Connection, passage_ids: Sequence[int]) -> dict[int, bytes]:
-        """Return the text hashes of those of the passages that exist, by id."""
+        """Return the text hashes of the passages that exist, by id."""
         query = select(passages.c.id, passages.c.text_hash).where(passages.c.id.in_(passage_ids))
         return {row.id: row.text_hash for row in connection.execute(query)}
 
-    def unembedded(self, collection_id: int, model: str, limit: int) -> list[str]:
-        """Return up to `limit` of the collection's texts that have no vector of that model, as they are embedded."""
-        kept = exists().where(vectors.c.model == model, vectors.c.text_hash == passages.c.text_hash)
-        query = (
-            select(passages.c.text, passages.c.context)
-            .where(passages.c.collection_id == collection_id, ~kept)
-            .limit(limit)
-        )
-        with self.transaction() as connection:
-            return [
-                NewChunk(row.text, row.context, (), None, (), 0, 0).indexed_text for row in connection.execute(query)
-            ]
-
-    def forget_unused_vectors(self) -> None:
-        """Delete the vectors of texts that no passage is any more; another model's of texts that stay are kept."""
-        with self.transaction(writes=True) as connection:
-            self._forget_vectors(connection)
-
-    def _forget_vectors(self, connection: Connection) -> None:
-        connection.execute(delete(vectors).where(~exists().where(passages.c.text_hash == vectors.c.text_hash)))
-
-    # What Chroma has yet to be told
+    # Changes that Chroma has yet to follow
 
     def queued(self, collection_id: int, limit: int) -> list[tuple[int, int, bool]]:
         """Return the oldest (queue id, passage id, removed) that Chroma has yet to follow."""
@@ -329,7 +270,7 @@ class Catalog:
             return [(row.id, row.passage_id, row.removed) for row in connection.execute(query)]
 
     def followed(self, collection_id: int, last_queue_id: int) -> int:
-        """Note that Chroma has followed up to there, and return the generation that it is at now."""
+        """Record that Chroma has followed up to this entry, and return the collection's new generation."""
         with self.transaction(writes=True) as connection:
             connection.execute(
                 delete(chroma_queue).where(
@@ -346,7 +287,7 @@ class Catalog:
 
 
 def _inserted(connection: Connection, table: Table, values: dict[str, Any]) -> int:
-    """Insert one row and return its id."""
+    """Insert a row and return its id."""
     key = connection.execute(insert(table).values(values)).inserted_primary_key
-    assert key is not None  # every table here has one
+    assert key is not None  # every table here has a primary key
     return int(key[0])

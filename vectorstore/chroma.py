@@ -83,7 +83,7 @@ class VectorIndex:
             added = [passage_id for _, passage_id, gone in entries if not gone]
             with self._catalog.transaction() as connection:
                 hashes = self._catalog.hashes(connection, added)
-                vectors = self._catalog.vectors(connection, collection.embedding, list(set(hashes.values())))
+                vectors = self._catalog.vectors.find(connection, collection.embedding, list(set(hashes.values())))
             if removed:
                 store.delete(ids=removed)
             # A passage that was removed again is queued twice, and is not in `hashes`.
@@ -160,13 +160,13 @@ class ReadOnlyIndex(VectorIndex):
         """Return the ids of the nearest passages, the nearest first."""
         asked = np.asarray(query, dtype=np.float32)
         best: list[tuple[float, int]] = []
-        for ids, vectors in self._catalog.embedded(collection.id, collection.embedding):
+        for ids, vectors in self._catalog.vectors.of_collection(collection.id, collection.embedding):
             best = nlargest(limit, [*best, *zip((vectors @ asked).tolist(), ids, strict=True)])
         return [passage_id for _, passage_id in best]
 
     def count(self, collection: Collection) -> int:
         """Return how many passages of the collection have a vector."""
-        return sum(len(ids) for ids, _ in self._catalog.embedded(collection.id, collection.embedding))
+        return sum(len(ids) for ids, _ in self._catalog.vectors.of_collection(collection.id, collection.embedding))
 
 
 def _chroma_name(collection: Collection) -> str:

@@ -151,5 +151,6 @@ class _Within:
     def compare(self, query: np.ndarray, ids: Sequence[int]) -> tuple[dict[int, bytes], dict[bytes, float]]:
         """Return the text hashes of the passages by id, and the cosines of a vector and theirs by text hash."""
         hashes = self._catalog.hashes(self._connection, ids)
-        vectors = self._catalog.vectors(self._connection, self._collection.embedding, list(set(hashes.values())))
+        model, texts = self._collection.embedding, list(set(hashes.values()))
+        vectors = self._catalog.vectors.find(self._connection, model, texts)
         return hashes, {text: similarity(query, vector) for text, vector in vectors.items()}

@@ -234,7 +234,7 @@ class Store:
         """Make the collection if needed, embed it with the model in use, bring Chroma in step, and return it."""
         collection = self.catalog.ensure_collection(collection_name, self.embedder.model_id)
         if collection.embedding != self.embedder.model_id:
-            while texts := self.catalog.unembedded(collection.id, self.embedder.model_id, _EMBED_BATCH):
+            while texts := self.catalog.vectors.unembedded(collection.id, self.embedder.model_id, _EMBED_BATCH):
                 self.embed(texts)
             self._index.reset(collection)  # else passages removed later would stay among the former model's vectors
             self.catalog.set_embedding(collection.id, self.embedder.model_id)
@@ -252,12 +252,12 @@ class Store:
     def embed(self, texts: Iterable[str]) -> int:
         """Embed the texts that have no vector yet, and return how many these were."""
         by_hash = {text_hash(text): text for text in texts}
-        missing = self.catalog.missing_vectors(self.embedder.model_id, list(by_hash))
+        missing = self.catalog.vectors.missing(self.embedder.model_id, list(by_hash))
         wanted = [key for key in by_hash if key in missing]
         for start in range(0, len(wanted), _EMBED_BATCH):
             keys = wanted[start : start + _EMBED_BATCH]
             vectors = self.embedder.embed([by_hash[key] for key in keys])
-            self.catalog.add_vectors(self.embedder.model_id, zip(keys, vectors, strict=True))
+            self.catalog.vectors.add(self.embedder.model_id, zip(keys, vectors, strict=True))
         return len(wanted)
 
     def replace(self, collection: Collection, sources: Sequence[NewSource]) -> int:

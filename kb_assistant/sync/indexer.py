@@ -165,7 +165,7 @@ class Indexer:
         outcomes, embedded = self._parse(collection, pool, plan, progress)
         if last := [old.name for old in plan.gone if old not in first]:
             self._store.remove(collection, last)
-        catalog.forget_unused_vectors()
+        catalog.vectors.forget_unused()
         for item in plan.rename:
             old = item.old
             outcomes.append(FileOutcome(item.name, old.status, old.chunks, old.pages, old.notes))

@@ -116,7 +116,7 @@ def test_a_change_that_fails_half_way_changes_nothing(
 def test_a_removed_source_leaves_no_row(catalog: Catalog, path: Path, source: Callable[..., NewSource]) -> None:
     collection = catalog.ensure_collection("docs", MODEL)
     removed = source("a.md", "要删除的内容", "还有一段")
-    catalog.add_vectors(MODEL, [(text_hash(c.indexed_text), np.ones(4, np.float32)) for c in removed.chunks])
+    catalog.vectors.add(MODEL, [(text_hash(c.indexed_text), np.ones(4, np.float32)) for c in removed.chunks])
     catalog.replace_source(collection.id, removed)
     catalog.remove_sources(collection.id, ["a.md"])
     catalog.followed(collection.id, 1 << 40)
@@ -125,11 +125,11 @@ def test_a_removed_source_leaves_no_row(catalog: Catalog, path: Path, source: Ca
 
 def test_text_that_another_source_shares_keeps_its_vector(catalog: Catalog, source: Callable[..., NewSource]) -> None:
     collection = catalog.ensure_collection("docs", MODEL)
-    catalog.add_vectors(MODEL, [(text_hash("同"), np.ones(4, np.float32)), (text_hash("异"), np.ones(4, np.float32))])
+    catalog.vectors.add(MODEL, [(text_hash("同"), np.ones(4, np.float32)), (text_hash("异"), np.ones(4, np.float32))])
     catalog.replace_source(collection.id, source("a.md", "同", "异"))
     catalog.replace_source(collection.id, source("b.md", "同"))
     catalog.remove_sources(collection.id, ["a.md"])
-    assert catalog.missing_vectors(MODEL, [text_hash("同"), text_hash("异")]) == {text_hash("异")}
+    assert catalog.vectors.missing(MODEL, [text_hash("同"), text_hash("异")]) == {text_hash("异")}
 
 
 def test_an_unknown_source_stops_the_whole_removal(catalog: Catalog, source: Callable[..., NewSource]) -> None:
@@ -156,9 +156,9 @@ def test_more_chunks_than_one_statement_takes(catalog: Catalog, source: Callable
     collection = catalog.ensure_collection("docs", MODEL)
     texts = [f"第{number}段" for number in range(3000)]
     catalog.replace_source(collection.id, source("a.md", *texts))
-    catalog.add_vectors(MODEL, [(text_hash(text), np.full(2, i, np.float32)) for i, text in enumerate(texts[:-1])])
-    assert catalog.missing_vectors(MODEL, [text_hash(text) for text in texts]) == {text_hash(texts[-1])}
-    assert catalog.unembedded(collection.id, MODEL, 10) == [texts[-1]]
+    catalog.vectors.add(MODEL, [(text_hash(text), np.full(2, i, np.float32)) for i, text in enumerate(texts[:-1])])
+    assert catalog.vectors.missing(MODEL, [text_hash(text) for text in texts]) == {text_hash(texts[-1])}
+    assert catalog.vectors.unembedded(collection.id, MODEL, 10) == [texts[-1]]
 
 
 # The file

@@ -34,7 +34,7 @@ def index(tmp_path: Path, catalog: Catalog) -> Iterator[VectorIndex]:
 @pytest.fixture
 def collection(catalog: Catalog, source: Callable[..., NewSource]) -> Collection:
     collection = catalog.ensure_collection("docs", "model-1")
-    catalog.add_vectors("model-1", [(text_hash(text), np.array(v, np.float32)) for text, v in VECTORS.items()])
+    catalog.vectors.add("model-1", [(text_hash(text), np.array(v, np.float32)) for text, v in VECTORS.items()])
     for text in VECTORS:
         catalog.replace_source(collection.id, source(f"{text}.md", text))
     return collection
@@ -129,7 +129,7 @@ def test_resetting_empties_one_collection_whatever_its_models(
     another = catalog.ensure_collection("another", "model-1")
     catalog.replace_source(another.id, source("x.md", "东"))
     index.follow(another)
-    catalog.add_vectors("model-2", [(text_hash(text), np.ones(3, np.float32)) for text in VECTORS])
+    catalog.vectors.add("model-2", [(text_hash(text), np.ones(3, np.float32)) for text in VECTORS])
     catalog.set_embedding(collection.id, "model-2")
     index.follow(catalog.collection("docs"))
     assert sorted(len(ids) for ids in held(tmp_path / "chroma").values()) == [1, 3, 3]
