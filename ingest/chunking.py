@@ -241,7 +241,7 @@ def _begins_section(last: Block, block: Block) -> bool:
     """Return whether a new section begins at `block`; consecutive headings begin one together."""
     if last.kind is BlockKind.HEADING:
         return block.page != last.page
-    return block.kind is BlockKind.HEADING or (block.page, block.link) != (last.page, last.link)
+    return block.kind in (BlockKind.HEADING, BlockKind.RECORD) or (block.page, block.link) != (last.page, last.link)
 
 
 def _words(document: ParsedDocument, block: Block) -> str:

@@ -24,6 +24,7 @@ class BlockKind(StrEnum):
 
     HEADING = "heading"
     PARAGRAPH = "paragraph"
+    RECORD = "record"  # begins a section of its own, so that no chunk holds two records
     LIST_ITEM = "list_item"
     TABLE = "table"
     CODE = "code"

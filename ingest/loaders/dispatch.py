@@ -13,7 +13,7 @@ from ingest.parsed import ParsedDocument
 
 __all__ = ["LOADERS", "PARSER_VERSION", "load"]
 
-PARSER_VERSION = 3
+PARSER_VERSION = 4
 """Raise it whenever a loader's output changes: stores then read their documents again."""
 
 LOADERS = {

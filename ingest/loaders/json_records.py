@@ -216,12 +216,13 @@ class _Scanner:
 
 
 class _RecordWriter:
-    """Writes values as paragraphs."""
+    """Writes values as paragraphs, the first of each record as the beginning of a section."""
 
     def __init__(self, path: Path, options: LoadOptions) -> None:
         self.builder = TextBuilder()
         self._path = path
         self._most = options.limits.characters
+        self._begins_record = True
 
     def section(self, key: str, line: int, values: Any) -> None:
         """Write the values of a top key below a heading with the key; nothing if all are empty."""
@@ -240,13 +241,18 @@ class _RecordWriter:
 
     def record(self, value: Any, line: int) -> None:
         """Write a value as a paragraph, and each larger value inside it as another below."""
+        self._begins_record = True
+        self._write(value, line)
+        self._begins_record = True
+
+    def _write(self, value: Any, line: int) -> None:
         if isinstance(value, dict) and isinstance(value.get("content"), str):
             self._passage(value, line)
             return
         larger: list[Any] = []
         self._flush(list(_lines(value, "", larger)), line)
         for inner in larger:
-            self.record(inner, line)
+            self._write(inner, line)
 
     def _passage(self, value: dict[str, Any], line: int) -> None:
         link = value.get("link")
@@ -262,11 +268,13 @@ class _RecordWriter:
         for block in passage.blocks:
             lines = passage.text[block.start : block.end].split("\n")
             self._flush(lines, line, link)
-        self.record({key: inner for key, inner in value.items() if key not in used}, line)
+        self._write({key: inner for key, inner in value.items() if key not in used}, line)
 
     def _flush(self, lines: list[str], line: int, link: str | None = None) -> list[str]:
         if lines:
-            self.builder.add(BlockKind.PARAGRAPH, lines, numbers=[line] * len(lines), link=link)
+            kind = BlockKind.RECORD if self._begins_record else BlockKind.PARAGRAPH
+            self.builder.add(kind, lines, numbers=[line] * len(lines), link=link)
+            self._begins_record = False
         if len(self.builder) > self._most:
             raise TooLargeError(
                 f"{self._path.name}: it holds more than {self._most:,} characters; split it, or raise max_characters"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from contract import check_document
 
-from ingest import ParsedDocument, load
+from ingest import Chunker, ParsedDocument, load
 from ingest.errors import NoTextError, TooLargeError, UnreadableError
 from ingest.options import Limits, LoadOptions
 
@@ -176,3 +176,27 @@ def test_characters_are_counted_as_they_come(tmp_path: Path) -> None:
     path.write_text(json.dumps([{"content": "x" * 400}] * 10))
     with pytest.raises(TooLargeError, match=r"^a\.json: it holds more than 1,000 characters"):
         load(path, LoadOptions(Limits(characters=1000)))
+
+
+PEOPLE = [{"name": name, "phone": phone} for name, phone in (("Anna", "4711"), ("Eva", "4713"))]
+SHAPES = {
+    "list.json": json.dumps(PEOPLE, indent=1),
+    "under_a_key.json": json.dumps({"people": PEOPLE}),
+    "lines.jsonl": "\n".join(map(json.dumps, PEOPLE)),
+    "passages.json": json.dumps([{"content": f"Call {one['name']} at {one['phone']}."} for one in PEOPLE]),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_no_chunk_holds_two_records(tmp_path: Path, name: str) -> None:
+    chunks = Chunker().chunk(read(tmp_path / name, SHAPES[name]))
+    assert [[one for one in ("Anna", "4711", "Eva", "4713") if one in chunk.text] for chunk in chunks] == [
+        ["Anna", "4711"],
+        ["Eva", "4713"],
+    ]
+
+
+def test_what_belongs_to_a_record_stays_in_its_chunk(tmp_path: Path) -> None:
+    orders = [{"order": f"A-{n}", "items": [{"sku": f"X{n}{k}", "of": f"A-{n}"} for k in range(5)]} for n in (1, 2)]
+    first, second = Chunker().chunk(read(tmp_path / "a.json", json.dumps(orders)))
+    assert all(f"X1{k}" in first.text and f"X2{k}" in second.text for k in range(5))
