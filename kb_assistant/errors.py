@@ -19,7 +19,9 @@ these where they leave kb. Every message is one line: what, why, and what to do 
 
 from __future__ import annotations
 
+import errno
 import functools
+import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,8 +45,11 @@ __all__ = [
     "UsageError",
     "as_kb_errors",
     "raises_kb_errors",
+    "report_full_disk",
     "translated",
 ]
+
+_HARDLY_ANY_BYTES = 100_000
 
 C = TypeVar("C", bound=type)
 P = ParamSpec("P")
@@ -138,6 +143,38 @@ _OURS: dict[type[store_errors.StoreError], type[KbError]] = {
     store_errors.EmbeddingModelError: EmbeddingModelError,
     store_errors.RerankerError: RerankerError,
 }
+
+
+@contextmanager
+def report_full_disk(folder: Path) -> Iterator[None]:
+    """Turn whatever SQLite, Chroma or the system raises on a full disk into a single error.
+
+    Raises:
+        KbError: the disk of `folder` is full.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, KbError) or not _is_disk_full(error, folder):
+            raise
+        raise KbError(
+            f"no room left on the disk of {folder}; what was stored so far is kept: make room there, or move the "
+            "folder to another disk and set KB_HOME to it, then run it again"
+        ) from error
+
+
+def _is_disk_full(error: BaseException | None, folder: Path) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        words = str(error).lower()
+        if any(told in words for told in ("disk is full", "no space left on device", "disk quota exceeded")):
+            return True
+        # SQLite's words where not even its log can be begun.
+        if "disk i/o error" in words and shutil.disk_usage(folder).free < _HARDLY_ANY_BYTES:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextmanager

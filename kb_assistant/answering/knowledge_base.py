@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kb_assistant.answering.pipeline import AnswerPipeline
 from kb_assistant.answering.types import Answer
-from kb_assistant.errors import translated
+from kb_assistant.errors import report_full_disk, translated
 from kb_assistant.llms.active_engine import ActiveEngine
 from kb_assistant.settings import Settings, home_folder, load_settings
 
@@ -72,4 +72,5 @@ def open_store(home: Path, settings: Settings) -> Store:
     embedder = load_embeddings(
         settings.embedding_model, models, dtype=settings.embedding_dtype, batch_size=settings.embedding_batch
     )
-    return Store.open(home, embedder, reranker)
+    with report_full_disk(home):
+        return Store.open(home, embedder, reranker)

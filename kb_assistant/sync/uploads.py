@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from ingest import LOADERS, FoundFile, content_hash
-from kb_assistant.errors import KbError, UsageError
+from kb_assistant.errors import KbError, UsageError, report_full_disk
 from kb_assistant.sync.plan import MadeWith, Plan, Refusal, ToParse, file_state
 from vectorstore import SourceInfo, Store
 
@@ -55,9 +55,9 @@ class Uploads:
         self._folder = store.folder / UPLOADS
 
     @contextmanager
-    def writing(self, waiting: Callable[[str], None]) -> Iterator[None]:
+    def writing(self, notify: Callable[[str], None]) -> Iterator[None]:
         """Hold the one writer's place, and leave no file behind that no source refers to."""
-        with self._store.writing(waiting):
+        with report_full_disk(self._store.folder), self._store.writing(notify):
             self._sweep()
             yield
             self._sweep()
