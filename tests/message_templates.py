@@ -7,11 +7,12 @@ the template `no model {name}`.
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 from pathlib import Path
 
 from paths import ROOT
+
+from kb_assistant.cli.help import unwrapped
 
 __all__ = ["all_templates"]
 
@@ -71,7 +72,7 @@ class _Templates(ast.NodeVisitor):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         if any(_is_command(decorator) for decorator in node.decorator_list) and (doc := ast.get_docstring(node)):
-            self._found.append(inspect.cleandoc(doc))
+            self._found.append(unwrapped(doc))
         self.generic_visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> None:

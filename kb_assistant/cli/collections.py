@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kb_assistant.cli.options import COLLECTION, JSON, open_assistant, with_options
-from kb_assistant.cli.output import print_message, print_result
+from kb_assistant.cli.output import print_message, print_outcome
 from kb_assistant.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,12 +34,11 @@ def collections(context: click.Context, as_json: bool, home: Path | None) -> Non
     with open_assistant(home) as assistant:
         found = assistant.collections()
         mirrored = {info.name: assistant.folders(info.name) for info in found}
-    if as_json:
-        rows = serialization.collections_json(found)
-        rows = [{**row, "folders": [str(path) for path in mirrored[row["collection"]]]} for row in rows]
-        print_result(serialization.to_json(rows))
-    else:
-        print_result(_collections_text(found, mirrored))
+    rows = [
+        {**row, "folders": [str(path) for path in mirrored[row["collection"]]]}
+        for row in serialization.collections_json(found)
+    ]
+    print_outcome(rows, _collections_text(found, mirrored), as_json=as_json)
 
 
 @collections.command("rename")
@@ -48,14 +47,10 @@ def collections(context: click.Context, as_json: bool, home: Path | None) -> Non
 @with_options(JSON)
 def rename_collection(old: str, new: str, as_json: bool, home: Path | None) -> None:
     """Rename the collection OLD to NEW; nothing is read or embedded again."""
-    from kb_assistant import serialization
-
     with open_assistant(home) as assistant:
         assistant.rename_collection(old, new, notify=print_message)
         used = assistant.settings.collection == old
-    print_result(
-        serialization.to_json({"renamed": old, "collection": new}) if as_json else f"{old} is called {new} now"
-    )
+    print_outcome({"renamed": old, "collection": new}, f"{old} is called {new} now", as_json=as_json)
     if used:
         print_message(
             f'{old} is the collection used when none is named; to use {new}, set collection = "{new}" in kb.toml'
@@ -68,8 +63,6 @@ def rename_collection(old: str, new: str, as_json: bool, home: Path | None) -> N
 @with_options(JSON)
 def remove_collection(name: str, yes: bool, as_json: bool, home: Path | None) -> None:
     """Remove the collection NAME with its documents; the files of its folders stay."""
-    from kb_assistant import serialization
-
     with open_assistant(home) as assistant:
         documents = len(assistant.sources(name))
         _confirm(
@@ -79,7 +72,7 @@ def remove_collection(name: str, yes: bool, as_json: bool, home: Path | None) ->
             ask=not as_json,
         )
         assistant.remove_collection(name, notify=print_message)
-    print_result(serialization.to_json({"removed": name, "sources": documents}) if as_json else f"removed: {name}")
+    print_outcome({"removed": name, "sources": documents}, f"removed: {name}", as_json=as_json)
 
 
 @click.group(invoke_without_command=True)
@@ -90,19 +83,15 @@ def folders(context: click.Context, collection: str | None, as_json: bool, home:
     if context.invoked_subcommand is not None:
         _pass_on_options(context, context.invoked_subcommand)
         return
-    from kb_assistant import serialization
-
     with open_assistant(home) as assistant:
         paths = [Path(source.path) for source in assistant.sources(collection)]
         counted = {
             folder: sum(path.is_relative_to(folder) for path in paths) for folder in assistant.folders(collection)
         }
-    if as_json:
-        rows = [{"folder": str(folder), "sources": documents} for folder, documents in counted.items()]
-        print_result(serialization.to_json(rows))
-    else:
-        lines = [f"{folder}: {documents} documents" for folder, documents in counted.items()]
-        print_result("\n".join(lines) or "no folders are mirrored; kb ingest FOLDER mirrors one")
+    rows = [{"folder": str(folder), "sources": documents} for folder, documents in counted.items()]
+    lines = [f"{folder}: {documents} documents" for folder, documents in counted.items()]
+    shown = "\n".join(lines) or "no folders are mirrored; kb ingest FOLDER mirrors one"
+    print_outcome(rows, shown, as_json=as_json)
 
 
 @folders.command("remove")
@@ -111,8 +100,6 @@ def folders(context: click.Context, collection: str | None, as_json: bool, home:
 @with_options(COLLECTION, JSON)
 def remove_folder(folder: Path, yes: bool, collection: str | None, as_json: bool, home: Path | None) -> None:
     """Stop mirroring PATH: its documents leave the collection, its files stay."""
-    from kb_assistant import serialization
-
     with open_assistant(home) as assistant:
         documents = len(assistant.documents_under(folder, collection))
         name = collection or assistant.settings.collection
@@ -122,10 +109,8 @@ def remove_folder(folder: Path, yes: bool, collection: str | None, as_json: bool
             ask=not as_json,
         )
         removed = assistant.stop_mirroring(folder, collection=collection, notify=print_message)
-    if as_json:
-        print_result(serialization.to_json({"folder": str(folder), "removed": removed}))
-    else:
-        print_result(f"{folder} is no longer mirrored; {len(removed)} documents removed")
+    shown = f"{folder} is no longer mirrored; {len(removed)} documents removed"
+    print_outcome({"folder": str(folder), "removed": removed}, shown, as_json=as_json)
 
 
 def _pass_on_options(context: click.Context, command: str) -> None:
@@ -140,12 +125,14 @@ def _confirm(what: str, *, yes: bool, ask: bool) -> None:
         UsageError: nobody can be asked, and --yes is not given.
         click.Abort: the answer is no.
     """
+    from kb_assistant.messages import localized
+
     if yes:
         return
     if not (ask and sys.stdin.isatty()):
         raise UsageError(f"{what}; nothing was changed; add --yes if that is what you want")
     print_message(what)
-    click.confirm("Go on?", abort=True, err=True)
+    click.confirm(localized("Go on?"), abort=True, err=True)
 
 
 def _collections_text(collections: Sequence[CollectionInfo], mirrored: Mapping[str, Sequence[Path]]) -> str:

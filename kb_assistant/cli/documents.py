@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kb_assistant.cli.options import COLLECTION, JSON, open_assistant, with_options
-from kb_assistant.cli.output import one_line, print_message, print_result, progress_bar, short_name
+from kb_assistant.cli.output import (
+    one_line,
+    print_message,
+    print_outcome,
+    print_result,
+    progress_bar,
+    right_aligned,
+    short_name,
+)
 from kb_assistant.errors import EmptiedFolderError, UsageError
 
 if TYPE_CHECKING:
@@ -95,6 +103,8 @@ def ingest(
 
 def _ingested(assistant: Assistant, *paths: Path, ask: bool, **options: Any) -> IngestReport:
     """Run it; where a folder is found empty, ask whoever sits at the terminal."""
+    from kb_assistant.messages import localized
+
     try:
         with progress_bar() as progress:
             return assistant.ingest(*paths, progress=progress, notify=print_message, **options)
@@ -103,7 +113,9 @@ def _ingested(assistant: Assistant, *paths: Path, ask: bool, **options: Any) -> 
             ask
             and sys.stdin.isatty()
             and click.confirm(
-                f"{short_name(str(error.folder))} is {error.state} now. Delete its {error.documents} documents?",
+                localized(
+                    f"{short_name(str(error.folder))} is {error.state} now. Delete its {error.documents} documents?"
+                ),
                 err=True,
             )
         ):
@@ -155,10 +167,8 @@ def remove(names: tuple[str, ...], collection: str | None, as_json: bool, home: 
 
     with open_assistant(home) as assistant:
         removed = assistant.remove(*names, collection=collection, notify=print_message)
-    print_result(
-        serialization.to_json({"removed": removed})
-        if as_json
-        else f"removed: {', '.join(map(serialization.display_name, removed))}"
+    print_outcome(
+        {"removed": removed}, f"removed: {', '.join(map(serialization.display_name, removed))}", as_json=as_json
     )
 
 
@@ -169,36 +179,47 @@ def _report_json(report: IngestReport) -> dict[str, Any]:
 
 
 def _report_text(report: IngestReport, *, dry_run: bool) -> str:
-    """Return what a run of `kb ingest` did, with a line for each file that needs attention."""
+    """Return what a run of `kb ingest` did, with a line for each file that needs attention, in the user's language."""
+    from kb_assistant.messages import localized
+
     counts = ("added", "updated", "renamed", "unchanged", "deleted", "failed")
-    done = ", ".join(f"{getattr(report, name)} {name}" for name in counts if getattr(report, name)) or "no documents"
+    done = [f"{getattr(report, name)} {name}" for name in counts if getattr(report, name)] or ["no documents"]
+    summary = localized(", ").join(map(localized, done))
     lines = []
     for file in report.files:
         if dry_run and file.status in ("added", "updated", "renamed", "deleted", "left_out"):
-            lines.append(f"{file.status.replace('_', ' '):>9}  {one_line(file.path)}")
+            status = localized(file.status.replace("_", " "))
+            lines.append(f"{right_aligned(status, 9)}  {one_line(file.path)}")
         elif file.status not in _NEEDS_NO_LINE:
-            lines.append(f"{file.status:>9}  {one_line(file.path)}: {_notes_text(file.notes)}")
+            status = right_aligned(localized(file.status), 9)
+            lines.append(f"{status}  {one_line(file.path)}{localized(': ')}{_notes_text(file.notes)}")
     unsupported = sum(file.status == "unsupported" for file in report.files)
     if unsupported:
-        lines.append(f"{unsupported} files of other kinds were passed over (--json lists them)")
+        lines.append(localized(f"{unsupported} files of other kinds were passed over (--json lists them)"))
     left_out = sum(file.status == "left_out" for file in report.files)
     if left_out:
-        lines.append(f"{left_out} files stay out since kb remove (--include-removed takes them in again)")
+        lines.append(localized(f"{left_out} files stay out since kb remove (--include-removed takes them in again)"))
     if dry_run:
-        return "\n".join([*lines, f"would be: {done}"])
-    return "\n".join([*lines, f"{done}; {report.chunks_embedded} chunks embedded in {report.seconds:.1f} s"])
+        lines.append(localized(f"would be: {summary}"))
+    else:
+        lines.append(localized(f"{summary}; {report.chunks_embedded} chunks embedded in {report.seconds:.1f} s"))
+    return "\n".join(lines)
 
 
 def _sources_text(sources: Iterable[SourceInfo]) -> str:
+    from kb_assistant.messages import localized
     from kb_assistant.serialization import display_name
 
     lines = []
     for source in sources:
-        size = f"{source.pages} pages, " if source.pages else ""
+        status = right_aligned(localized(source.status), 14)
+        size = f"{source.pages} pages, {source.chunks} chunks" if source.pages else f"{source.chunks} chunks"
         notes = f"  {_notes_text(source.notes)}" if source.notes else ""
-        lines.append(f"{source.status:>14}  {display_name(source.name)}  ({size}{source.chunks} chunks){notes}")
-    return "\n".join(lines) or "no documents"
+        lines.append(f"{status}  {display_name(source.name)}  ({localized(size)}){notes}")
+    return "\n".join(lines) or localized("no documents")
 
 
 def _notes_text(notes: Iterable[str]) -> str:
-    return "; ".join(" ".join(note.split()) for note in notes)
+    from kb_assistant.messages import localized
+
+    return localized("; ").join(localized(" ".join(note.split())) for note in notes)

@@ -10,9 +10,10 @@ from copy import copy
 
 import click
 
+from kb_assistant.cli.output import columns_of
 from kb_assistant.messages import translate
 
-__all__ = ["in_chinese"]
+__all__ = ["in_chinese", "unwrapped"]
 
 
 def in_chinese(command: click.Command) -> click.Command:
@@ -20,12 +21,17 @@ def in_chinese(command: click.Command) -> click.Command:
     command = copy(command)
     command.context_class = _ChineseContext
     if command.help:
-        command.help = translate(inspect.cleandoc(command.help), "zh")
+        command.help = translate(unwrapped(command.help), "zh")
         command.short_help = re.split(r"\n\n|[。；]", command.help)[0]
     command.params = [_with_chinese_help(parameter) for parameter in command.params]
     if isinstance(command, click.Group):
         command.commands = {name: in_chinese(member) for name, member in command.commands.items()}
     return command
+
+
+def unwrapped(help_text: str) -> str:
+    """Return a docstring with each paragraph on one line; indented lines stay as they are."""
+    return re.sub(r"(?<!\n)\n(?=\S)", " ", inspect.cleandoc(help_text))
 
 
 def _with_chinese_help(parameter: click.Parameter) -> click.Parameter:
@@ -56,13 +62,12 @@ class _ChineseHelpFormatter(click.HelpFormatter):
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         """Write rows of terms and explanations."""
         rows = list(rows)
-        column = min(max((_columns(term) for term, _ in rows), default=0), col_max) + col_spacing
+        column = min(max((columns_of(term) for term, _ in rows), default=0), col_max) + col_spacing
         blank = " " * self.current_indent
         for term, text in rows:
-            text = text.replace("[default: ", "[默认：").replace("Show this message and exit.", "显示帮助并退出。")
-            text = text.replace("Show the version and exit.", "显示版本并退出。")
+            text = translate(text, "zh").replace("[default: ", "[默认：")
             lines = _wrap(text, max(self.width - len(blank) - column, 20))
-            first = term + " " * max(column - _columns(term), col_spacing)
+            first = term + " " * max(column - columns_of(term), col_spacing)
             self.write((blank + first + (lines[0] if lines else "")).rstrip() + "\n")
             for line in lines[1:]:
                 self.write(blank + " " * column + line + "\n")
@@ -72,10 +77,6 @@ class _ChineseContext(click.Context):
     formatter_class = _ChineseHelpFormatter
 
 
-def _columns(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-
-
 _NOT_FIRST = "，。；：、？！）》」』”’"
 
 
@@ -83,7 +84,7 @@ def _wrap(text: str, width: int) -> list[str]:
     """Wrap at blanks and between Chinese characters, none of whose punctuation begins a line."""
     lines, line = [], ""
     for piece in _pieces(text):
-        if line and _columns(line + piece.rstrip()) > width and piece[0] not in _NOT_FIRST:
+        if line and columns_of(line + piece.rstrip()) > width and piece[0] not in _NOT_FIRST:
             lines.append(line.rstrip())
             line = ""
         line += piece if line else piece.lstrip()
@@ -95,7 +96,7 @@ def _pieces(text: str) -> list[str]:
     pieces: list[str] = []
     for character in text:
         wide = unicodedata.east_asian_width(character) in "WF"
-        if pieces and not wide and not pieces[-1].endswith(" ") and _columns(pieces[-1][-1]) == 1:
+        if pieces and not wide and not pieces[-1].endswith(" ") and columns_of(pieces[-1][-1]) == 1:
             pieces[-1] += character
         else:
             pieces.append(character)

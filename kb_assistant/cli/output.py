@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from kb_assistant.assistant import Assistant
 
 __all__ = [
+    "columns_of",
     "one_line",
     "print_destination",
     "print_engine_note",
@@ -21,6 +23,7 @@ __all__ = [
     "print_outcome",
     "print_result",
     "progress_bar",
+    "right_aligned",
     "short_name",
 ]
 
@@ -58,6 +61,16 @@ def print_message(message: str) -> None:
     from kb_assistant.serialization import printable
 
     click.echo(" ".join(printable(localized(message)).split()), err=True)
+
+
+def columns_of(text: str) -> int:
+    """Return the width of text on a terminal, where a Chinese character takes two columns."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def right_aligned(text: str, columns: int) -> str:
+    """Return text with blanks before it, so that it takes that many columns."""
+    return " " * (columns - columns_of(text)) + text
 
 
 def short_name(name: str) -> str:

@@ -10,20 +10,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from message_templates import all_templates
 from paths import ROOT
 
 from kb_assistant.messages import translate, user_language
 
-ZH: dict[str, str] = {
-    template: chinese
+FILES: dict[str, dict[str, str]] = {
+    file.stem: json.loads(file.read_text(encoding="utf-8"))
     for file in sorted((ROOT / "kb_assistant" / "messages" / "zh").iterdir())
-    for template, chinese in json.loads(file.read_text(encoding="utf-8")).items()
 }
+ZH = {template: chinese for file in FILES.values() for template, chinese in file.items()}
 HAN = re.compile(r"[\u3400-\u9fff]")
 
 
 def placeholders(text: str) -> list[str]:
     return sorted(set(re.findall(r"\{(\w+)\}", text)))
+
+
+def test_each_message_has_its_chinese_once() -> None:
+    assert {template: file for template, file in all_templates().items() if template not in ZH} == {}
+    assert len(ZH) == sum(map(len, FILES.values()))
+
+
+def test_no_chinese_is_left_of_a_message_that_is_gone() -> None:
+    left = {template for name, file in FILES.items() if name != "words" for template in file} - all_templates().keys()
+    assert left == set(), "what the system, click or another library says belongs to words.json"
+    assert FILES["words"].keys() & all_templates().keys() == set()
 
 
 def test_each_value_of_a_message_stands_in_its_translation() -> None:
@@ -111,6 +123,23 @@ def test_help_and_errors_of_the_command_line_are_chinese(kb: Callable[..., Any],
     assert "隐私" in kb("doctor", "--home", tmp_path).out
     as_json = kb("models", "remove", "nothing", "--json").json()
     assert as_json["error"]["message"].startswith("no model 'nothing'")  # programs read English
+
+
+@pytest.mark.usefixtures("chinese")
+def test_reports_and_notes_on_files_are_chinese_and_their_json_is_not(kb: Callable[..., Any], tmp_path: Path) -> None:
+    folder, home = tmp_path / "docs", ("--home", tmp_path / "home")
+    folder.mkdir()
+    (folder / "broken.pdf").write_bytes(b"no PDF")
+    (folder / "leave.txt").write_text("年假为十五天。", encoding="utf-8")
+    report = kb("ingest", folder, *home).out
+    assert "     失败  broken.pdf：不是 PDF，或已损坏；请打开后重新打印为 PDF\n新增 1，失败 1；" in report
+    assert "          失败  broken.pdf  (0 个片段)  不是 PDF，或已损坏；" in kb("sources", *home).out
+    assert "default：2 个文档，1 个片段" in kb("collections", *home).out
+    assert f"{folder}：2 个文档" in kb("folders", *home).out
+    (stored,) = (row for row in kb("sources", *home, "--json").json() if row["status"] == "failed")
+    assert stored["notes"] == ["not a PDF, or broken; open it and print it to a new PDF"]
+    missing = kb("remove", "nothing.pdf", *home)
+    assert missing.err == "kb: 知识库中没有文档 'nothing.pdf'；可用 kb sources 查看\n"
 
 
 @pytest.mark.usefixtures("chinese")
