@@ -107,6 +107,11 @@ class _Templates(ast.NodeVisitor):
     def visit_Compare(self, node: ast.Compare) -> None:
         """What a value is compared with is data."""
 
+    def visit_comprehension(self, node: ast.comprehension) -> None:
+        """Leave out the texts of a tuple that is gone through: what to look for."""
+        if not (isinstance(node.iter, ast.Tuple) and all(isinstance(part, ast.Constant) for part in node.iter.elts)):
+            self.generic_visit(node)
+
     def visit_Assert(self, node: ast.Assert) -> None:
         """For programmers."""
 

@@ -3,8 +3,9 @@
 Errors, notes on files, help and findings are written in English where they arise, some in packages that know nothing of
 this one. The files in `zh/` have the Chinese for each by its template: the f-string with a name in braces for each
 value, such as `no model {name} in {folder}`. The command line, the page and the API translate a message when they show
-it. A value that is a message itself is translated too. `zh/words.json` has what the templates do not: single words, and
-messages of the system and of libraries. A test checks that none is missing, and none left over.
+it; `--json` and programs get English. A value that is a message itself is translated too. `zh/words.json` has what the
+templates do not: single words, and messages of the system and of libraries. A test checks that none is missing, and
+none left over.
 
 Notes on files are stored without the file's name, and quoted without the remedy: of `{name}: it is empty; fill it` the
 catalogue also knows `it is empty; fill it` and `it is empty`.

@@ -20,7 +20,9 @@ from kb_assistant.errors import (
     UnknownSourceError,
     UsageError,
 )
+from kb_assistant.messages import translate
 from kb_assistant.web.api.validation import explain_invalid
+from kb_assistant.web.ui_texts import preferred_language
 
 __all__ = [
     "ERRORS",
@@ -101,27 +103,34 @@ def error_body(message: str, kind: str, code: str, param: str | None = None) -> 
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def handle_known_error(_: Request, error: Exception) -> JSONResponse:
+def handle_known_error(request: Request, error: Exception) -> JSONResponse:
     """Answer a request that raised an error of kb's or of its store's."""
     status, body = describe_error(error)
-    return JSONResponse(body, status)
+    return _response(request, body, status)
 
 
-def handle_invalid_request(_: Request, error: Exception) -> JSONResponse:
+def handle_invalid_request(request: Request, error: Exception) -> JSONResponse:
     """Answer a request with a parameter that is missing, unknown or wrong."""
     assert isinstance(error, RequestValidationError)
     message, parameter = explain_invalid(error.errors()[0])
-    return JSONResponse(error_body(message, "invalid_request_error", "invalid_request", parameter), 422)
+    return _response(request, error_body(message, "invalid_request_error", "invalid_request", parameter), 422)
 
 
-def handle_http_exception(_: Request, error: Exception) -> JSONResponse:
+def handle_http_exception(request: Request, error: Exception) -> JSONResponse:
     """Answer a request that FastAPI itself refused: its body is not UTF-8, for example."""
     assert isinstance(error, HTTPException)
     message = "the body cannot be read; send JSON in UTF-8" if error.status_code == 400 else str(error.detail)
-    return JSONResponse(error_body(message, "invalid_request_error", "invalid_request"), error.status_code)
+    return _response(request, error_body(message, "invalid_request_error", "invalid_request"), error.status_code)
 
 
 def not_found_response() -> JSONResponse:
     """Return the answer for a path or method that no route handles."""
     message = "no such path, or not with this method; /api/openapi.json lists them all"
     return JSONResponse(error_body(message, "invalid_request_error", "not_found"), 404)
+
+
+def _response(request: Request, body: dict[str, Any], status: int) -> JSONResponse:
+    """Return an error with its message in the language that a browser asks for; programs get English."""
+    error = body["error"]
+    message = translate(error["message"], preferred_language(request.headers))
+    return JSONResponse({"error": {**error, "message": message}}, status)

@@ -21,6 +21,8 @@ from kb_assistant.errors import (
     UnknownSourceError,
     UsageError,
 )
+from kb_assistant.messages import translate
+from kb_assistant.web.ui_texts import preferred_language
 
 __all__ = ["Arguments", "PageCall", "collection_in", "describe_error", "event_arguments", "expose", "owner_of"]
 
@@ -75,7 +77,8 @@ def expose(call: PageCall) -> Callable[[Any, gr.Request], Awaitable[Any]]:
                 return await call(owner, arguments)
             return await asyncio.to_thread(call, owner, arguments)
         except KbError as error:
-            return describe_error(error)
+            told = describe_error(error)
+            return {**told, "detail": translate(told["detail"], preferred_language(request.headers))}
         except (KeyError, TypeError, ValueError, ArithmeticError):  # our script never sends such arguments
             return {"error": "malformed", "detail": ""}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from kb_assistant import Assistant
 from kb_assistant.web.api.documents import _form
 
 SICK = "病假每年八天，须交医院证明。\n"
+
+
+HAN = re.compile(r"[\u3400-\u9fff]")
 
 
 @pytest.fixture
@@ -179,3 +183,12 @@ def test_uploads_are_kept_on_disk_not_in_memory() -> None:
     assert isinstance(upload, UploadFile)
     with upload.file:
         assert upload.file._rolled  # type: ignore[attr-defined]
+
+
+def test_a_browser_in_chinese_gets_errors_in_chinese(kb: httpx.Client) -> None:
+    english = kb.post("/api/ask", json={"question": " "})
+    chinese = kb.post("/api/ask", json={"question": " "}, headers={"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"})
+    assert english.status_code == chinese.status_code
+    assert chinese.json()["error"]["code"] == english.json()["error"]["code"]
+    assert not HAN.search(english.json()["error"]["message"])
+    assert HAN.search(chinese.json()["error"]["message"])

@@ -82,7 +82,7 @@ def page_calls(*groups: Any) -> dict[str, Any]:
 
 
 CITED = asdict(Citation(1, "a.md", None, 1, 1, "", "The zebra quota is 42.", 0.5))
-REQUEST: Any = Request({"type": "http", "state": {"user": ""}})
+REQUEST: Any = Request({"type": "http", "headers": [], "state": {"user": ""}})
 
 
 def test_a_stop_does_not_wait_for_other_calls(own_home: Path) -> None:
@@ -132,3 +132,13 @@ def test_an_odd_citation_is_malformed(handbook: Assistant, field: str, value: An
     for name in ("open_citation", "draw_page"):
         told = asyncio.run(calls[name]({"citation": {**CITED, field: value}}, REQUEST))
         assert told == {"error": "malformed", "detail": ""}
+
+
+def test_a_browser_in_chinese_gets_the_reason_in_chinese() -> None:
+    def refuse(_owner: str, _arguments: dict[str, Any]) -> None:
+        raise UsageError("the question is empty; ask something")
+
+    browser: Any = Request({**REQUEST.scope, "headers": [(b"accept-language", b"zh-CN,zh;q=0.9")]})
+    assert asyncio.run(expose(refuse)(None, browser)) == {"error": "usage", "detail": "问题为空；请输入问题"}
+    english = {"error": "usage", "detail": "the question is empty; ask something"}
+    assert asyncio.run(expose(refuse)(None, REQUEST)) == english
