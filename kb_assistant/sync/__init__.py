@@ -1,1 +1,1 @@
-"""Keeps a collection in step with folders and uploads: what has to be done, and doing it."""
+"""Keeps collections in step with their folders, and takes in uploads."""

@@ -95,7 +95,7 @@ class Indexer:
             KbError: there is no room for them.
         """
         started = time.perf_counter()
-        with self._uploads.at_hand(files) as ready, self._uploads.writing(notify):
+        with self._uploads.received(files) as ready, self._uploads.writing(notify):
             collection = self._store.prepare(self._collection)
             stored = self._store.catalog.sources(collection.id)
             largest = self._options.limits.file_bytes

@@ -1,8 +1,8 @@
-"""Files that come by upload: kept under KB_HOME/uploads by ids of their own, while a source refers to them.
+"""Keeps uploaded files in KB_HOME/uploads, each under a random name, for as long as a document refers to it.
 
-A source that was uploaded has its path from the home folder, so that a home can be moved,
-and so that no folder that is mirrored ever holds it. What is written here is written by the
-one writer: what no source refers to when writing starts or ends is left over, and goes.
+The path of an uploaded document is relative to the home folder: the home can be moved, and no mirrored folder ever
+holds it. Only the writer of the store writes here. Files that no document refers to are left over from a run that was
+killed, or from a removal; they are deleted whenever writing begins and ends.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kb_assistant.errors import KbError, UsageError, report_full_disk
 from kb_assistant.sync.plan import MadeWith, Plan, Refusal, ToParse, file_state
 from vectorstore import SourceInfo, Store
 
-__all__ = ["UPLOADS", "Upload", "Uploads", "shown_name"]
+__all__ = ["UPLOADS", "Upload", "Uploads", "clean_name", "is_uploaded"]
 
 UPLOADS = "uploads"
 _LONGEST_NAME = 200
@@ -50,19 +50,19 @@ class Uploads:
     """The uploaded files of a store."""
 
     def __init__(self, store: Store) -> None:
-        """Take the store, whose folder they lie in."""
+        """Take the store."""
         self._store = store
         self._folder = store.folder / UPLOADS
 
     @contextmanager
     def writing(self, notify: Callable[[str], None]) -> Iterator[None]:
-        """Hold the one writer's place, and leave no file behind that no source refers to."""
+        """Be the writer of the store; delete files that no document refers to, before and after."""
         with report_full_disk(self._store.folder), self._store.writing(notify):
-            self._sweep()
+            self._delete_leftovers()
             yield
-            self._sweep()
+            self._delete_leftovers()
 
-    def _sweep(self) -> None:
+    def _delete_leftovers(self) -> None:
         present = list(self._folder.iterdir()) if self._folder.is_dir() else []
         known = self._store.catalog.paths(f"{UPLOADS}/") if present else set()
         for path in present:
@@ -70,8 +70,8 @@ class Uploads:
                 path.unlink(missing_ok=True)
 
     @contextmanager
-    def at_hand(self, files: Sequence[Upload]) -> Iterator[list[Upload]]:
-        """Give the files with their bytes on this machine: nobody is to wait for a slow sender while this writes."""
+    def received(self, files: Sequence[Upload]) -> Iterator[list[Upload]]:
+        """Give the files once all their bytes are here, so that no writer waits for a slow sender."""
         with ExitStack() as stack:
             ready = []
             for file in files:
@@ -84,18 +84,18 @@ class Uploads:
     def plan(
         self, files: Sequence[Upload], stored: Sequence[SourceInfo], *, replacing: bool, largest_bytes: int
     ) -> Plan:
-        """Keep files that were sent, and return what is to be done with them; to be called while writing.
+        """Keep the files that can be taken in, and return what has to be done; call it inside `writing`.
 
         Args:
             files: what was sent.
-            stored: all sources of the collection.
-            replacing: whether a file takes the place of an uploaded one that has its name.
-            largest_bytes: larger ones are refused.
+            stored: all documents of the collection.
+            replacing: whether a file replaces the uploaded document of its name.
+            largest_bytes: larger files are refused.
         """
         plan = Plan()
         taken = {unicodedata.normalize("NFC", source.name): source for source in stored}
         seen: set[str] = set()
-        for name, file in [(shown_name(file.name), file) for file in files]:
+        for name, file in [(clean_name(file.name), file) for file in files]:
             old = taken.get(name)
             if refusal := _refused(name, old, seen):
                 plan.refused.append(refusal)
@@ -118,13 +118,13 @@ class Uploads:
         return plan
 
     def _keep(self, content: bytes | IO[bytes] | Path, suffix: str, largest_bytes: int) -> tuple[Path, str] | None:
-        """Copy a file to the folder, and return its path and hash; None, and nothing is kept, if it is too large."""
+        """Copy a file to the folder, and return its path and hash; if it is too large, keep nothing and return None."""
         path = self._folder / f"{uuid.uuid4().hex}{suffix}"
         part = path.with_suffix(".part")
         digest, size_bytes = hashlib.sha256(), 0
         stream = io.BytesIO(content) if isinstance(content, bytes) else content
         opened = stream.open("rb") if isinstance(stream, Path) else nullcontext(stream)
-        with _room(self._folder), opened as given:
+        with _report_write_errors(self._folder), opened as given:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
                 while size_bytes <= largest_bytes and (piece := given.read(_PIECE_BYTES)):
@@ -140,19 +140,19 @@ class Uploads:
         return path, digest.hexdigest()
 
     def check(self) -> tuple[bool, str]:
-        """Return whether the files of all uploaded sources are there, and how many there are, or which are not."""
+        """Return whether the files of all uploaded documents are there; how many they are, or which are missing."""
         catalog = self._store.catalog
         paths = catalog.paths(f"{UPLOADS}/")
         gone = {path for path in paths if not (self._store.folder / path).is_file()}
         if not gone:
             return True, f"{len(paths)} files"
         ids = [catalog.collection(held.name).id for held in catalog.collections()]
-        names = [one.name for number in ids for one in catalog.sources(number) if one.path in gone]
+        names = [source.name for number in ids for source in catalog.sources(number) if source.path in gone]
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-        return False, f"no file any more for {', '.join(names[:_MOST_NAMED])}{more}; upload them again"
+        return False, f"the files of {', '.join(names[:_MOST_NAMED])}{more} are missing; upload them again"
 
     def plan_again(self, stored: Sequence[SourceInfo], made_with: MadeWith) -> Plan:
-        """Return what is to be done so that the uploaded ones among `stored` are as if they came now."""
+        """Return what has to be done so that uploaded documents are as if they were uploaded now."""
         plan = Plan()
         for source in stored:
             path = self._store.folder / source.path
@@ -173,12 +173,12 @@ class Uploads:
 
 
 def is_uploaded(source: SourceInfo) -> bool:
-    """Return whether a source, as the catalogue has it, came by upload."""
+    """Return whether a document of the catalogue was uploaded."""
     return source.path.startswith(f"{UPLOADS}/")
 
 
 def _refused(name: str, old: SourceInfo | None, seen: set[str]) -> Refusal | None:
-    """Why a file is not even looked at."""
+    """Return why a file is refused by its name alone; None if it is not."""
     if name in seen:
         return Refusal(name, "refused", "another file of this upload has that name; give one of them another")
     if old is not None and not is_uploaded(old):
@@ -193,15 +193,15 @@ def _refused(name: str, old: SourceInfo | None, seen: set[str]) -> Refusal | Non
     return None
 
 
-def shown_name(name: str) -> str:
-    """Return the name that a file is shown and cited by: its last part, composed, without what cannot be seen.
+def clean_name(name: str) -> str:
+    """Return the name of an uploaded document: the file's name without folders and invisible characters.
 
     Raises:
         UsageError: nothing is left of it.
     """
     composed = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
-    # Cc, Cf, Cs, Co, Cn: controls, marks of direction, halves of characters, and what means nothing.
-    visible = "".join(one for one in composed if one.isspace() or not unicodedata.category(one).startswith("C"))
+    # The categories C*: control and format characters, surrogates, and code points without a meaning.
+    visible = "".join(char for char in composed if char.isspace() or not unicodedata.category(char).startswith("C"))
     words = " ".join(visible.split())
     suffix = Path(words).suffix[:_LONGEST_NAME]
     shortened = words if len(words) <= _LONGEST_NAME else words[: _LONGEST_NAME - len(suffix)] + suffix
@@ -212,15 +212,15 @@ def shown_name(name: str) -> str:
 
 @contextmanager
 def _spooled(content: IO[bytes]) -> Iterator[IO[bytes]]:
-    with tempfile.TemporaryFile() as spool:  # it has no name, and goes with this process
-        with _room(Path(tempfile.gettempdir())):
+    with tempfile.TemporaryFile() as spool:  # nameless: it goes with this process
+        with _report_write_errors(Path(tempfile.gettempdir())):
             shutil.copyfileobj(content, spool, _PIECE_BYTES)
         spool.seek(0)
         yield spool
 
 
 @contextmanager
-def _room(folder: Path) -> Iterator[None]:
+def _report_write_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

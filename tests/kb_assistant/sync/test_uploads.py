@@ -16,7 +16,7 @@ from pypdf import PdfReader, PdfWriter
 from kb_assistant import Assistant, Upload
 from kb_assistant.errors import UsageError
 from kb_assistant.sync.report import IngestReport
-from kb_assistant.sync.uploads import shown_name
+from kb_assistant.sync.uploads import clean_name
 from vectorstore import UnknownCollectionError
 
 LEAVE = "# Leave\n\nStaff get 15 days of annual leave.\n"
@@ -139,7 +139,7 @@ def test_a_password_given_later_opens_it(kb: Assistant, tmp_path: Path) -> None:
     ],
 )
 def test_a_name_is_only_shown(sent: str, shown: str) -> None:
-    assert shown_name(sent) == shown
+    assert clean_name(sent) == shown
 
 
 @pytest.mark.parametrize("sent", ["", "..", "a/", "\u202e", "...", "\ud800"])
@@ -274,4 +274,4 @@ def test_doctor_names_uploads_whose_files_are_gone(kb: Assistant) -> None:
     assert ("uploads", True, "2 files") in kb.check()
     (path,) = [Path(one.path) for one in kb.sources() if one.name == "病假.txt"]
     path.unlink()
-    assert ("uploads", False, "no file any more for 病假.txt; upload them again") in kb.check()
+    assert ("uploads", False, "the files of 病假.txt are missing; upload them again") in kb.check()
