@@ -79,6 +79,7 @@ def test_it_is_said_when_questions_leave_the_machine(
     assert "no engine sends anything" in kb("doctor").out
     monkeypatch.setenv("KB_BASE_URL", ELSEWHERE)
     monkeypatch.setenv("KB_MODEL", "big")
+    monkeypatch.setenv("KB_LANGUAGE", language)
     asked = kb("ask", UNRELATED[language])  # is refused before any model is asked
     words = {"zh": "（问题和相关段落会离开本机，发送到 api.example.com）", "en": "they are sent to api.example.com)"}
     assert words[language] in asked.err
@@ -100,7 +101,7 @@ def test_doctor_says_where_to_and_how(own_home: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("KB_BASE_URL", "not an address")
     found = {one.check: one for one in examine(own_home)}
     assert not found["privacy"].ok
-    assert "base_url is not the address of a server" in found["privacy"].detail
+    assert "base_url is not a server address" in found["privacy"].detail
 
 
 def test_kbs_own_server_is_such_a_server(own_home: Path) -> None:

@@ -227,7 +227,7 @@ def test_it_is_a_retrieval_qa_chain(handbook: Assistant) -> None:
 
 
 def test_an_engine_without_a_model_says_what_to_do() -> None:
-    with Assistant.open(engine="ipex") as kb, pytest.raises(UsageError, match="needs a model; give its folder or file"):
+    with Assistant.open(engine="ipex") as kb, pytest.raises(UsageError, match="needs a model; name one with --model"):
         _ = kb.engine
 
 

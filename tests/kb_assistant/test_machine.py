@@ -51,8 +51,11 @@ def test_it_is_said_in_a_line():
 
 
 def test_a_model_that_does_not_fit_is_refused_with_the_figures(small_model, small_model_int4):
-    for model, remedy in ((small_model, "convert it once"), (small_model_int4, "programs, or take a smaller model")):
+    for model, remedy in (
+        (small_model, "convert it on a larger"),
+        (small_model_int4, "programs, or use a smaller model"),
+    ):
         files = inspect_model(model)
         check_memory(files, "sym_int4", Machine(2, frozenset(), 2_000_000_000))
-        with pytest.raises(ModelError, match=rf"needs about 1\.5 GB of memory and 0\.9 GB are free; .*{remedy}"):
+        with pytest.raises(ModelError, match=rf"needs about 1\.5 GB of memory, 0\.9 GB are free; .*{remedy}"):
             check_memory(files, "sym_int4", Machine(2, frozenset(), 900_000_000))

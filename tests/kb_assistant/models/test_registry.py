@@ -89,9 +89,9 @@ def test_what_openvino_cannot_make_is_refused(
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(small_model_gguf.read_bytes()[:-1000])
     for source, options, code, message in (
-        (other, (), 3, "of the family 'mistral', and only qwen2, llama, internlm2, baichuan are converted here"),
-        (scaled, (), 3, "has rope_scaling in its config.json"),
-        (smaller, (), 3, "is not that of the model"),
+        (other, (), 3, "of the family 'mistral', only qwen2, llama, internlm2, baichuan; docs/models.md"),
+        (scaled, (), 3, "with rope_scaling in its config.json"),
+        (smaller, (), 3, "does not belong to the model"),
         (small_model_int4, (), 3, "is converted to sym_int4 already"),
         (cut, (), 3, "is truncated: it has"),
         (small_model, ("--low-bit", "sym_int8"), 2, "--low-bit sym_int8 is for ipex only"),
@@ -175,7 +175,7 @@ def test_one_process_at_a_time_writes_a_model(small_model, tmp_path):
 def test_an_index_that_says_nothing_is_named(small_model_int4, tmp_path, weight_map):
     model = Path(shutil.copytree(small_model_int4, tmp_path / "copy"))
     (model / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}), encoding="utf-8")
-    with pytest.raises(ModelError, match="does not say where the weights are"):
+    with pytest.raises(ModelError, match="does not list the weight files"):
         inspect_model(model)
 
 

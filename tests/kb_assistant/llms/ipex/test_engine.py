@@ -402,7 +402,7 @@ try:
 except Exception as error:
     assert type(error).__name__ == "ModelError"
 assert (list(root.handlers), root.level) == before, root.handlers
-assert os.environ["HF_HUB_OFFLINE"] == os.environ["TRANSFORMERS_OFFLINE"] == "1"
+assert not {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"} & set(os.environ)  # a library leaves them alone
 sys.stdout.buffer.write(answer.encode())
 """
     result = run_python(code, small_model, small_model_int4, tmp_path / "saved", lessons[0][0])
